@@ -1,0 +1,1 @@
+"""The information model: what things are. Frozen msgspec structs, no I/O."""

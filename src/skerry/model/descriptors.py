@@ -1,0 +1,342 @@
+"""Descriptors: what packages declare, whatever language they were written in.
+
+Readers in `skerry.packages` make these; the life-cycle plans from them. Attribute names are those of ETSI GS NFV-IFA 011
+(VNFD) and IFA 014 (NSD); the SOL001 clause of each is in brackets. Sizes are bytes, bandwidths bit/s, CPU in vCPUs
+(1.0 = one whole virtual CPU), times seconds.
+
+An attribute typed `Expression` may hold a TOSCA function that can only be answered at run time, kept as its JSON object:
+`{"get_attribute": [NODE, ATTRIBUTE…]}` or `{"get_input": NAME}` or `{"concat": […]}` or `{"get_property": [NODE, NAME…]}`;
+everything else is a plain value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+Expression = Any
+"""A JSON value in which TOSCA functions may stand (see the module's text)."""
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Base of all parts of descriptors."""
+
+
+class SoftwareImage(Part):
+    """SwImageDesc [`tosca.artifacts.nfv.SwImage`]. `source` is a path inside the package, or `host:…`, `docker://…`."""
+
+    name: str
+    source: str
+    version: str = ""
+    checksum: str = ""
+    checksum_algorithm: str = ""
+    container_format: str = ""
+    disk_format: str = ""
+    min_disk_bytes: int = 0
+    min_ram_bytes: int = 0
+    size_bytes: int = 0
+
+
+class BootFile(Part):
+    """A file to write before the first start. `content` may hold functions; `source` is a path inside the package."""
+
+    path: str
+    content: Expression = ""
+    source: str = ""
+    mode: int = 0o644
+
+
+class MonitoringParameter(Part):
+    """MonitoringParameter of a VNF, VDU or NS: what to measure, how often (seconds)."""
+
+    id: str
+    name: str = ""
+    performance_metric: str = ""
+    collection_period_s: float = 0.0
+
+
+class Vdu(Part):
+    """A VDU [`tosca.nodes.nfv.Vdu.Compute`, `…Vdu.OsContainerDeployableUnit` with its `…Vdu.OsContainer`].
+
+    `env`, `command`, `files` come from `boot_data` (key-value data → env; content or file data → files) and from
+    `vim_specific_properties` (CMD, ENV … of row A83). `options` holds what of it belongs to one driver type only.
+    `cps` names the internal connection points in the order in which the instance sees its interfaces.
+    """
+
+    id: str
+    name: str = ""
+    description: str = ""
+    image: SoftwareImage | None = None
+    vcpus: float = 0.0
+    memory_bytes: int = 0
+    storage_bytes: int = 0
+    pids: int = 0
+    command: tuple[Expression, ...] = ()
+    env: Mapping[str, Expression] = {}
+    files: tuple[BootFile, ...] = ()
+    hostname: Expression = ""
+    cps: tuple[str, ...] = ()
+    capabilities: tuple[str, ...] = ()
+    dns: tuple[str, ...] = ()
+    mounts: tuple[Mapping[str, Any], ...] = ()  # source, target, read_only
+    ports: tuple[Mapping[str, Any], ...] = ()  # host, instance, protocol
+    aliases: tuple[str, ...] = ()
+    restart: bool = False
+    read_only: bool = False
+    grace_s: float = 10.0
+    options: Mapping[str, Any] = {}
+    min_instances: int = 0  # vdu_profile
+    max_instances: int = 1
+    depends_on: tuple[str, ...] = ()  # VDUs that must run first
+    monitoring_parameters: tuple[MonitoringParameter, ...] = ()
+
+
+class ConnectionPoint(Part):
+    """A VduCp or VnfExtCp. `virtual_link` is the internal VL it is on; `external` names the VnfExtCp that exposes it.
+
+    `order` sorts the interfaces of a VDU. `fixed_ip` and `mac` come from the address data of the CP protocol data.
+    """
+
+    id: str
+    vdu: str = ""
+    virtual_link: str = ""
+    external: str = ""
+    order: int = 0
+    layer_protocols: tuple[str, ...] = ("ipv4",)
+    role: str = ""
+    description: str = ""
+    fixed_ip: Expression = ""
+    mac: Expression = ""
+    bitrate_bps: int = 0
+    trunk_mode: bool = False
+
+
+class VirtualLink(Part):
+    """VnfVirtualLink or NsVirtualLink. `cidr` comes from the L3 protocol data; `max_bitrate_bps` from its profile."""
+
+    id: str
+    description: str = ""
+    flow_pattern: str = ""
+    layer_protocols: tuple[str, ...] = ("ipv4",)
+    cidr: str = ""
+    gateway: str = ""
+    mtu: int = 1500
+    dhcp: bool = False
+    dns: tuple[str, ...] = ()
+    max_bitrate_bps: int = 0
+    external_network: str = ""  # name of a network that exists on the VIM, if the link maps to one
+
+
+class InstantiationLevel(Part):
+    """InstantiationLevel: `scale_info` is scaling aspect → scale level; `vdu_levels` VDU → number of instances."""
+
+    id: str
+    description: str = ""
+    scale_info: Mapping[str, int] = {}
+    vdu_levels: Mapping[str, int] = {}
+
+
+class ScalingAspect(Part):
+    """ScalingAspect with its deltas. `deltas[vdu]` lists how many instances of it each step adds (the last repeats)."""
+
+    id: str
+    name: str = ""
+    description: str = ""
+    max_scale_level: int = 0
+    initial: Mapping[str, int] = {}  # vdu -> instances at scale level 0 (VduInitialDelta)
+    deltas: Mapping[str, tuple[int, ...]] = {}  # vdu -> instances added by step 1, 2 …
+    cooldown_s: float = 0.0
+
+
+class LcmScript(Part):
+    """An operation of the `Vnflcm` interface with an implementation: a script of the package that runs inside instances.
+
+    `event` is the operation's name, such as `instantiate_end`. `inputs` are handed over as environment and as
+    `--name=value` arguments when `arguments` names them in order. `vdus` empty = every VDU.
+    """
+
+    event: str
+    artifact: str
+    inputs: Mapping[str, Expression] = {}
+    arguments: tuple[Expression, ...] = ()
+    vdus: tuple[str, ...] = ()
+    timeout_s: float = 60.0
+
+
+class AffinityRule(Part):
+    """(Anti-)affinity of VDUs or VNFs. `scope` is nfvi_node, zone, zone_group, nfvi_pop, network_link_and_node."""
+
+    id: str
+    targets: tuple[str, ...]
+    scope: str = "nfvi_node"
+    anti: bool = False
+
+
+class InputParameter(Part):
+    """A `topology_template` input. `required` and without default: the request must give it."""
+
+    name: str
+    type: str = "string"
+    description: str = ""
+    default: Any = None
+    required: bool = False
+
+
+class DeploymentFlavour(Part):
+    """VnfDf: one service template of the package with substitution mappings for this `flavour_id`."""
+
+    id: str
+    description: str = ""
+    vdus: Mapping[str, Vdu] = {}
+    cps: Mapping[str, ConnectionPoint] = {}
+    ext_cps: Mapping[str, ConnectionPoint] = {}
+    virtual_links: Mapping[str, VirtualLink] = {}
+    instantiation_levels: Mapping[str, InstantiationLevel] = {}
+    default_instantiation_level_id: str = ""
+    scaling_aspects: Mapping[str, ScalingAspect] = {}
+    affinity: tuple[AffinityRule, ...] = ()
+    scripts: Mapping[str, LcmScript] = {}
+    inputs: Mapping[str, InputParameter] = {}
+    monitoring_parameters: tuple[MonitoringParameter, ...] = ()
+    supported_operations: tuple[str, ...] = ()
+
+
+class Vnfd(Part):
+    """VNFD. `provides` are the values that others may use (name → value or function); `requires` maps the product name
+    or node type of another VNF to the values that this one needs of it (row A52): an automatic NSD dependency."""
+
+    id: str
+    provider: str
+    product_name: str
+    software_version: str
+    version: str
+    vnfm_info: tuple[str, ...] = ()
+    name: str = ""
+    description: str = ""
+    node_type: str = ""
+    ext_invariant_id: str = ""
+    localization_languages: tuple[str, ...] = ()
+    configurable_properties: Mapping[str, Any] = {}
+    extensions: Mapping[str, Any] = {}
+    metadata: Mapping[str, Any] = {}
+    flavours: Mapping[str, DeploymentFlavour] = {}
+    default_flavour: str = ""
+    provides: Mapping[str, Expression] = {}
+    requires: Mapping[str, tuple[str, ...]] = {}
+
+
+class VnfProfile(Part):
+    """A VNF node of the NSD: which VNFD, how many, on which virtual links, with which values.
+
+    `links` maps the VNF's external CP (requirement name) to the NS virtual link. `properties` are values for the VNF's
+    configurable properties and inputs, where functions may ask for attributes of other VNFs of the NS.
+    """
+
+    id: str
+    vnfd_id: str
+    flavour_id: str = ""
+    instantiation_level: str = ""
+    min_instances: int = 1
+    max_instances: int = 1
+    links: Mapping[str, str] = {}
+    properties: Mapping[str, Expression] = {}
+    node_type: str = ""
+
+
+class VnfDependency(Part):
+    """`target` starts only after `source` is there, and receives `parameters` of it (empty: all that it provides)."""
+
+    source: str
+    target: str
+    parameters: tuple[str, ...] = ()
+
+
+class NsScalingAspect(Part):
+    """An NS scaling aspect: `steps[n]` is VNF profile → number of instances, or → VNF instantiation level id, at level n."""
+
+    id: str
+    name: str = ""
+    description: str = ""
+    max_scale_level: int = 0
+    vnf_counts: tuple[Mapping[str, int], ...] = ()
+
+
+class NsLevel(Part):
+    """NsLevel: VNF profile → number of instances."""
+
+    id: str
+    description: str = ""
+    vnf_counts: Mapping[str, int] = {}
+
+
+class Sap(Part):
+    """Service access point: where the NS is reached from outside."""
+
+    id: str
+    virtual_link: str = ""
+    description: str = ""
+
+
+class NsDeploymentFlavour(Part):
+    """NsDf."""
+
+    id: str
+    description: str = ""
+    vnf_profiles: Mapping[str, VnfProfile] = {}
+    virtual_links: Mapping[str, VirtualLink] = {}
+    saps: Mapping[str, Sap] = {}
+    dependencies: tuple[VnfDependency, ...] = ()
+    scaling_aspects: Mapping[str, NsScalingAspect] = {}
+    levels: Mapping[str, NsLevel] = {}
+    default_level_id: str = ""
+    affinity: tuple[AffinityRule, ...] = ()
+    inputs: Mapping[str, InputParameter] = {}
+    monitoring_parameters: tuple[MonitoringParameter, ...] = ()
+
+
+class Nsd(Part):
+    """NSD. `cyclic_dependencies` allows cycles among the dependencies (row A53); without it they are refused."""
+
+    id: str
+    designer: str
+    version: str
+    name: str
+    invariant_id: str = ""
+    description: str = ""
+    cyclic_dependencies: bool = False
+    vnfd_ids: tuple[str, ...] = ()
+    pnfd_ids: tuple[str, ...] = ()
+    nested_nsd_ids: tuple[str, ...] = ()
+    flavours: Mapping[str, NsDeploymentFlavour] = {}
+    default_flavour: str = ""
+
+
+class Artifact(Part):
+    """A file of a package: path inside it, digest (lower-case hex) and what it is for."""
+
+    path: str
+    size_bytes: int = 0
+    checksum: str = ""
+    checksum_algorithm: str = ""
+    kind: str = ""  # image, script, licence, changelog, test, certificate, other
+
+
+class VnfPackage(Part):
+    """What a SOL004 package with a VNFD says. `templates` are the merged service templates, from which
+    `skerry.packages.bind` makes the VNFD again with the inputs of one request."""
+
+    vnfd: Vnfd
+    artifacts: tuple[Artifact, ...] = ()
+    manifest: Mapping[str, str] = {}
+    templates: Any = None
+
+
+class NsPackage(Part):
+    """What a SOL007 (or SOL004-shaped) package with an NSD says."""
+
+    nsd: Nsd
+    artifacts: tuple[Artifact, ...] = ()
+    manifest: Mapping[str, str] = {}
+    templates: Any = None

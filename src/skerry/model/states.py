@@ -1,0 +1,106 @@
+"""States of life-cycle operations and instances: one checked table per specification.
+
+The drawing in the documentation and the property tests are derived from these tables.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+
+
+class OperationState(enum.StrEnum):
+    """LcmOperationStateType, SOL003 V3.7.1 clause 5.5.4.3, and NsLcmOpOcc's operationState, SOL005 clause 6.5.4.4."""
+
+    STARTING = "STARTING"
+    PROCESSING = "PROCESSING"
+    COMPLETED = "COMPLETED"
+    PARTIALLY_COMPLETED = "PARTIALLY_COMPLETED"  # SOL005 only
+    FAILED_TEMP = "FAILED_TEMP"
+    FAILED = "FAILED"
+    ROLLING_BACK = "ROLLING_BACK"
+    ROLLED_BACK = "ROLLED_BACK"
+
+
+FINAL = frozenset(
+    {OperationState.COMPLETED, OperationState.PARTIALLY_COMPLETED, OperationState.FAILED, OperationState.ROLLED_BACK}
+)
+"""An operation in one of these states never moves again and no longer holds its instance."""
+
+OPERATION_MOVES: Mapping[OperationState, frozenset[OperationState]] = {
+    # clause 5.6.2.2: STARTING ends before anything is changed
+    OperationState.STARTING: frozenset(
+        {OperationState.PROCESSING, OperationState.ROLLED_BACK, OperationState.FAILED_TEMP}
+    ),
+    OperationState.PROCESSING: frozenset(
+        {
+            OperationState.COMPLETED,
+            OperationState.PARTIALLY_COMPLETED,
+            OperationState.FAILED_TEMP,
+            OperationState.FAILED,
+        }
+    ),
+    OperationState.FAILED_TEMP: frozenset(
+        {OperationState.PROCESSING, OperationState.ROLLING_BACK, OperationState.FAILED}
+    ),
+    OperationState.ROLLING_BACK: frozenset({OperationState.ROLLED_BACK, OperationState.FAILED_TEMP}),
+    OperationState.COMPLETED: frozenset(),
+    OperationState.PARTIALLY_COMPLETED: frozenset(),
+    OperationState.FAILED: frozenset(),
+    OperationState.ROLLED_BACK: frozenset(),
+}
+
+
+class InstantiationState(enum.StrEnum):
+    """vnfInstance.instantiationState (SOL003 5.5.2.2) and nsInstance.nsState (SOL005 6.5.2.10)."""
+
+    NOT_INSTANTIATED = "NOT_INSTANTIATED"
+    INSTANTIATED = "INSTANTIATED"
+
+
+class VnfOperationalState(enum.StrEnum):
+    """VnfOperationalStateType, SOL003 5.5.4.4."""
+
+    STARTED = "STARTED"
+    STOPPED = "STOPPED"
+
+
+class OnboardingState(enum.StrEnum):
+    """PackageOnboardingStateType SOL005 9.5.4.3 and NsdOnboardingStateType 5.5.4.3."""
+
+    CREATED = "CREATED"
+    UPLOADING = "UPLOADING"
+    PROCESSING = "PROCESSING"
+    ONBOARDED = "ONBOARDED"
+    ERROR = "ERROR"
+
+
+class OperationalState(enum.StrEnum):
+    """PackageOperationalStateType SOL005 9.5.4.4."""
+
+    ENABLED = "ENABLED"
+    DISABLED = "DISABLED"
+
+
+class UsageState(enum.StrEnum):
+    """PackageUsageStateType SOL005 9.5.4.5."""
+
+    IN_USE = "IN_USE"
+    NOT_IN_USE = "NOT_IN_USE"
+
+
+class StepState(enum.StrEnum):
+    """States of one step of an operation's plan (own)."""
+
+    PENDING = "PENDING"
+    RUNNING = "RUNNING"
+    DONE = "DONE"
+    FAILED = "FAILED"
+    UNDOING = "UNDOING"
+    UNDONE = "UNDONE"
+
+
+def summary(states: list[str]) -> str:
+    """The record state of an NS out of those of its VNFs (row A61): ERROR wins, then the least advanced."""
+    order = ("ERROR", "NULL", "INITIALIZED", "TERMINATED", "RESUMING", "SCALING", "INACTIVE", "ACTIVE")
+    return min(states, key=order.index) if states else "NULL"

@@ -1,0 +1,1 @@
+"""Virtualised infrastructure: the driver contract and the drivers that fit it."""

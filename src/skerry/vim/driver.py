@@ -1,0 +1,363 @@
+"""The contract between Skerry and a virtualised infrastructure manager (VIM).
+
+A driver is one module in `skerry/vim/drivers/` with a class `Driver`. Everything is asynchronous, every effect is
+idempotent by its deterministic name: creating what exists with the same spec returns it, deleting what is gone succeeds.
+Everything a driver makes carries an owner label, so that a sweep can tell our own from foreign and list orphans.
+
+The mandatory part is small (`Driver`); what not every infrastructure can do is an optional protocol of its own
+(`Exec`, `Logs`, `Stats`, `Events`, `Resize`, `Files`), tested with `isinstance`, never by a driver's type.
+
+A compute resource is created first and started later: `create_compute` allocates its addresses (so that other instances
+can learn them) and `start_compute` runs it with the environment known by then.
+
+Errors: `DriverError` (with `transient` where repeating may help), `InvalidError` for a spec that can never work,
+`NotFoundError` for an unknown name, `ConflictError` for a transition that the state forbids, `RejectedError` when the
+capacity is exhausted, `UnsupportedError` for an ability the machine lacks.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+import msgspec
+
+from skerry.model.time import Clock
+
+
+class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Base of the contract's values: frozen, keyword only, JSON-able by msgspec."""
+
+
+class ComputeState(enum.StrEnum):
+    """States of a compute resource. `TRANSITIONS` is the only table of allowed moves."""
+
+    UNAVAILABLE = "UNAVAILABLE"  # known by name, its resources are not all there
+    CREATED = "CREATED"  # addresses allocated, never started
+    RUNNING = "RUNNING"
+    STOPPING = "STOPPING"
+    EXITED = "EXITED"  # stopped on request, or its program ended with 0
+    FAILED = "FAILED"  # its program ended with another code or was killed; may only be deleted
+
+
+TRANSITIONS: Mapping[ComputeState, frozenset[ComputeState]] = {
+    ComputeState.UNAVAILABLE: frozenset({ComputeState.CREATED}),
+    ComputeState.CREATED: frozenset({ComputeState.RUNNING, ComputeState.FAILED}),
+    ComputeState.RUNNING: frozenset({ComputeState.STOPPING, ComputeState.EXITED, ComputeState.FAILED}),
+    ComputeState.STOPPING: frozenset({ComputeState.EXITED, ComputeState.FAILED}),
+    ComputeState.EXITED: frozenset({ComputeState.RUNNING, ComputeState.FAILED}),
+    ComputeState.FAILED: frozenset(),
+}
+
+
+class Capacity(Value):
+    """What the infrastructure has and what is given away. Units: whole vCPUs (fractions allowed), bytes, counts."""
+
+    vcpus: float
+    memory_bytes: int
+    storage_bytes: int
+    instances: int
+    used_vcpus: float = 0.0
+    used_memory_bytes: int = 0
+    used_storage_bytes: int = 0
+    used_instances: int = 0
+
+
+class ImageSpec(Value):
+    """A software image to make available.
+
+    `source` is one of: a path to an OCI archive or layout, a Docker-style tar or a root directory; `host:NAME[,NAME…]`
+    (programs installed on this host, packed or overlaid read-only, with a busybox shell); `docker://REPOSITORY:TAG`
+    (pulled from a registry). `name` is deterministic: its content's identity (digest or source), so that equal images
+    are stored once. `checksum` is lower-case hex, `checksum_algorithm` e.g. "sha-256".
+    """
+
+    name: str
+    source: str
+    checksum: str = ""
+    checksum_algorithm: str = ""
+    labels: Mapping[str, str] = {}
+
+
+class Image(Value):
+    """An image that the infrastructure has. `id` is the infrastructure's own identifier."""
+
+    id: str
+    name: str
+    size_bytes: int = 0
+    command: tuple[str, ...] = ()  # entrypoint and command of the image itself, if it has any
+    env: Mapping[str, str] = {}
+
+
+class NetworkSpec(Value):
+    """A virtual link. Without `cidr` the driver picks a free subnet and keeps it as long as the network lives."""
+
+    name: str
+    owner: str
+    cidr: str = ""
+    gateway: str = ""  # an address of `cidr` that no instance gets; "" = the first one is reserved
+    mtu: int = 1500
+    labels: Mapping[str, str] = {}
+
+
+class Network(Value):
+    """A virtual link that exists."""
+
+    id: str
+    name: str
+    owner: str
+    cidr: str
+    gateway: str
+    mtu: int = 1500
+    labels: Mapping[str, str] = {}
+
+
+class NicSpec(Value):
+    """One network interface, in the order in which the instance sees it (eth0, eth1, …).
+
+    Without `ip` the driver allocates a free address at creation; without `mac` it derives one from the names, so that
+    a re-created instance keeps it. Bandwidths are bit/s, 0 = not limited; egress is what the instance sends.
+    """
+
+    network: str
+    ip: str = ""
+    mac: str = ""
+    egress_bps: int = 0
+    ingress_bps: int = 0
+
+
+class Nic(Value):
+    """One network interface that exists. `device` is its name inside the instance; `ip` has no prefix length."""
+
+    network: str
+    device: str
+    ip: str
+    mac: str
+
+
+class Mount(Value):
+    """A host directory or file inside the instance."""
+
+    source: str
+    target: str
+    read_only: bool = True
+
+
+class File(Value):
+    """A file written into the instance before it starts. `content` is bytes; `mode` as in chmod."""
+
+    path: str
+    content: bytes
+    mode: int = 0o644
+
+
+class Port(Value):
+    """A published port: host port to instance port. `protocol` is tcp, udp or sctp."""
+
+    host: int
+    instance: int
+    protocol: str = "tcp"
+
+
+class ComputeSpec(Value):
+    """A compute resource (container, virtual machine …) as it shall be.
+
+    `vcpus` 0 and `*_bytes` 0 mean "no limit". `command` replaces the image's own entrypoint and command when given.
+    `capabilities` are added to the small default set ("NET_ADMIN" form, without CAP_).
+    """
+
+    name: str
+    owner: str
+    image: str
+    command: tuple[str, ...] = ()
+    env: Mapping[str, str] = {}
+    hostname: str = ""
+    nics: tuple[NicSpec, ...] = ()
+    vcpus: float = 0.0
+    memory_bytes: int = 0
+    storage_bytes: int = 0
+    pids: int = 512
+    mounts: tuple[Mount, ...] = ()
+    files: tuple[File, ...] = ()
+    ports: tuple[Port, ...] = ()
+    dns: tuple[str, ...] = ()
+    hosts: Mapping[str, str] = {}  # name -> address, for the instance's hosts file
+    capabilities: tuple[str, ...] = ()
+    read_only: bool = False
+    restart: bool = False  # started again by the infrastructure when its program ends
+    grace_s: float = 10.0  # how long a stop waits before it kills
+    labels: Mapping[str, str] = {}
+    options: Mapping[str, Any] = {}  # settings of one driver type (SOL001 vim_specific_properties)
+
+
+class Compute(Value):
+    """A compute resource that exists. `exit_code` is None while it never ended; `host` names the machine it is on."""
+
+    id: str
+    name: str
+    owner: str
+    state: ComputeState
+    image: str
+    nics: tuple[Nic, ...] = ()
+    host: str = ""
+    exit_code: int | None = None
+    pid: int | None = None
+    started_at: str = ""
+    labels: Mapping[str, str] = {}
+    env: Mapping[str, str] = {}
+
+
+class ExecResult(Value):
+    """What a command inside an instance printed and returned."""
+
+    exit_code: int
+    stdout: bytes = b""
+    stderr: bytes = b""
+
+
+class LogLine(Value):
+    """One line that the instance's program printed. `time` is RFC 3339; `stream` stdout or stderr."""
+
+    time: str
+    stream: str
+    text: str
+
+
+class ComputeStats(Value):
+    """Counters since start: CPU seconds, memory in use (bytes), bytes and packets by device as seen by the instance."""
+
+    cpu_seconds: float
+    memory_bytes: int
+    pids: int
+    rx_bytes: Mapping[str, int] = {}
+    tx_bytes: Mapping[str, int] = {}
+    rx_packets: Mapping[str, int] = {}
+    tx_packets: Mapping[str, int] = {}
+
+
+class VimEvent(Value):
+    """Something happened to a resource. `action` is created, started, exited, killed, deleted, oom or changed."""
+
+    kind: str  # "compute" or "network"
+    name: str
+    action: str
+    time: str
+    exit_code: int | None = None
+
+
+class DriverContext(Value):
+    """What wiring hands to a driver.
+
+    `node` is this node's id: the value of the label `skerry.owner` prefix; `data_dir` is the driver's private folder,
+    which survives restarts; `clock` is the only source of time.
+    """
+
+    node: str
+    data_dir: Path
+    clock: Clock
+
+
+class Driver(Protocol):
+    """What every driver does. `type` is the SOL003 vimType it serves; `settings_type` the typed access settings."""
+
+    type: ClassVar[str]
+    settings_type: ClassVar[type[msgspec.Struct]]
+
+    def __init__(self, settings: Any, context: DriverContext) -> None: ...
+
+    async def open(self) -> None:
+        """Connect and check the credentials. `UnavailableError` or `UnauthorizedError` when that fails."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections. What runs keeps running."""
+        ...
+
+    async def capacity(self) -> Capacity: ...
+
+    async def ensure_image(self, spec: ImageSpec) -> Image:
+        """Make the image available; returns at once when it is. A source that cannot be reached is a clear error."""
+        ...
+
+    async def list_images(self) -> Sequence[Image]: ...
+
+    async def delete_image(self, name: str) -> None:
+        """Remove an image. `ConflictError` while an instance uses it."""
+        ...
+
+    async def create_network(self, spec: NetworkSpec) -> Network: ...
+
+    async def delete_network(self, name: str) -> None:
+        """Remove a network. `ConflictError` while an instance is attached."""
+        ...
+
+    async def list_networks(self) -> Sequence[Network]:
+        """Every network that this node made (by label), of whatever owner."""
+        ...
+
+    async def create_compute(self, spec: ComputeSpec) -> Compute:
+        """Allocate the instance and its addresses without starting it."""
+        ...
+
+    async def set_environment(self, name: str, env: Mapping[str, str], files: Sequence[File] = ()) -> Compute:
+        """Merge into the environment and files that the next start uses. An empty value removes a variable."""
+        ...
+
+    async def start_compute(self, name: str) -> Compute:
+        """Run it. Starting what runs changes nothing."""
+        ...
+
+    async def stop_compute(self, name: str, grace_s: float | None = None) -> Compute:
+        """Stop it: ask, wait `grace_s` (the spec's where None), kill. Stopping what is stopped changes nothing."""
+        ...
+
+    async def delete_compute(self, name: str) -> None:
+        """Stop at once and remove, with its addresses and interfaces, in every state."""
+        ...
+
+    async def get_compute(self, name: str) -> Compute:
+        """The instance as it is now (read from the infrastructure). `NotFoundError` if there is none."""
+        ...
+
+    async def list_compute(self) -> Sequence[Compute]:
+        """Every instance that this node made (by label), of whatever owner."""
+        ...
+
+
+@runtime_checkable
+class Exec(Protocol):
+    """Runs a command inside a running instance."""
+
+    async def exec(
+        self, name: str, argv: Sequence[str], *, stdin: bytes = b"", env: Mapping[str, str] | None = None, timeout_s: float = 60.0
+    ) -> ExecResult: ...
+
+
+@runtime_checkable
+class Logs(Protocol):
+    """Reads what the instance's program printed; with `follow` it goes on until the instance is deleted."""
+
+    def logs(self, name: str, *, follow: bool = False, tail: int | None = None) -> AsyncIterator[LogLine]: ...
+
+
+@runtime_checkable
+class Stats(Protocol):
+    """Counters of a running instance."""
+
+    async def stats(self, name: str) -> ComputeStats: ...
+
+
+@runtime_checkable
+class Events(Protocol):
+    """Tells at once what happens to resources of this node, also behind Skerry's back."""
+
+    def events(self) -> AsyncIterator[VimEvent]: ...
+
+
+@runtime_checkable
+class Resize(Protocol):
+    """Changes the limits of a running instance without a restart. 0 = leave as it is."""
+
+    async def resize(self, name: str, *, vcpus: float = 0.0, memory_bytes: int = 0) -> Compute: ...
