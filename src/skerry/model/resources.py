@@ -22,17 +22,21 @@ class ResourceState(enum.StrEnum):
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One resource as it shall be. `kind` selects the step handlers; `needs` are keys that must be there first.
+    """One resource as it shall be. `kind` selects the step handlers.
 
-    `spec` is what the driver is asked for. `replace_on` names the spec's fields whose change needs a replacement;
-    a change of the others is an update in place.
+    `needs` are keys that it is built on: they exist before it, go after it, and their replacement replaces it too.
+    `after` are keys that only come first (a start order). A change of a spec field named in `in_place` is an update;
+    a change of any other replaces the resource.
     """
 
     key: str
     kind: str
     spec: Mapping[str, Any]
     needs: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    in_place: tuple[str, ...] = ()
     note: str = ""
+    timeout_s: float = 300.0
 
 
 class Resource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -42,6 +46,7 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     kind: str
     spec: Mapping[str, Any]
     needs: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
     state: ResourceState = ResourceState.PRESENT
     outputs: Mapping[str, Any] = {}
     created_at: str = ""

@@ -1,0 +1,66 @@
+"""Network service instances and their descriptors as recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from skerry.model.descriptors import NsPackage
+from skerry.model.resources import Resource
+from skerry.model.states import InstantiationState, OnboardingState, OperationalState, UsageState
+from skerry.model.vnf import Record
+
+
+class NsdInfo(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """NsdInfo (SOL005 5.5.2.2)."""
+
+    onboarding_state: OnboardingState = OnboardingState.CREATED
+    operational_state: OperationalState = OperationalState.DISABLED
+    usage_state: UsageState = UsageState.NOT_IN_USE
+    user_defined_data: Mapping[str, Any] = {}
+    package: NsPackage | None = None
+    checksum: str = ""
+    size_bytes: int = 0
+    problem: Mapping[str, Any] = {}
+    onboarded_at: str = ""
+
+    @property
+    def nsd_id(self) -> str:
+        return self.package.nsd.id if self.package else ""
+
+
+class Member(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A VNF of the NS: which profile of the NSD it fills, and whether it existed before (then it is never deleted)."""
+
+    profile: str
+    vnf_instance_id: str
+    existing: bool = False
+
+
+class NsInstance(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """NsInstance (SOL005 6.5.2.10) with the resource graph that it has (virtual links and member VNFs).
+
+    `counts` is VNF profile → number of VNFs; `existing` maps a profile to VNF instances to use instead of new ones;
+    `placement` maps "profile/vdu" or "profile" to the VIM connection that the request chose; `links` is NS virtual link
+    → VIM connection.
+    """
+
+    nsd_id: str
+    nsd_info_id: str
+    ns_instance_name: str = ""
+    ns_instance_description: str = ""
+    ns_state: InstantiationState = InstantiationState.NOT_INSTANTIATED
+    flavour_id: str = ""
+    level_id: str = ""
+    scale_status: Mapping[str, int] = {}
+    counts: Mapping[str, int] = {}
+    members: Mapping[str, Member] = {}
+    existing: Mapping[str, tuple[str, ...]] = {}
+    stopped: tuple[str, ...] = ()  # member keys that were stopped by an update
+    placement: Mapping[str, str] = {}
+    inputs: Mapping[str, Any] = {}
+    properties: Mapping[str, Mapping[str, Any]] = {}  # VNF profile -> values of the request that override the NSD's
+    resources: Mapping[str, Resource] = {}
+    failed: bool = False

@@ -1,0 +1,101 @@
+"""VNF instances and their packages as recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from skerry.model.descriptors import VnfPackage
+from skerry.model.resources import Resource
+from skerry.model.states import (
+    InstantiationState,
+    OnboardingState,
+    OperationalState,
+    UsageState,
+    VnfOperationalState,
+)
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Base of stored documents. `rev` grows with every change (the ETag); `tenant` owns it."""
+
+    id: str
+    tenant: str = ""
+    rev: int = 0
+    created_at: str = ""
+
+
+class VimConnection(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """VimConnectionInfo (SOL003 4.4.1.6) as registered with this node. `settings` are the driver's own, secrets included."""
+
+    vim_type: str
+    name: str = ""
+    settings: Mapping[str, Any] = {}
+    zone: str = ""
+
+
+class VnfPkgInfo(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """VnfPkgInfo (SOL005 9.5.2.5). `package` is there once it is onboarded; `problem` says why it is not."""
+
+    onboarding_state: OnboardingState = OnboardingState.CREATED
+    operational_state: OperationalState = OperationalState.DISABLED
+    usage_state: UsageState = UsageState.NOT_IN_USE
+    user_defined_data: Mapping[str, Any] = {}
+    package: VnfPackage | None = None
+    checksum: str = ""  # SHA-256 of the archive, lower-case hex
+    size_bytes: int = 0
+    problem: Mapping[str, Any] = {}
+    onboarded_at: str = ""
+
+    @property
+    def vnfd_id(self) -> str:
+        return self.package.vnfd.id if self.package else ""
+
+
+class ExtLink(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where an external connection point is attached: a network of the VIM, with a fixed address if wished."""
+
+    network: str
+    vim: str = ""
+    resource_id: str = ""
+    link_id: str = ""  # ExtVirtualLinkData.id
+    ip: str = ""
+    mac: str = ""
+
+
+class VnfInstance(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """VnfInstance (SOL003 5.5.2.2) with the resource graph that it has.
+
+    `counts` is VDU → number of VNFCs; `placement` VDU → VIM connection; `dependencies` what other VNFs handed over
+    (`{source: {name: value}}`); `inputs` the values of the request for the descriptor's inputs. `ns_id` is set when an
+    NS made it.
+    """
+
+    vnfd_id: str
+    vnf_pkg_id: str
+    vnf_instance_name: str = ""
+    vnf_instance_description: str = ""
+    vnf_provider: str = ""
+    vnf_product_name: str = ""
+    vnf_software_version: str = ""
+    vnfd_version: str = ""
+    instantiation_state: InstantiationState = InstantiationState.NOT_INSTANTIATED
+    flavour_id: str = ""
+    instantiation_level_id: str = ""
+    vnf_state: VnfOperationalState = VnfOperationalState.STOPPED
+    scale_status: Mapping[str, int] = {}
+    max_scale_levels: Mapping[str, int] = {}
+    counts: Mapping[str, int] = {}
+    placement: Mapping[str, str] = {}
+    ext_links: Mapping[str, ExtLink] = {}
+    vim_ids: tuple[str, ...] = ()
+    resources: Mapping[str, Resource] = {}
+    vnf_configurable_properties: Mapping[str, Any] = {}
+    metadata: Mapping[str, Any] = {}
+    extensions: Mapping[str, Any] = {}
+    inputs: Mapping[str, Any] = {}
+    dependencies: Mapping[str, Mapping[str, Any]] = {}
+    ns_id: str = ""
+    failed: bool = False  # the last operation ended FAILED or FAILED_TEMP (status ERROR)
