@@ -1,0 +1,72 @@
+"""Operations that are steps of other operations: one tree, found again after a crash by derived identifiers."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from skerry.engine.kinds import StepContext
+from skerry.errors import SkerryError
+from skerry.model.operations import Operation
+from skerry.model.states import FINAL, OperationState
+from skerry.store import journal
+
+if TYPE_CHECKING:
+    from skerry.engine.engine import Engine
+
+NAMESPACE = uuid.UUID("6b7c6f0e-58a8-5f36-9f3b-0d6a3a0f1f77")
+
+
+def derive(*parts: str) -> str:
+    """The identifier that follows from these parts, always the same."""
+    return str(uuid.uuid5(NAMESPACE, "/".join(parts)))
+
+
+class Children:
+    """Starts, finds again and ends child operations."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def run(
+        self, context: StepContext, kind: str, subject: str, params: Mapping[str, Any], name: str
+    ) -> Operation:
+        """Start the child or take up the one that this step started before; wait until it completed."""
+        parent = context.operation
+        direction = "undo" if context.undoing else "do"
+        generation = 0
+        while True:
+            id = derive(parent.id, context.step.key, direction, kind, name, str(generation))
+            child = journal.operations.find(self._engine.database, id)
+            if child is None or child.state not in (OperationState.FAILED, OperationState.ROLLED_BACK):
+                break
+            generation += 1  # that attempt is over for good: this is the parent's retry
+        if child is None:
+            await self._engine.submit(kind, subject, params, tenant=parent.tenant, parent=parent.id, id=id)
+        elif child.state is OperationState.FAILED_TEMP:
+            await self._engine.retry(id)
+        child = await self._engine.wait(id)
+        if child.state not in (OperationState.COMPLETED, OperationState.PARTIALLY_COMPLETED):
+            raise SkerryError(
+                f"cannot complete {kind} of {subject}: {child.error or child.state.value}",
+                suggestion=child.suggestion or f"see operation {id}",
+            )
+        return child
+
+    async def release(self, subject: str) -> None:
+        """End whatever operation holds this instance, so that it can be removed in every state."""
+        while held := journal.holder(self._engine.database, subject):
+            if held.state is OperationState.FAILED_TEMP:
+                await self._engine.fail(held.id)
+                continue
+            if held.state is not OperationState.ROLLING_BACK:
+                await self._engine.cancel(held.id, "FORCEFUL")
+            ended = await self._engine.wait(held.id)
+            if ended.state not in FINAL and ended.state is not OperationState.FAILED_TEMP:
+                raise SkerryError(f"cannot end operation {held.id} of {subject}: it is still {ended.state.value}")
+
+    def alive(self, parent: str) -> list[Operation]:
+        """The children of an operation that are not final."""
+        found = journal.operations.select(self._engine.database, parent=parent)
+        return [child for child in found if child.state not in FINAL]

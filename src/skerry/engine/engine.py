@@ -1,0 +1,222 @@
+"""The engine: takes operations in, runs them, takes them up again after a restart, and lets people decide.
+
+One operation at a time holds an instance; any number run side by side. Steps take one of `slots` each, first come first
+served, so that no operation starves another; steps that only wait for a child operation take none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from skerry.engine.children import Children
+from skerry.engine.events import EventLog
+from skerry.engine.kinds import Handler, Kind
+from skerry.engine.run import Run, move
+from skerry.errors import ConflictError
+from skerry.model.operations import Operation, Plan, StepRecord
+from skerry.model.states import FINAL, OperationState
+from skerry.model.time import Clock, Ids, stamp
+from skerry.store import journal
+from skerry.store.database import Database, Transaction
+
+log = logging.getLogger("skerry.engine")
+
+ACTIVE = (OperationState.STARTING, OperationState.PROCESSING, OperationState.ROLLING_BACK)
+
+
+class Engine:
+    """`slots` is how many steps may run at the same time; `plan_timeout_s` bounds planning and granting."""
+
+    def __init__(
+        self, database: Database, clock: Clock, ids: Ids, *, slots: int = 32, plan_timeout_s: float = 60.0
+    ) -> None:
+        self.database = database
+        self.clock = clock
+        self.ids = ids
+        self.slots = asyncio.Semaphore(slots)
+        self.plan_timeout_s = plan_timeout_s
+        self.events = EventLog(database, clock)
+        self.children = Children(self)
+        self._kinds: dict[str, Kind] = {}
+        self._handlers: dict[str, Handler] = {}
+        self._waiting_actions: set[str] = set()
+        self._runs: dict[str, Run] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._closing = False
+
+    # -- what it can do -----------------------------------------------------------------------------------------------
+
+    def add_kind(self, kind: Kind) -> None:
+        self._kinds[kind.name] = kind
+
+    def add_handler(self, action: str, handler: Handler, *, waits: bool = False) -> None:
+        """`waits`: it only waits for a child operation and takes no slot."""
+        self._handlers[action] = handler
+        if waits:
+            self._waiting_actions.add(action)
+
+    def kind(self, name: str) -> Kind:
+        return self._kinds[name]
+
+    def kinds(self) -> list[str]:
+        return sorted(self._kinds)
+
+    def handler(self, action: str) -> Handler:
+        return self._handlers[action]
+
+    def waits(self, action: str) -> bool:
+        return action in self._waiting_actions
+
+    # -- running ------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Take up every operation that a stop or crash interrupted."""
+        for operation in journal.unfinished(self.database):
+            self._spawn(operation)
+
+    async def stop(self) -> None:
+        """Let go of what runs, where it is; the next start goes on."""
+        self._closing = True
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def submit(
+        self,
+        kind: str,
+        subject: str,
+        params: Mapping[str, Any],
+        *,
+        tenant: str = "",
+        parent: str = "",
+        id: str = "",
+        automatic: bool = False,
+    ) -> Operation:
+        """Record a new operation and begin it. `ConflictError` names the operation that holds the instance."""
+        now = stamp(self.clock.now())
+        operation = Operation(
+            id=id or self.ids.new(),
+            kind=kind,
+            subject=subject,
+            tenant=tenant,
+            parent=parent,
+            params=params,
+            started_at=now,
+            state_entered_at=now,
+            automatic=automatic,
+        )
+
+        def work(tx: Transaction) -> Operation:
+            if held := journal.holder(tx, subject):
+                raise ConflictError(
+                    f"cannot start {kind} of {subject}: operation {held.id} ({held.kind}) is {held.state}",
+                    suggestion="wait for it, or cancel, retry, roll back or fail it",
+                )
+            self._kinds[kind].admit(tx, operation)
+            inserted = journal.operations.insert(tx, operation)
+            self.events.add(
+                tx, "operation", subject=subject, operation=operation.id, name=kind, state=operation.state.value
+            )
+            return inserted
+
+        inserted = await self.database.write(work)
+        self._spawn(inserted)
+        return inserted
+
+    async def preview(self, kind: str, subject: str, params: Mapping[str, Any], *, tenant: str = "") -> Plan:
+        """The plan of an operation that is not started: the same checks, no change."""
+        operation = Operation(id=self.ids.new(), kind=kind, subject=subject, tenant=tenant, params=params)
+        await self.database.write(lambda tx: self._kinds[kind].admit(tx, operation))
+        return await self._kinds[kind].plan(operation)
+
+    def _spawn(self, operation: Operation) -> None:
+        if self._closing or operation.id in self._tasks:
+            return
+        run = Run(self, operation)
+        task = asyncio.get_running_loop().create_task(run.drive(), name=f"operation-{operation.id}")
+        self._runs[operation.id] = run
+        self._tasks[operation.id] = task
+        task.add_done_callback(lambda done: self._ended(operation.id, done))
+
+    def _ended(self, id: str, task: asyncio.Task[None]) -> None:
+        self._runs.pop(id, None)
+        self._tasks.pop(id, None)
+        if not task.cancelled() and (error := task.exception()):
+            # the store is full or gone: the operation is taken up again at the next start
+            log.error("operation %s stopped: %s", id, error, exc_info=error)
+
+    def report(self, reference: str, error: BaseException) -> None:
+        """Log an unknown error under its reference."""
+        log.error("internal error, reference %s", reference, exc_info=error)
+
+    # -- asking -------------------------------------------------------------------------------------------------------
+
+    def operation(self, id: str, *, tenant: str | None = None) -> Operation:
+        return journal.operations.get(self.database, id, tenant=tenant)
+
+    def operations(self, *, subject: str = "", prefix: str = "", tenant: str | None = None) -> list[Operation]:
+        """Operations, oldest first, of an instance or of the kinds that start with `prefix`."""
+        equal = {name: value for name, value in (("subject", subject), ("tenant", tenant)) if value}
+        found = journal.operations.select(self.database, **equal)
+        return [operation for operation in found if operation.kind.startswith(prefix)]
+
+    def steps(self, id: str) -> list[StepRecord]:
+        """The journal of an operation's steps, in the plan's order; those not begun are PENDING."""
+        operation = journal.operations.get(self.database, id)
+        begun = {record.key: record for record in journal.steps(self.database, id)}
+        planned = operation.plan.steps if operation.plan else ()
+        return [begun.get(step.key, StepRecord(key=step.key)) for step in planned]
+
+    async def wait(self, id: str, timeout_s: float | None = None) -> Operation:
+        """The operation once it is final or FAILED_TEMP, or as it is after `timeout_s`."""
+        task = self._tasks.get(id)
+        if task is not None:
+            await asyncio.wait({task}, timeout=timeout_s)
+        return journal.operations.get(self.database, id)
+
+    # -- deciding -----------------------------------------------------------------------------------------------------
+
+    async def retry(self, id: str) -> Operation:
+        """Go on where it failed (SOL003 5.4.14): completed steps do not run again."""
+        return await self._again(id, OperationState.PROCESSING)
+
+    async def rollback(self, id: str) -> Operation:
+        """Undo what was done (SOL003 5.4.15)."""
+        operation = journal.operations.get(self.database, id)
+        if operation.state is OperationState.FAILED_TEMP and not self.kind(operation.kind).revertible:
+            raise ConflictError(f"cannot roll back {operation.kind}", suggestion="retry or fail it")
+        return await self._again(id, OperationState.ROLLING_BACK)
+
+    async def _again(self, id: str, state: OperationState) -> Operation:
+        forgotten = {"error": "", "suggestion": ""} if state is OperationState.PROCESSING else {}
+        operation = await move(self, id, state, cancel="", **forgotten)
+        self._spawn(operation)
+        return operation
+
+    async def fail(self, id: str) -> Operation:
+        """Give up (SOL003 5.4.16): FAILED_TEMP becomes FAILED, what exists stays recorded."""
+        return await move(self, id, OperationState.FAILED)
+
+    async def cancel(self, id: str, mode: str = "GRACEFUL") -> Operation:
+        """Stop it (SOL003 5.4.17): GRACEFUL lets the steps under way end, FORCEFUL does not. Children follow."""
+        changed = await self.database.write(lambda tx: self._mark_cancelled(tx, id, mode))
+        for child in self.children.alive(id):
+            if child.state in ACTIVE:
+                await self.cancel(child.id, mode)
+        if run := self._runs.get(id):
+            run.cancelled.set()
+        return changed
+
+    @staticmethod
+    def _mark_cancelled(tx: Transaction, id: str, mode: str) -> Operation:
+        current = journal.operations.get(tx, id)
+        if current.state not in ACTIVE:
+            final = "it is final" if current.state in FINAL else "retry, roll back or fail it"
+            raise ConflictError(f"cannot cancel operation {id}: it is {current.state}", suggestion=final)
+        return journal.operations.put(tx, msgspec.structs.replace(current, cancel=mode))

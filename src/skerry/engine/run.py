@@ -1,0 +1,327 @@
+"""Runs one operation: plan it, run its steps as a graph, or undo them; every move is journalled before it counts."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from skerry.engine.kinds import StepContext
+from skerry.errors import ConflictError, DriverError, SkerryError
+from skerry.model.operations import Operation, Plan, Step, StepRecord
+from skerry.model.states import OPERATION_MOVES, OperationState, StepState
+from skerry.model.time import stamp
+from skerry.store import journal
+from skerry.store.database import Transaction
+
+if TYPE_CHECKING:
+    from skerry.engine.engine import Engine
+
+BACKOFF_S = 0.2
+BACKOFF_MAX_S = 10.0
+
+
+class Run:
+    """One operation under way in this process."""
+
+    def __init__(self, engine: Engine, operation: Operation) -> None:
+        self.engine = engine
+        self.operation = operation
+        self.kind = engine.kind(operation.kind)
+        self.cancelled = asyncio.Event()
+        if operation.cancel:
+            self.cancelled.set()
+        self._records = {record.key: record for record in journal.steps(engine.database, operation.id)}
+
+    async def drive(self) -> None:
+        """Go on from the recorded state until the operation is final or waits for a decision."""
+        if self.operation.state is OperationState.STARTING:
+            await self._start()
+        if self.operation.state is OperationState.PROCESSING:
+            await self._forward()
+        elif self.operation.state is OperationState.ROLLING_BACK:
+            await self._backward()
+
+    async def _start(self) -> None:
+        planning = asyncio.ensure_future(self._guard(lambda: self.kind.plan(self.operation)))
+        stop = asyncio.ensure_future(self.cancelled.wait())
+        try:
+            await asyncio.wait({planning, stop}, return_when=asyncio.FIRST_COMPLETED)
+            if self.cancelled.is_set():
+                await self._move(OperationState.ROLLED_BACK, error="cancelled before anything was changed")
+                return
+            plan, failure = planning.result()
+        finally:
+            stop.cancel()
+            planning.cancel()
+        if failure is not None or plan is None:
+            suggestion = failure.suggestion if failure else ""
+            await self._move(OperationState.ROLLED_BACK, error=failure.error if failure else "", suggestion=suggestion)
+        else:
+            await self._move(OperationState.PROCESSING, plan=plan)
+
+    # -- forward ------------------------------------------------------------------------------------------------------
+
+    async def _forward(self) -> None:
+        plan = self.operation.plan or Plan()
+        waiting = {step.key: step for step in plan.steps if not self._is(step, StepState.DONE)}
+        failed = await self._walk(waiting, needs={step.key: step.needs for step in plan.steps}, work=self._do)
+        if not waiting and not failed:
+            await self._move(OperationState.COMPLETED)
+        elif self.cancelled.is_set() and not failed:
+            await self._move(OperationState.FAILED_TEMP, error="cancelled", suggestion="retry, roll back or fail it")
+        else:
+            worst = next(record for key, record in self._records.items() if key in failed)
+            await self._move(OperationState.FAILED_TEMP, error=worst.error, suggestion=worst.suggestion)
+
+    async def _do(self, step: Step) -> bool:
+        handler = self.engine.handler(step.action)
+        context = StepContext(operation=self.operation, step=step, args=step.args, engine=self.engine)
+        result, failure = await self._attempts(step, lambda: handler(context))
+        if failure is not None:
+            await self._note(step, failure)
+            return False
+        await self._note(step, self._ended(step, StepState.DONE, result or {}), phase="done")
+        return True
+
+    # -- backward -----------------------------------------------------------------------------------------------------
+
+    async def _backward(self) -> None:
+        plan = self.operation.plan or Plan()
+        touched = {
+            step.key: step
+            for step in plan.steps
+            if step.key in self._records and not self._is(step, StepState.UNDONE, StepState.PENDING)
+        }
+        followers = {key: tuple(s.key for s in plan.steps if key in s.needs and s.key in touched) for key in touched}
+        failed = await self._walk(touched, needs=followers, work=self._undo)
+        if failed or touched:
+            worst = next((record for key, record in self._records.items() if key in failed), None)
+            error = worst.error if worst else "cancelled"
+            await self._move(
+                OperationState.FAILED_TEMP, error=f"cannot roll back: {error}", suggestion="retry or fail it"
+            )
+        else:
+            await self._move(OperationState.ROLLED_BACK, error=self.operation.error)
+
+    async def _undo(self, step: Step) -> bool:
+        result: Mapping[str, Any] | None = {}
+        if step.undo:
+            handler = self.engine.handler(step.undo)
+            context = StepContext(
+                operation=self.operation, step=step, args=step.undo_args, engine=self.engine, undoing=True
+            )
+            result, failure = await self._attempts(step, lambda: handler(context))
+            if failure is not None:
+                await self._note(step, failure)
+                return False
+        await self._note(step, self._ended(step, StepState.UNDONE, result or {}), phase="undone")
+        return True
+
+    # -- the walk over the graph --------------------------------------------------------------------------------------
+
+    async def _walk(
+        self, waiting: dict[str, Step], needs: Mapping[str, tuple[str, ...]], work: Callable[[Step], Awaitable[bool]]
+    ) -> set[str]:
+        """Run what is ready until nothing is left, something failed or a cancel came. `waiting` keeps what did not end
+        well; the answer holds what failed."""
+        failed: set[str] = set()
+        running: dict[asyncio.Task[bool], str] = {}
+        stop = asyncio.ensure_future(self.cancelled.wait())
+        try:
+            while True:
+                if not failed and not self.cancelled.is_set():
+                    await self._launch(waiting, needs, work, running)
+                if not running:
+                    return failed
+                watch = {stop} if not stop.done() else set()
+                await asyncio.wait({*running, *watch}, return_when=asyncio.FIRST_COMPLETED)
+                if stop.done() and self.operation_cancel == "FORCEFUL":
+                    await _abandon(running)
+                    return failed
+                for task in [task for task in running if task.done()]:
+                    key = running.pop(task)
+                    if task.result():
+                        waiting.pop(key, None)
+                    else:
+                        failed.add(key)
+        finally:
+            stop.cancel()
+            await _abandon(running)
+
+    async def _launch(
+        self,
+        waiting: Mapping[str, Step],
+        needs: Mapping[str, tuple[str, ...]],
+        work: Callable[[Step], Awaitable[bool]],
+        running: dict[asyncio.Task[bool], str],
+    ) -> None:
+        busy = set(running.values())
+        ready = [
+            step for key, step in waiting.items() if key not in busy and not any(need in waiting for need in needs[key])
+        ]
+        if not ready:
+            return
+        undoing = self.operation.state is OperationState.ROLLING_BACK
+        await self._begin(ready, undoing=undoing)
+        for step in ready:
+            task: asyncio.Task[bool] = asyncio.ensure_future(self._slot(step, work))
+            running[task] = step.key
+
+    async def _slot(self, step: Step, work: Callable[[Step], Awaitable[bool]]) -> bool:
+        if self.engine.waits(step.action):
+            return await work(step)
+        async with self.engine.slots:
+            return await work(step)
+
+    @property
+    def operation_cancel(self) -> str:
+        found = journal.operations.find(self.engine.database, self.operation.id)
+        return found.cancel if found else ""
+
+    # -- attempts -----------------------------------------------------------------------------------------------------
+
+    async def _attempts(
+        self, step: Step, call: Callable[[], Awaitable[Mapping[str, Any] | None]]
+    ) -> tuple[Mapping[str, Any] | None, StepRecord | None]:
+        delay = BACKOFF_S
+        attempt = 0
+        while True:
+            attempt += 1
+            result, failure = await self._guard(call, step)
+            if failure is None or failure.attempt != -1 or attempt >= step.attempts or self.cancelled.is_set():
+                return result, failure and msgspec.structs.replace(failure, attempt=attempt)
+            await self.engine.events.say(
+                "step", self.operation, step.key, "RETRYING", failure.error, {"attempt": attempt, "delay_s": delay}
+            )
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, BACKOFF_MAX_S)
+
+    async def _guard(
+        self, call: Callable[[], Awaitable[Any]], step: Step | None = None
+    ) -> tuple[Any, StepRecord | None]:
+        """The one place that turns any exception into a recorded failure. `attempt` -1 marks one worth repeating."""
+        try:
+            async with asyncio.timeout(step.timeout_s if step else self.engine.plan_timeout_s):
+                return await call(), None
+        except TimeoutError:
+            limit = step.timeout_s if step else self.engine.plan_timeout_s
+            return None, self._failure(step, f"no answer within {limit:g} s", "check the infrastructure, then retry")
+        except DriverError as error:
+            record = self._failure(step, error.detail, error.suggestion, error.call, error.answer)
+            return None, msgspec.structs.replace(record, attempt=-1 if error.transient else 0)
+        except SkerryError as error:
+            faults = "".join(f"\n{fault}" for fault in error.faults)
+            return None, self._failure(step, error.detail + faults, error.suggestion)
+        except Exception as error:  # noqa: BLE001 - an unknown error must end the step, not the engine
+            reference = uuid.uuid4().hex[:12]
+            self.engine.report(reference, error)
+            return None, self._failure(step, f"internal error, reference {reference}", "see the node's log")
+
+    def _failure(self, step: Step | None, error: str, suggestion: str, call: str = "", answer: str = "") -> StepRecord:
+        record = self._ended(step, StepState.FAILED, {}) if step else StepRecord(key="plan", state=StepState.FAILED)
+        return msgspec.structs.replace(record, error=error, suggestion=suggestion, call=call, answer=answer)
+
+    # -- the journal --------------------------------------------------------------------------------------------------
+
+    def _is(self, step: Step, *states: StepState) -> bool:
+        record = self._records.get(step.key)
+        return record is not None and record.state in states
+
+    def _ended(self, step: Step, state: StepState, result: Mapping[str, Any]) -> StepRecord:
+        begun = self._records.get(step.key)
+        return StepRecord(
+            key=step.key,
+            state=state,
+            attempt=begun.attempt if begun else 0,
+            started_at=begun.started_at if begun else "",
+            ended_at=self._now(),
+            result=result,
+        )
+
+    async def _begin(self, ready: list[Step], *, undoing: bool) -> None:
+        state = StepState.UNDOING if undoing else StepState.RUNNING
+        now = self._now()
+        records = []
+        for step in ready:
+            before = self._records.get(step.key)
+            records.append(
+                StepRecord(key=step.key, state=state, started_at=now, attempt=(before.attempt if before else 0) + 1)
+            )
+
+        def work(tx: Transaction) -> None:
+            journal.put_steps(tx, self.operation.id, records)
+            for step in ready:
+                if not undoing:
+                    self.kind.stepped(tx, self.operation, step, "begun", {})
+                self._announce(tx, step, state.value)
+
+        await self.engine.database.write(work)
+        self._records.update({record.key: record for record in records})
+
+    async def _note(self, step: Step, record: StepRecord, phase: str = "") -> None:
+        def work(tx: Transaction) -> None:
+            journal.put_steps(tx, self.operation.id, [record])
+            if phase:
+                self.kind.stepped(tx, self.operation, step, phase, record.result)
+            self._announce(tx, step, record.state.value, record.error)
+
+        await self.engine.database.write(work)
+        self._records[step.key] = record
+
+    def _announce(self, tx: Transaction, step: Step, state: str, detail: str = "") -> None:
+        self.engine.events.add(
+            tx,
+            "step",
+            subject=self.operation.subject,
+            operation=self.operation.id,
+            name=step.key,
+            state=state,
+            detail=detail or step.note,
+        )
+
+    async def _move(self, state: OperationState, **changes: Any) -> None:
+        self.operation = await move(self.engine, self.operation.id, state, **changes)
+
+    def _now(self) -> str:
+        return stamp(self.engine.clock.now())
+
+
+async def move(engine: Engine, id: str, state: OperationState, **changes: Any) -> Operation:
+    """Bring an operation to `state` by compare-and-set: `ConflictError` if the table of moves forbids it."""
+
+    def work(tx: Transaction) -> Operation:
+        current = journal.operations.get(tx, id)
+        if state not in OPERATION_MOVES[current.state]:
+            raise ConflictError(
+                f"cannot bring operation {id} from {current.state} to {state}",
+                suggestion=f"allowed now: {', '.join(sorted(OPERATION_MOVES[current.state])) or 'nothing, it is final'}",
+            )
+        now = stamp(engine.clock.now())
+        moved = journal.operations.put(
+            tx, msgspec.structs.replace(current, state=state, state_entered_at=now, **changes)
+        )
+        engine.kind(moved.kind).moved(tx, moved, state)
+        engine.events.add(
+            tx,
+            "operation",
+            subject=moved.subject,
+            operation=moved.id,
+            name=moved.kind,
+            state=state.value,
+            detail=moved.error,
+        )
+        return moved
+
+    return await engine.database.write(work)
+
+
+async def _abandon(running: dict[asyncio.Task[bool], str]) -> None:
+    tasks = list(running)
+    running.clear()
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,18 @@
+"""The collections of the store, one for each aggregate."""
+
+from __future__ import annotations
+
+from skerry.model.ns import NsdInfo, NsInstance
+from skerry.model.vnf import VimConnection, VnfInstance, VnfPkgInfo
+from skerry.store.documents import Collection
+
+vims = Collection("vims", VimConnection, "VIM")
+vnf_packages = Collection("vnf_packages", VnfPkgInfo, "VNF package", {"vnfd_id": lambda doc: doc.vnfd_id})
+nsds = Collection("nsds", NsdInfo, "NSD", {"nsd_id": lambda doc: doc.nsd_id})
+vnf_instances = Collection(
+    "vnf_instances",
+    VnfInstance,
+    "VNF instance",
+    {"vnf_pkg_id": lambda doc: doc.vnf_pkg_id, "ns_id": lambda doc: doc.ns_id},
+)
+ns_instances = Collection("ns_instances", NsInstance, "NS instance", {"nsd_info_id": lambda doc: doc.nsd_info_id})

@@ -1,0 +1,204 @@
+"""One SQLite file: a single writer with group commit, and reads that never wait for it.
+
+Writes are functions of a `Transaction`. They queue to one thread, which commits as many as are waiting with one sync to
+disk; each is atomic on its own (a savepoint) and its future resolves after the commit, so that whoever awaited it can
+read its own write. Reads use a second connection (WAL) directly on the event loop: a point read costs microseconds.
+
+With `inline=True` (virtual time, tests of pure logic) writes run at once on the caller's thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from skerry.errors import UnavailableError
+from skerry.model.operations import Event
+from skerry.store.migrations import MIGRATIONS
+
+T = TypeVar("T")
+
+GROUP = 256  # writes that share one commit at most
+
+
+class Transaction:
+    """What a write function gets. `announced` collects the events to publish once it is durable."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+        self.announced: list[Event] = []
+
+    def execute(self, sql: str, parameters: tuple[Any, ...] = ()) -> sqlite3.Cursor:
+        return self.connection.execute(sql, parameters)
+
+
+class _Write:
+    """A queued write and where its answer goes."""
+
+    def __init__(self, work: Callable[[Transaction], Any], loop: asyncio.AbstractEventLoop) -> None:
+        self.work = work
+        self.loop = loop
+        self.future: asyncio.Future[Any] = loop.create_future()
+        self.transaction: Transaction | None = None
+        self.result: Any = None
+        self.error: BaseException | None = None
+
+    def resolve(self) -> None:
+        if self.future.done():
+            return
+        if self.error is not None:
+            self.future.set_exception(self.error)
+        else:
+            self.future.set_result(self.result)
+
+
+class Database:
+    """The open store. `path` ":memory:" is allowed with `inline` only."""
+
+    def __init__(self, path: Path | str, *, inline: bool = False) -> None:
+        self.path = str(path)
+        self.inline = inline
+        self.on_commit: list[Callable[[list[Event]], None]] = []
+        self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
+        self._writer: sqlite3.Connection | None = None
+        self._reader: sqlite3.Connection | None = None
+        self._thread: threading.Thread | None = None
+
+    def open(self) -> None:
+        """Open, check the integrity, migrate. `UnavailableError` names what is wrong with the file."""
+        try:
+            self._writer = self._connect()
+            self._check(self._writer)
+            migrate(self._writer)
+            self._reader = self._writer if self.path == ":memory:" else self._connect()
+        except sqlite3.Error as error:
+            raise UnavailableError(
+                f"cannot open the store {self.path}: {error}",
+                suggestion="check the disk's space and rights, or restore a backup",
+            ) from error
+        if not self.inline:
+            self._thread = threading.Thread(target=self._run, name="store", daemon=True)
+            self._thread.start()
+
+    def close(self) -> None:
+        """Finish what is queued and close."""
+        if self._thread:
+            self._queue.put(None)
+            self._thread.join()
+            self._thread = None
+        for connection in {self._writer, self._reader} - {None}:
+            connection.close()  # type: ignore[union-attr]
+        self._writer = self._reader = None
+
+    async def write(self, work: Callable[[Transaction], T]) -> T:
+        """Run `work` atomically; return its result once it is on disk. Its `SkerryError`s come back unchanged."""
+        write = _Write(work, asyncio.get_running_loop())
+        if self.inline:
+            self._commit([write])
+            self._answer([write])
+        else:
+            self._queue.put(write)
+        result: T = await write.future
+        return result
+
+    def read(self, sql: str, parameters: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        """Rows as committed now."""
+        if self._reader is None:
+            raise UnavailableError("cannot read: the store is closed", suggestion="start the node")
+        return self._reader.execute(sql, parameters).fetchall()
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=10.0)
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA cache_size=-2048")
+        return connection
+
+    @staticmethod
+    def _check(connection: sqlite3.Connection) -> None:
+        answer = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if answer != "ok":
+            raise sqlite3.DatabaseError(f"integrity check says: {answer}")
+
+    def _run(self) -> None:
+        last = False
+        while not last:
+            group, last = self._gather()
+            if group:
+                self._commit(group)
+                # a loop that closed meanwhile has nobody left to tell
+                with contextlib.suppress(RuntimeError):
+                    group[0].loop.call_soon_threadsafe(self._answer, group)
+
+    def _gather(self) -> tuple[list[_Write], bool]:
+        """Wait for one write and take what else is queued; True when closing was asked for."""
+        write = self._queue.get()
+        group: list[_Write] = []
+        while write is not None:
+            group.append(write)
+            if len(group) == GROUP:
+                return group, False
+            try:
+                write = self._queue.get_nowait()
+            except queue.Empty:
+                return group, False
+        return group, True
+
+    def _commit(self, group: list[_Write]) -> None:
+        connection = self._writer
+        if connection is None:
+            for write in group:
+                write.error = UnavailableError("cannot write: the store is closed", suggestion="start the node")
+            return
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            for write in group:
+                self._apply(connection, write)
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            with contextlib.suppress(sqlite3.Error):
+                connection.execute("ROLLBACK")
+            for write in group:
+                write.transaction = None
+                write.error = UnavailableError(
+                    f"cannot write to the store {self.path}: {error}", suggestion="check the disk's space and rights"
+                )
+
+    @staticmethod
+    def _apply(connection: sqlite3.Connection, write: _Write) -> None:
+        connection.execute("SAVEPOINT w")
+        transaction = Transaction(connection)
+        try:
+            write.result = write.work(transaction)
+        except sqlite3.OperationalError:
+            raise  # the disk or the file: it concerns the whole group
+        except Exception as error:  # noqa: BLE001 - not swallowed: it is raised where the write was awaited
+            connection.execute("ROLLBACK TO w")
+            connection.execute("RELEASE w")
+            write.error = error
+            return
+        connection.execute("RELEASE w")
+        write.transaction = transaction
+
+    def _answer(self, group: list[_Write]) -> None:
+        announced = [event for write in group if write.transaction for event in write.transaction.announced]
+        if announced:
+            for tell in self.on_commit:
+                tell(announced)
+        for write in group:
+            write.resolve()
+
+
+def migrate(connection: sqlite3.Connection, target: int = len(MIGRATIONS)) -> None:
+    """Bring the store to version `target`, one transaction a step."""
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > target:
+        raise sqlite3.DatabaseError(f"the store has version {version}, this program knows {target}")
+    for number in range(version, target):
+        connection.executescript(f"BEGIN; {MIGRATIONS[number]} PRAGMA user_version = {number + 1}; COMMIT;")

@@ -1,0 +1,115 @@
+"""Documents: frozen structs kept as JSON with an id, a revision and indexed columns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from skerry.errors import ConflictError, NotFoundError, PreconditionError
+from skerry.store.database import Database, Transaction
+
+D = TypeVar("D", bound=msgspec.Struct)
+
+_encode = msgspec.json.Encoder(order=None).encode
+
+
+class Collection(Generic[D]):
+    """One table of documents of one type. `columns` are the indexed columns besides id, rev and tenant."""
+
+    def __init__(
+        self, table: str, kind: type[D], word: str, columns: Mapping[str, Callable[[D], str]] | None = None
+    ) -> None:
+        self.table = table
+        self.kind = kind
+        self.word = word
+        self.columns = dict(columns or {})
+        self._decode = msgspec.json.Decoder(kind).decode
+        names = ("id", "rev", "tenant", *self.columns, "doc")
+        # table and column names are literals of this package, never input
+        self._insert = f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"  # noqa: S608
+        self._update = f"UPDATE {table} SET {', '.join(f'{name} = ?' for name in names[1:])} WHERE id = ? AND rev = ?"  # noqa: S608
+
+    def insert(self, tx: Transaction, document: D) -> D:
+        """Add a new document with revision 1. `ConflictError` if its id is taken."""
+        new = msgspec.structs.replace(document, rev=1)
+        if self._first(tx.execute(self._by_id, (self._id(new),)).fetchall()):
+            raise ConflictError(f"cannot create {self.word} {self._id(new)}: it exists")
+        tx.execute(self._insert, (self._id(new), *self._row(new)))
+        return new
+
+    def put(self, tx: Transaction, document: D) -> D:
+        """Replace the document of the same revision; the revision grows by one."""
+        rev: int = document.rev  # type: ignore[attr-defined]
+        new = msgspec.structs.replace(document, rev=rev + 1)
+        if tx.execute(self._update, (*self._row(new), self._id(new), rev)).rowcount != 1:
+            if self.find(tx, self._id(new)) is None:
+                raise self.missing(self._id(new))
+            raise PreconditionError(
+                f"cannot change {self.word} {self._id(new)}: it was changed meanwhile", suggestion="read it again"
+            )
+        return new
+
+    def change(self, tx: Transaction, id: str, how: Callable[[D], D]) -> D:
+        """Read, transform and write inside one transaction."""
+        current = self.get(tx, id)
+        new = how(current)
+        return current if new is current else self.put(tx, new)
+
+    def delete(self, tx: Transaction, id: str) -> None:
+        """Remove it. Nothing happens if there is none."""
+        tx.execute(f"DELETE FROM {self.table} WHERE id = ?", (id,))  # noqa: S608
+
+    def find(self, source: Database | Transaction, id: str) -> D | None:
+        """The document, or None."""
+        return self._first(_rows(source, self._by_id, (id,)))
+
+    def get(self, source: Database | Transaction, id: str, *, tenant: str | None = None) -> D:
+        """The document. `NotFoundError` also for one of another tenant, so that nothing shows that it exists."""
+        document = self.find(source, id)
+        if document is None or (tenant is not None and document.tenant != tenant):  # type: ignore[attr-defined]
+            raise self.missing(id)
+        return document
+
+    def select(self, source: Database | Transaction, **equal: str) -> list[D]:
+        """Every document whose columns have these values, oldest first."""
+        unknown = set(equal) - {"tenant", *self.columns}
+        if unknown:
+            raise KeyError(f"no column {sorted(unknown)} in {self.table}")
+        where = " AND ".join(f"{name} = ?" for name in equal) or "1"
+        rows = _rows(source, f"SELECT doc FROM {self.table} WHERE {where} ORDER BY rowid", tuple(equal.values()))  # noqa: S608
+        return [self._decode(row[0]) for row in rows]
+
+    def count(self, source: Database | Transaction, **equal: str) -> int:
+        """How many documents have these values in their columns."""
+        where = " AND ".join(f"{name} = ?" for name in equal) or "1"
+        found: int = _rows(source, f"SELECT count(*) FROM {self.table} WHERE {where}", tuple(equal.values()))[0][0]  # noqa: S608
+        return found
+
+    def missing(self, id: str) -> NotFoundError:
+        return NotFoundError(
+            f"cannot find {self.word} {id}", suggestion=f"list the {self.word}s to see which there are"
+        )
+
+    @property
+    def _by_id(self) -> str:
+        return f"SELECT doc FROM {self.table} WHERE id = ?"  # noqa: S608
+
+    def _first(self, rows: list[tuple[Any, ...]]) -> D | None:
+        return self._decode(rows[0][0]) if rows else None
+
+    @staticmethod
+    def _id(document: D) -> str:
+        id: str = document.id  # type: ignore[attr-defined]
+        return id
+
+    def _row(self, document: D) -> tuple[Any, ...]:
+        values = [column(document) for column in self.columns.values()]
+        return (document.rev, document.tenant, *values, _encode(document))  # type: ignore[attr-defined]
+
+
+def _rows(source: Database | Transaction, sql: str, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+    if isinstance(source, Transaction):
+        return source.execute(sql, parameters).fetchall()
+    return source.read(sql, parameters)

@@ -1,0 +1,36 @@
+"""Numbered migrations: entry n brings a store of version n to n + 1. Never change one that was released; append."""
+
+from __future__ import annotations
+
+MIGRATIONS: tuple[str, ...] = (
+    """
+    CREATE TABLE vims (id TEXT PRIMARY KEY, rev INTEGER NOT NULL, tenant TEXT NOT NULL, doc BLOB NOT NULL);
+    CREATE TABLE vnf_packages (
+        id TEXT PRIMARY KEY, rev INTEGER NOT NULL, tenant TEXT NOT NULL, vnfd_id TEXT NOT NULL, doc BLOB NOT NULL);
+    CREATE INDEX vnf_packages_vnfd ON vnf_packages (vnfd_id);
+    CREATE TABLE nsds (
+        id TEXT PRIMARY KEY, rev INTEGER NOT NULL, tenant TEXT NOT NULL, nsd_id TEXT NOT NULL, doc BLOB NOT NULL);
+    CREATE INDEX nsds_nsd ON nsds (nsd_id);
+    CREATE TABLE vnf_instances (
+        id TEXT PRIMARY KEY, rev INTEGER NOT NULL, tenant TEXT NOT NULL, vnf_pkg_id TEXT NOT NULL, ns_id TEXT NOT NULL,
+        doc BLOB NOT NULL);
+    CREATE INDEX vnf_instances_pkg ON vnf_instances (vnf_pkg_id);
+    CREATE INDEX vnf_instances_ns ON vnf_instances (ns_id);
+    CREATE TABLE ns_instances (
+        id TEXT PRIMARY KEY, rev INTEGER NOT NULL, tenant TEXT NOT NULL, nsd_info_id TEXT NOT NULL, doc BLOB NOT NULL);
+    CREATE INDEX ns_instances_nsd ON ns_instances (nsd_info_id);
+    CREATE TABLE operations (
+        id TEXT PRIMARY KEY, rev INTEGER NOT NULL, tenant TEXT NOT NULL, kind TEXT NOT NULL, subject TEXT NOT NULL,
+        state TEXT NOT NULL, parent TEXT NOT NULL, doc BLOB NOT NULL);
+    CREATE INDEX operations_subject ON operations (subject, state);
+    CREATE INDEX operations_state ON operations (state);
+    CREATE INDEX operations_parent ON operations (parent);
+    CREATE TABLE steps (
+        operation TEXT NOT NULL, key TEXT NOT NULL, doc BLOB NOT NULL, PRIMARY KEY (operation, key)) WITHOUT ROWID;
+    CREATE TABLE events (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT, time TEXT NOT NULL, subject TEXT NOT NULL, operation TEXT NOT NULL,
+        doc BLOB NOT NULL);
+    CREATE INDEX events_subject ON events (subject, seq);
+    CREATE INDEX events_operation ON events (operation, seq);
+    """,
+)
