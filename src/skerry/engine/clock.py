@@ -72,6 +72,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._serials = itertools.count()
         self._jumping = _JumpingSelector(self)
         super().__init__(self._jumping)
+        self._clock_resolution = 1e-6  # above the precision of a float of many years of seconds: a due timer must fire
         self._own_descriptors = len(self._jumping.get_map())
         self.set_task_factory(self._new_task)
 

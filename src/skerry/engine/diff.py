@@ -79,7 +79,7 @@ def diff(wanted: Graph, recorded: Recorded, force: Collection[str] = ()) -> tupl
             steps.append(_removal(have, recorded, what))
     for key in forward:
         if what[key] in (CREATE, REPLACE):
-            steps.append(_creation(wanted[key], what))
+            steps.append(_creation(wanted[key], what, recorded.get(key)))
         elif what[key] == UPDATE:
             steps.append(_update(wanted[key], recorded[key], what))
     changes = [_change(key, what[key], wanted, recorded) for key in (*forward, *(recorded.keys() - wanted.keys()))]
@@ -100,7 +100,7 @@ def _removal(have: Resource, recorded: Recorded, what: Mapping[str, str]) -> Ste
         args={"spec": have.spec, "outputs": have.outputs},
         needs=tuple(sorted(users)),
         undo=f"{have.kind}.create",
-        undo_args={"spec": have.spec, "needs": have.needs, "after": have.after, "kind": have.kind},
+        undo_args={"spec": have.spec, "needs": have.needs, "after": have.after, "kind": have.kind, "previous": have.outputs},
     )
 
 
@@ -110,16 +110,18 @@ def _before(want: Wanted, what: Mapping[str, str]) -> list[str]:
     return [f"{names[what[need]]}:{need}" for need in (*want.needs, *want.after) if what.get(need) in names]
 
 
-def _creation(want: Wanted, what: Mapping[str, str]) -> Step:
+def _creation(want: Wanted, what: Mapping[str, str], have: Resource | None) -> Step:
+    """`previous` lets a replacement keep what others know of it, such as its addresses."""
     needs = _before(want, what)
     if what[want.key] == REPLACE:
         needs.append(f"delete:{want.key}")
+    previous = have.outputs if have else {}
     return Step(
         key=f"create:{want.key}",
         action=f"{want.kind}.create",
         note=f"create {want.note or want.key}",
         resource=want.key,
-        args={"spec": want.spec, "needs": want.needs, "after": want.after, "kind": want.kind},
+        args={"spec": want.spec, "needs": want.needs, "after": want.after, "kind": want.kind, "previous": previous},
         needs=tuple(needs),
         undo=f"{want.kind}.delete",
         undo_args={"spec": want.spec},

@@ -11,7 +11,8 @@ from skerry.model.states import OperationState, StepState
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One idempotent step. `key` is its identity in the journal; `action` names the handler, `undo` its inverse ("" = none).
+    """One idempotent step. `key` is its identity in the journal; `action` names the handler, `undo` its inverse ("" = none)
+    with `undo_args`.
 
     `resource` is the key in the instance's resource graph that it makes, changes or removes. `attempts` counts tries of
     transient failures; `timeout_s` is the deadline of one try.
@@ -24,6 +25,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     args: Mapping[str, Any] = {}
     needs: tuple[str, ...] = ()
     undo: str = ""
+    undo_args: Mapping[str, Any] = {}
     timeout_s: float = 300.0
     attempts: int = 3
 

@@ -68,7 +68,7 @@ class ExtLink(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class VnfInstance(Record, frozen=True, kw_only=True, omit_defaults=True):
     """VnfInstance (SOL003 5.5.2.2) with the resource graph that it has.
 
-    `counts` is VDU → number of VNFCs; `placement` VDU → VIM connection; `dependencies` what other VNFs handed over
+    `vnfcs` is VDU → its VNFCs ("server-0" …); `placement` VNFC → VIM connection; `dependencies` what other VNFs handed over
     (`{source: {name: value}}`); `inputs` the values of the request for the descriptor's inputs. `ns_id` is set when an
     NS made it.
     """
@@ -87,7 +87,7 @@ class VnfInstance(Record, frozen=True, kw_only=True, omit_defaults=True):
     vnf_state: VnfOperationalState = VnfOperationalState.STOPPED
     scale_status: Mapping[str, int] = {}
     max_scale_levels: Mapping[str, int] = {}
-    counts: Mapping[str, int] = {}
+    vnfcs: Mapping[str, tuple[str, ...]] = {}
     placement: Mapping[str, str] = {}
     ext_links: Mapping[str, ExtLink] = {}
     vim_ids: tuple[str, ...] = ()

@@ -1,0 +1,171 @@
+"""What a VNF shall become: pure functions from a record, its flavour and a request to the next goal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from skerry.errors import ConflictError, Fault, InvalidError
+from skerry.model.descriptors import DeploymentFlavour, ScalingAspect, Vnfd
+from skerry.model.vnf import ExtLink, VnfInstance
+
+
+class Goal(msgspec.Struct, frozen=True, kw_only=True):
+    """The part of a VNF's record that an operation decides. The resource graph follows from it (`graph.wanted`)."""
+
+    flavour_id: str
+    level_id: str = ""
+    scale_status: Mapping[str, int] = {}
+    vnfcs: Mapping[str, tuple[str, ...]] = {}
+    stopped: tuple[str, ...] = ()  # VNFCs that shall not run
+    placement: Mapping[str, str] = {}
+    ext_links: Mapping[str, ExtLink] = {}
+    properties: Mapping[str, Any] = {}
+    inputs: Mapping[str, Any] = {}
+    dependencies: Mapping[str, Mapping[str, Any]] = {}
+
+
+def current(instance: VnfInstance) -> Goal:
+    """The goal that the record stands for now."""
+    names = {name for group in instance.vnfcs.values() for name in group}
+    running = {key.removeprefix("power:") for key in instance.resources if key.startswith("power:")}
+    return Goal(
+        flavour_id=instance.flavour_id,
+        level_id=instance.instantiation_level_id,
+        scale_status=instance.scale_status,
+        vnfcs=instance.vnfcs,
+        stopped=tuple(sorted(names - running)),
+        placement=instance.placement,
+        ext_links=instance.ext_links,
+        properties=instance.vnf_configurable_properties,
+        inputs=instance.inputs,
+        dependencies=instance.dependencies,
+    )
+
+
+def flavour_of(vnfd: Vnfd, flavour_id: str) -> DeploymentFlavour:
+    """The flavour, or the descriptor's default one for "". `InvalidError` lists those that exist."""
+    chosen = flavour_id or vnfd.default_flavour or (next(iter(vnfd.flavours)) if len(vnfd.flavours) == 1 else "")
+    if chosen in vnfd.flavours:
+        return vnfd.flavours[chosen]
+    known = ", ".join(sorted(vnfd.flavours)) or "none"
+    raise InvalidError(
+        f"cannot use deployment flavour '{flavour_id}' of VNFD {vnfd.id}",
+        faults=[Fault(message=f"the flavours are: {known}", path="/flavourId", code="flavour", fix="choose one of them")],
+    )
+
+
+def at_scale(aspect: ScalingAspect, vdu: str, level: int) -> int:
+    """How many instances of `vdu` the aspect asks for at a scale level: the initial ones and each step's."""
+    steps = aspect.deltas.get(vdu, ())
+    added = sum(steps[min(step, len(steps) - 1)] for step in range(level)) if steps else 0
+    return aspect.initial.get(vdu, 0) + added
+
+
+def counts_for(flavour: DeploymentFlavour, scale_status: Mapping[str, int], level_id: str) -> dict[str, int]:
+    """VDU → number of instances at these scale levels; VDUs outside all aspects follow the instantiation level."""
+    level = flavour.instantiation_levels.get(level_id)
+    counts: dict[str, int] = {}
+    for name, vdu in flavour.vdus.items():
+        scaled = [
+            at_scale(aspect, name, scale_status.get(aspect.id, 0))
+            for aspect in flavour.scaling_aspects.values()
+            if name in aspect.initial or name in aspect.deltas
+        ]
+        fixed = level.vdu_levels.get(name) if level else None
+        counts[name] = sum(scaled) if scaled else max(vdu.min_instances, 1) if fixed is None else fixed
+    return counts
+
+
+def scale_at_level(flavour: DeploymentFlavour, level_id: str) -> dict[str, int]:
+    """The scale levels of an instantiation level; aspects that it does not name are at 0."""
+    level = flavour.instantiation_levels.get(level_id)
+    info = level.scale_info if level else {}
+    found = {aspect: info.get(aspect, 0) for aspect in flavour.scaling_aspects}
+    for aspect in flavour.scaling_aspects.values() if level and not info else ():
+        found[aspect.id] = _level_that_gives(aspect, level.vdu_levels)
+    return found
+
+
+def _level_that_gives(aspect: ScalingAspect, vdu_levels: Mapping[str, int]) -> int:
+    """The lowest scale level at which the aspect's VDUs have these counts, 0 if there is none."""
+    named = {vdu: count for vdu, count in vdu_levels.items() if vdu in aspect.initial or vdu in aspect.deltas}
+    for level in range(aspect.max_scale_level + 1):
+        if named and all(at_scale(aspect, vdu, level) == count for vdu, count in named.items()):
+            return level
+    return 0
+
+
+def check_level(flavour: DeploymentFlavour, level_id: str) -> str:
+    """The level to instantiate at: the given, the default or the only one. `InvalidError` lists those that exist."""
+    levels = flavour.instantiation_levels
+    if not level_id:
+        return flavour.default_instantiation_level_id or (next(iter(levels)) if len(levels) == 1 else "")
+    if level_id not in levels:
+        known = ", ".join(sorted(levels)) or "none"
+        fault = Fault(message=f"the levels are: {known}", path="/instantiationLevelId", code="level")
+        raise InvalidError(f"cannot use instantiation level '{level_id}'", faults=[fault])
+    return level_id
+
+
+def populate(
+    have: Mapping[str, tuple[str, ...]], counts: Mapping[str, int], remove_first: Sequence[str] = ()
+) -> dict[str, tuple[str, ...]]:
+    """Name the VNFCs: who is there stays, new ones take the lowest free numbers, the named or the newest go first."""
+    result: dict[str, tuple[str, ...]] = {}
+    for vdu, count in counts.items():
+        names = list(have.get(vdu, ()))
+        for victim in [name for name in remove_first if name in names]:
+            if len(names) > count:
+                names.remove(victim)
+        while len(names) > count:
+            names.remove(max(names, key=_number))
+        number = 0
+        while len(names) < count:
+            if (name := f"{vdu}-{number}") not in names:
+                names.append(name)
+            number += 1
+        result[vdu] = tuple(sorted(names, key=_number))
+    return result
+
+
+def _number(vnfc: str) -> int:
+    return int(vnfc.rsplit("-", 1)[1])
+
+
+def scaled(goal: Goal, flavour: DeploymentFlavour, wished: Mapping[str, int], remove_first: Sequence[str] = ()) -> Goal:
+    """The goal at other scale levels. `InvalidError` names every aspect that is unknown or out of bounds."""
+    faults = []
+    for aspect_id, level in wished.items():
+        aspect = flavour.scaling_aspects.get(aspect_id)
+        if aspect is None:
+            known = ", ".join(sorted(flavour.scaling_aspects)) or "none"
+            faults.append(Fault(message=f"no scaling aspect '{aspect_id}'; there are: {known}", code="aspect"))
+        elif not 0 <= level <= aspect.max_scale_level:
+            bounds = f"0 to {aspect.max_scale_level}, asked is {level}"
+            faults.append(Fault(message=f"scale level of '{aspect_id}' goes from {bounds}", code="scale-level"))
+    if faults:
+        raise InvalidError("cannot scale: " + "; ".join(f.message for f in faults), faults=faults)
+    status = {**goal.scale_status, **wished}
+    vnfcs = populate(goal.vnfcs, counts_for(flavour, status, goal.level_id), remove_first)
+    return msgspec.structs.replace(goal, scale_status=status, vnfcs=vnfcs)
+
+
+def require_vnfcs(instance: VnfInstance, wished: Sequence[str]) -> tuple[str, ...]:
+    """The VNFCs of this VNF that are meant: all for an empty list. Accepts "server-0" and its resource id."""
+    known = {name for group in instance.vnfcs.values() for name in group}
+    by_id = {
+        resource.outputs.get("id"): key.removeprefix("compute:")
+        for key, resource in instance.resources.items()
+        if key.startswith("compute:")
+    }
+    found = [name if name in known else by_id.get(name, "") for name in wished]
+    if "" in found:
+        unknown = [name for name, hit in zip(wished, found, strict=True) if not hit]
+        raise ConflictError(
+            f"cannot find VNFC {', '.join(unknown)} in VNF {instance.id}",
+            suggestion=f"its VNFCs are: {', '.join(sorted(known)) or 'none'}",
+        )
+    return tuple(found) or tuple(sorted(known))

@@ -1,0 +1,177 @@
+"""From a goal to the resource graph that a VNF shall have: a pure function.
+
+Three kinds of resources: `network` (an internal virtual link on one VIM), `compute` (a VNFC with its addresses, not
+running) and `power` (a VNFC that runs, with its environment). Stopping a VNF removes its power resources, starting it
+adds them: operate is one more difference of graphs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from skerry.model.descriptors import ConnectionPoint, DeploymentFlavour, SoftwareImage, Vdu, VirtualLink
+from skerry.model.resources import Wanted
+from skerry.vnfm.goal import Goal
+from skerry.vnfm.naming import link_key, resource_name
+from skerry.vnfm.values import nodes_read
+
+POWER_IN_PLACE = ("env", "given", "files", "inputs", "properties")
+COMPUTE_IN_PLACE = ("vcpus", "memory_bytes")
+
+
+def wanted(instance_id: str, owner: str, flavour: DeploymentFlavour, goal: Goal) -> dict[str, Wanted]:
+    """Every resource of the VNF at this goal, by key."""
+    graph: dict[str, Wanted] = {}
+    for vdu_id, vnfcs in goal.vnfcs.items():
+        vdu = flavour.vdus[vdu_id]
+        for vnfc in vnfcs:
+            nics, networks = _nics(instance_id, owner, flavour, goal, vdu, vnfc)
+            graph.update(networks)
+            compute = _compute(instance_id, owner, vdu, vnfc, goal, nics, tuple(networks))
+            graph[compute.key] = compute
+            if vnfc not in goal.stopped:
+                power = _power(flavour, vdu, vnfc, goal)
+                graph[power.key] = power
+    return graph
+
+
+def _nics(
+    instance_id: str, owner: str, flavour: DeploymentFlavour, goal: Goal, vdu: Vdu, vnfc: str
+) -> tuple[list[dict[str, Any]], dict[str, Wanted]]:
+    """The interfaces of a VNFC in the descriptor's order, and the networks of its own VNF that they need."""
+    nics: list[dict[str, Any]] = []
+    networks: dict[str, Wanted] = {}
+    for cp in sorted_cps(flavour, vdu):
+        external = goal.ext_links.get(cp.external or cp.id) if not cp.virtual_link else None
+        if external is not None:
+            link: VirtualLink | None = None
+            nic = {"network": external.network, "ip": external.ip, "mac": external.mac}
+        else:
+            link_id = cp.virtual_link or cp.external or cp.id
+            link = flavour.virtual_links.get(link_id, VirtualLink(id=link_id))
+            network = _network(instance_id, owner, link, goal.placement[vnfc])
+            networks[network.key] = network
+            nic = {"network": network.spec["name"], "ip": "", "mac": ""}
+        limit = cp.bitrate_bps or (link.max_bitrate_bps if link else 0)
+        alone = len(goal.vnfcs[vdu.id]) == 1  # a fixed address fits one instance only
+        nics.append(
+            {
+                "network": nic["network"],
+                "ip": nic["ip"] or (cp.fixed_ip if alone else ""),
+                "mac": nic["mac"] or (cp.mac if alone else ""),
+                "egress_bps": limit,
+                "ingress_bps": limit,
+            }
+        )
+    return nics, networks
+
+
+def sorted_cps(flavour: DeploymentFlavour, vdu: Vdu) -> list[ConnectionPoint]:
+    """The connection points of a VDU in the order in which the instance sees its interfaces."""
+    listed = [flavour.cps[name] for name in vdu.cps if name in flavour.cps]
+    return sorted(listed, key=lambda cp: cp.order)
+
+
+def _network(instance_id: str, owner: str, link: VirtualLink, vim: str) -> Wanted:
+    key = link_key(link.id, vim)
+    spec = {
+        "vim": vim,
+        "name": resource_name(instance_id, key),
+        "owner": owner,
+        "cidr": link.cidr,
+        "gateway": link.gateway,
+        "mtu": link.mtu,
+    }
+    return Wanted(key=key, kind="network", spec=spec, note=f"virtual link {link.id} on {vim}")
+
+
+def _compute(
+    instance_id: str,
+    owner: str,
+    vdu: Vdu,
+    vnfc: str,
+    goal: Goal,
+    nics: list[dict[str, Any]],
+    networks: tuple[str, ...],
+) -> Wanted:
+    vim = goal.placement[vnfc]
+    key = f"compute:{vnfc}"
+    spec: dict[str, Any] = {
+        "vim": vim,
+        "name": resource_name(instance_id, key),
+        "owner": owner,
+        "vdu": vdu.id,
+        "image": _image(vdu.image),
+        "command": list(vdu.command),
+        "hostname": vdu.hostname or vnfc,
+        "nics": nics,
+        "vcpus": vdu.vcpus,
+        "memory_bytes": vdu.memory_bytes,
+        "storage_bytes": vdu.storage_bytes,
+        "pids": vdu.pids,
+        "mounts": list(vdu.mounts),
+        "ports": list(vdu.ports),
+        "dns": list(vdu.dns),
+        "capabilities": list(vdu.capabilities),
+        "read_only": vdu.read_only,
+        "restart": vdu.restart,
+        "grace_s": vdu.grace_s,
+        "options": vdu.options,
+    }
+    return Wanted(
+        key=key,
+        kind="compute",
+        spec=spec,
+        needs=networks,
+        after=_computes_read(vdu.command, goal, vnfc),
+        in_place=COMPUTE_IN_PLACE,
+        note=f"{vnfc} on {vim}",
+    )
+
+
+def _image(image: SoftwareImage | None) -> dict[str, Any]:
+    if image is None:
+        return {"name": "", "source": ""}
+    return {
+        "name": image.name,
+        "source": image.source,
+        "checksum": image.checksum,
+        "checksum_algorithm": image.checksum_algorithm,
+    }
+
+
+def _power(flavour: DeploymentFlavour, vdu: Vdu, vnfc: str, goal: Goal) -> Wanted:
+    first = {other for name in vdu.depends_on for other in goal.vnfcs.get(name, ())}
+    first |= {key.removeprefix("compute:") for key in _computes_read(list(vdu.env.values()), goal, vnfc)}
+    spec = {
+        "compute": vnfc,
+        "env": vdu.env,
+        "files": [{"path": f.path, "content": f.content, "source": f.source, "mode": f.mode} for f in vdu.files],
+        "given": goal.dependencies,
+        "inputs": goal.inputs,
+        "properties": goal.properties,
+    }
+    depends = {other for name in vdu.depends_on for other in goal.vnfcs.get(name, ())}
+    starts = tuple(f"power:{other}" for other in sorted(depends - set(goal.stopped) - {vnfc}))
+    reads = tuple(f"compute:{other}" for other in sorted(first - {vnfc}))
+    return Wanted(
+        key=f"power:{vnfc}",
+        kind="power",
+        spec=spec,
+        needs=(f"compute:{vnfc}",),
+        after=(*starts, *reads),
+        in_place=POWER_IN_PLACE,
+        note=f"running {vnfc}",
+    )
+
+
+def _computes_read(values: Iterable[Any], goal: Goal, me: str) -> tuple[str, ...]:
+    """The computes whose attributes these expressions ask for, so that they are made first."""
+    vdus = nodes_read(values) & goal.vnfcs.keys()
+    return tuple(sorted(f"compute:{other}" for vdu in vdus for other in goal.vnfcs[vdu] if other != me))
+
+
+def requests(flavour: DeploymentFlavour, vnfcs: Mapping[str, Iterable[str]]) -> list[tuple[str, Vdu]]:
+    """(VNFC, its VDU) of every VNFC in the map."""
+    return [(name, flavour.vdus[vdu]) for vdu, names in vnfcs.items() for name in names]

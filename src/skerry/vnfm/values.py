@@ -1,0 +1,188 @@
+"""Answers the functions of a descriptor from what is recorded: addresses, host names, properties, inputs, and what other
+VNFs handed over. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from skerry.model.descriptors import DeploymentFlavour, Vnfd
+from skerry.model.vnf import VnfInstance
+from skerry.packages.functions import UNKNOWN, resolve
+
+ADDRESS_NAMES = ("ip_address", "address", "ip", "fixed_ip_address")
+
+
+class Attributes:
+    """The lookup of one VNF instance, seen from one of its VNFCs ("" = from none)."""
+
+    def __init__(self, instance: VnfInstance, flavour: DeploymentFlavour, vnfc: str = "") -> None:
+        self.instance = instance
+        self.flavour = flavour
+        self.vnfc = vnfc
+
+    def get_input(self, path: Sequence[Any]) -> Any:
+        """An input's value from the request, else its default."""
+        name = str(path[0])
+        declared = self.flavour.inputs.get(name)
+        return self.instance.inputs.get(name, declared.default if declared and declared.default is not None else UNKNOWN)
+
+    def get_property(self, path: Sequence[Any]) -> Any:
+        """A property of the VNF: a configurable property, extension, metadata value or input of that name."""
+        names = [str(part) for part in path[1:] if part not in ("configurable_properties", "additional_configurable_properties")]
+        places = (
+            self.instance.vnf_configurable_properties,
+            self.instance.extensions,
+            self.instance.metadata,
+            self.instance.inputs,
+        )
+        for place in places:
+            found: Any = place
+            for name in names:
+                found = found.get(name, UNKNOWN) if isinstance(found, Mapping) else UNKNOWN
+            if found is not UNKNOWN and names:
+                return found
+        return UNKNOWN
+
+    def get_attribute(self, path: Sequence[Any]) -> Any:
+        """`[CP or VDU or SELF, ip_address | mac_address | hostname | ip_addresses]`, or of another VNF what it provides."""
+        node, *rest = [str(part) for part in path]
+        what = rest[-1] if rest else "ip_address"
+        given = self.instance.dependencies.get(node)
+        if given is not None:
+            return given.get(what, given.get("_".join(rest), UNKNOWN))
+        addresses = self.addresses(node, rest)
+        if what == "hostname":
+            names = self._vnfcs(node)
+            return names[0] if names else UNKNOWN
+        if what == "ip_addresses":
+            return [nic["ip"] for nic in addresses] or UNKNOWN
+        if what in ("mac_address", "mac"):
+            return addresses[0]["mac"] if addresses else UNKNOWN
+        if what in ADDRESS_NAMES or not rest:
+            return addresses[0]["ip"] if addresses else UNKNOWN
+        return UNKNOWN
+
+    def addresses(self, node: str, rest: Sequence[str] = ()) -> list[Mapping[str, Any]]:
+        """The interfaces (ip, mac, device, network) that a CP, VDU or SELF has, over all instances in order."""
+        wanted_cp = {node, *rest}
+        found: list[Mapping[str, Any]] = []
+        for vnfc, index, cp in self.interfaces():
+            vdu = vnfc.rsplit("-", 1)[0]
+            if cp in wanted_cp or self.flavour.cps[cp].external in wanted_cp or (self._means(node, vnfc, vdu) and index == 0):
+                resource = self.instance.resources.get(f"compute:{vnfc}")
+                nics = resource.outputs.get("nics", ()) if resource else ()
+                if index < len(nics):
+                    found.append(nics[index])
+        return found
+
+    def interfaces(self) -> list[tuple[str, int, str]]:
+        """(VNFC, interface number, connection point) of everything recorded."""
+        rows: list[tuple[str, int, str]] = []
+        for vdu_id, names in self.instance.vnfcs.items():
+            vdu = self.flavour.vdus.get(vdu_id)
+            if vdu is None:
+                continue
+            cps = sorted((name for name in vdu.cps if name in self.flavour.cps), key=lambda n: self.flavour.cps[n].order)
+            rows.extend((vnfc, index, cp) for vnfc in names for index, cp in enumerate(cps))
+        return rows
+
+    def _means(self, node: str, vnfc: str, vdu: str) -> bool:
+        return node == vdu or node == vnfc or (node == "SELF" and self.vnfc in ("", vnfc))
+
+    def _vnfcs(self, node: str) -> list[str]:
+        rows = [(vdu, name) for vdu, names in self.instance.vnfcs.items() for name in names]
+        return [name for vdu, name in rows if self._means(node, name, vdu)]
+
+    def resolve(self, value: Any) -> Any:
+        """The value with every function answered. `InvalidError` names each that cannot be."""
+        return resolve(value, self)
+
+
+def nodes_read(values: Iterable[Any]) -> set[str]:
+    """The nodes whose attributes these expressions ask for."""
+    found: set[str] = set()
+    for value in values:
+        if isinstance(value, Mapping):
+            asked = value.get("get_attribute")
+            if isinstance(asked, Sequence) and asked and not isinstance(asked, str):
+                found.add(str(asked[0]))
+            found |= nodes_read(value.values())
+        elif isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
+            found |= nodes_read(value)
+    return found
+
+
+def provided(instance: VnfInstance, vnfd: Vnfd, flavour: DeploymentFlavour) -> dict[str, Any]:
+    """What this VNF offers to others: what its descriptor provides, and for each CP its first address, plus `hostname`."""
+    lookup = Attributes(instance, flavour)
+    values: dict[str, Any] = {}
+    for vnfc, index, cp in lookup.interfaces():
+        resource = instance.resources.get(f"compute:{vnfc}")
+        nics = resource.outputs.get("nics", ()) if resource else ()
+        if index < len(nics):
+            for name in (cp, flavour.cps[cp].external):
+                if name:
+                    values.setdefault(name, nics[index]["ip"])
+            values.setdefault("ip_address", nics[index]["ip"])
+    first = next((name for names in instance.vnfcs.values() for name in names), "")
+    values["hostname"] = first
+    for name, expression in vnfd.provides.items():
+        values[name] = lookup.resolve(expression)
+    return values
+
+
+def variable(name: str) -> str:
+    """A name as an environment variable may have it: '-' and '.' become '_'."""
+    return re.sub(r"[^A-Za-z0-9_]", "_", name)
+
+
+def text(value: Any) -> str:
+    """A value as a program reads it: lists with commas, maps as JSON, booleans in lower case."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Sequence):
+        return ",".join(text(item) for item in value)
+    return json.dumps(value, sort_keys=True) if isinstance(value, Mapping) else str(value)
+
+
+def environment(lookup: Attributes, declared: Mapping[str, Any]) -> dict[str, str]:
+    """The environment of a VNFC: its own addresses by network and connection point, the host name, what other VNFs gave as
+    `<SOURCE>_<NAME>`, and what the descriptor declares, which wins."""
+    env: dict[str, str] = {"hostname": lookup.vnfc}
+    for vnfc, index, cp in lookup.interfaces():
+        resource = lookup.instance.resources.get(f"compute:{vnfc}")
+        nics = resource.outputs.get("nics", ()) if resource else ()
+        if vnfc == lookup.vnfc and index < len(nics):
+            point = lookup.flavour.cps[cp]
+            for name in (cp, point.external, point.virtual_link):
+                if name:
+                    env[variable(name)] = nics[index]["ip"]
+    for source, values in lookup.instance.dependencies.items():
+        for name, value in values.items():
+            env[variable(f"{source}_{name}").upper()] = text(value)
+    for name, value in declared.items():
+        env[name] = text(lookup.resolve(value))
+    return env
+
+
+def parameter_files(dependencies: Mapping[str, Mapping[str, Any]]) -> dict[str, bytes]:
+    """What other VNFs handed over, as files for programs and scripts: JSON (which is YAML too) and shell."""
+    if not dependencies:
+        return {}
+    document = json.dumps(dependencies, indent=2, sort_keys=True).encode() + b"\n"
+    lines = [
+        f"{variable(f'{source}_{name}').upper()}='{text(value).replace(chr(39), chr(39) + chr(92) + chr(39) * 2)}'"
+        for source, values in sorted(dependencies.items())
+        for name, value in sorted(values.items())
+    ]
+    folder = "/etc/skerry/parameters"
+    return {
+        f"{folder}.json": document,
+        f"{folder}.yaml": document,
+        f"{folder}.sh": ("\n".join(lines) + "\n").encode(),
+    }
