@@ -46,6 +46,10 @@ class InvalidError(SkerryError):
     """The input is wrong; nothing was changed. `faults` lists every fault."""
 
 
+class MalformedError(InvalidError):
+    """The input cannot even be read: broken JSON, a query that does not follow its grammar."""
+
+
 class NotFoundError(SkerryError):
     """No such resource, or none that this tenant may see."""
 

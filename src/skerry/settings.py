@@ -1,0 +1,258 @@
+"""Typed, frozen configuration of one node: a TOML file, overruled by environment variables. Unknown keys are refused.
+
+Every field carries the text of its reference page (`msgspec.Meta(description=…)`); `describe()` lists them all.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from difflib import get_close_matches
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+from skerry.errors import Fault, InvalidError
+
+LogLevel = Literal["debug", "info", "warning", "error"]
+OUTSIDE = frozenset({"SKERRY_CONFIG", "SKERRY_ENDPOINT", "SKERRY_TOKEN", "SKERRY_CA", "SKERRY_ETSI"})
+"""SKERRY_* variables that are not settings of a node: where its file is, the CLI's access, the tests' data."""
+
+
+class Vim(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One infrastructure that the node registers at its start."""
+
+    id: Annotated[str, Meta(min_length=1, description="Its name in requests and records.")]
+    type: Annotated[str, Meta(min_length=1, description="Type of the driver: `local`, `docker`, `simulated` …")]
+    settings: Annotated[Mapping[str, Any], Meta(description="Settings of the driver, as its reference page says.")] = {}
+    zone: Annotated[str, Meta(description="Zone that placement rules may name.")] = ""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything that can be configured about a node."""
+
+    data_dir: Annotated[
+        Path,
+        Meta(
+            description="Folder of everything that the node keeps. Default: `/var/lib/skerry` for root, else "
+            "`$XDG_DATA_HOME/skerry` (`~/.local/share/skerry`)."
+        ),
+    ]
+    node: Annotated[
+        str,
+        Meta(pattern=r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$", description="Name of the node; owner of all it makes."),
+    ] = "skerry"
+    listen: Annotated[str, Meta(description="Address on which the API listens.")] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535, description="TCP port of the API; 0 takes any free one.")] = 8443
+    plain: Annotated[
+        bool, Meta(description="Serve HTTP without TLS, for development; refused unless `listen` is a loopback address.")
+    ] = False
+    tls_names: Annotated[
+        tuple[str, ...],
+        Meta(description="More host names and addresses that the server certificate shall hold."),
+    ] = ()
+    vims: Annotated[
+        tuple[Vim, ...], Meta(description="Infrastructures to register at start, as tables `[[vims]]`.")
+    ] = (Vim(id="local", type="local"),)
+    step_concurrency: Annotated[
+        int, Meta(ge=1, le=1024, description="How many steps of all operations run at the same time.")
+    ] = 32
+    stop_grace_s: Annotated[
+        float, Meta(ge=0, le=3600, description="Seconds that a stopping node gives running requests and steps.")
+    ] = 5.0
+    graceful_stop_s: Annotated[
+        float,
+        Meta(ge=0, le=86400, description="Seconds that a graceful stop of an instance waits when the request names none."),
+    ] = 10.0
+    max_body_bytes: Annotated[
+        int, Meta(ge=1024, description="Largest JSON body of a request, in bytes.")
+    ] = 1 << 20
+    max_upload_bytes: Annotated[
+        int, Meta(ge=1024, description="Largest package archive that may be uploaded, in bytes.")
+    ] = 4 << 30
+    page_size: Annotated[
+        int, Meta(ge=1, le=100_000, description="Most entries in one answer of a list; the next page is linked.")
+    ] = 500
+    log_level: Annotated[LogLevel, Meta(description="Least severity that is logged.")] = "info"
+
+    def __post_init__(self) -> None:
+        if self.plain and not is_loopback(self.listen):
+            raise ValueError(f"plain is only for a loopback address, listen is {self.listen}")
+        names = [vim.id for vim in self.vims]
+        if len(set(names)) != len(names):
+            raise ValueError(f"vims have the same id twice: {', '.join(sorted(names))}")
+
+
+class Description(msgspec.Struct, frozen=True, kw_only=True):
+    """One setting for the reference page. `default` is JSON text, empty for one that has none of its own."""
+
+    name: str
+    variable: str
+    type: str
+    default: str
+    text: str
+
+
+def describe(of: type[msgspec.Struct] = Settings) -> tuple[Description, ...]:
+    """Every setting with its variable, type, default and text."""
+    hints = get_type_hints(of, include_extras=True)
+    return tuple(
+        Description(
+            name=field.name,
+            variable=f"SKERRY_{field.name.upper()}" if of is Settings else "",
+            type=_type_text(field.type),
+            default="" if field.default is msgspec.NODEFAULT else msgspec.json.encode(field.default).decode(),
+            text=next((m.description for m in hints[field.name].__metadata__ if isinstance(m, Meta)), "") or "",
+        )
+        for field in msgspec.structs.fields(of)
+    )
+
+
+def _type_text(annotation: Any) -> str:
+    inner = getattr(annotation, "__origin__", annotation)
+    return re.sub(r"\b(skerry\.settings|typing|pathlib|collections\.abc)\.", "", getattr(inner, "__name__", "") or str(inner))
+
+
+def is_loopback(address: str) -> bool:
+    """Whether only this machine reaches the address."""
+    try:
+        return ip_address(address).is_loopback
+    except ValueError:
+        return address == "localhost"
+
+
+def default_data_dir(env: Mapping[str, str], *, root: bool) -> Path:
+    """`/var/lib/skerry` for root, the XDG data folder for everyone else."""
+    if root:
+        return Path("/var/lib/skerry")
+    home = Path(env.get("XDG_DATA_HOME") or Path(env.get("HOME", "~")).expanduser() / ".local/share")
+    return home / "skerry"
+
+
+def default_file(env: Mapping[str, str], *, root: bool) -> Path:
+    """Where the settings file is looked for when nobody names one."""
+    if root:
+        return Path("/etc/skerry/skerry.toml")
+    home = Path(env.get("XDG_CONFIG_HOME") or Path(env.get("HOME", "~")).expanduser() / ".config")
+    return home / "skerry/skerry.toml"
+
+
+def load(path: Path | None, env: Mapping[str, str], overrides: Mapping[str, Any] | None = None) -> Settings:
+    """The settings of `path` (a missing default file is empty), overruled by `env`, then by `overrides`.
+
+    `InvalidError` names every unknown key with its file, and the first wrong value.
+    """
+    root = os.geteuid() == 0
+    named = path or (Path(env["SKERRY_CONFIG"]) if env.get("SKERRY_CONFIG") else None)
+    file = named or default_file(env, root=root)
+    text = _text(file, needed=named is not None)
+    table = _parse(file, text)
+    faults = [*_unknown_keys(table, text, file), *_unknown_variables(env)]
+    if faults:
+        raise InvalidError("cannot use these settings", faults=faults, suggestion="mend every place named below")
+    values: dict[str, Any] = {"data_dir": str(default_data_dir(env, root=root)), **table, **_from_env(env)}
+    values.update((key, value) for key, value in (overrides or {}).items() if value is not None)
+    try:
+        return msgspec.convert(values, Settings, strict=False, dec_hook=_decode)
+    except msgspec.ValidationError as error:
+        fault = _value_fault(str(error), text, file, env)
+        raise InvalidError("cannot use these settings", faults=[fault], suggestion="correct the value named below") from error
+
+
+def _decode(kind: type, value: Any) -> Any:
+    if kind is Path and isinstance(value, str):
+        return Path(value).expanduser()
+    raise ValueError(f"Expected `{kind.__name__}`, got {value!r}")
+
+
+def _text(file: Path, *, needed: bool) -> str:
+    try:
+        return file.read_text()
+    except FileNotFoundError as error:
+        if not needed:
+            return ""
+        raise InvalidError(
+            f"cannot read the settings file {file}: it does not exist", suggestion="name an existing file with --config"
+        ) from error
+    except OSError as error:
+        raise InvalidError(
+            f"cannot read the settings file {file}: {error.strerror}", suggestion="check its permissions"
+        ) from error
+
+
+def _parse(file: Path, text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        place = re.search(r"line (\d+), column (\d+)", str(error))
+        line, column = (int(place[1]), int(place[2])) if place else (0, 0)
+        fault = Fault(message=str(error), code="toml", file=str(file), line=line, column=column, fix="write valid TOML")
+        raise InvalidError("cannot read the settings file", faults=[fault], suggestion="mend the TOML") from error
+
+
+def _unknown_keys(table: Mapping[str, Any], text: str, file: Path) -> list[Fault]:
+    known = [field.name for field in msgspec.structs.fields(Settings)]
+    return [
+        Fault(
+            message=f"{key} is no setting",
+            code="unknown-key",
+            file=str(file),
+            line=_line_of(key, text),
+            path=key,
+            fix=_nearest(key, known),
+        )
+        for key in table
+        if key not in known
+    ]
+
+
+def _unknown_variables(env: Mapping[str, str]) -> list[Fault]:
+    known = {f"SKERRY_{field.name.upper()}" for field in msgspec.structs.fields(Settings)}
+    return [
+        Fault(message=f"{name} is no setting", code="unknown-key", file="environment", path=name, fix=_nearest(name, sorted(known)))
+        for name in sorted(env)
+        if name.startswith("SKERRY_") and name not in known | OUTSIDE
+    ]
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    close = get_close_matches(name, known, n=1)
+    return f"did you mean {close[0]}?" if close else "remove it; the settings are: " + ", ".join(known)
+
+
+def _line_of(key: str, text: str) -> int:
+    found = re.search(rf"^\s*\[*\s*[\"']?{re.escape(key)}[\"']?\s*[=\].]", text, re.MULTILINE)
+    return text.count("\n", 0, found.end()) + 1 if found else 0
+
+
+def _from_env(env: Mapping[str, str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for field in msgspec.structs.fields(Settings):
+        raw = env.get(f"SKERRY_{field.name.upper()}")
+        if raw is not None:
+            values[field.name] = _structured(field.name, raw) if field.name in ("vims", "tls_names") else raw
+    return values
+
+
+def _structured(name: str, raw: str) -> Any:
+    if name == "tls_names" and not raw.lstrip().startswith("["):
+        return [part.strip() for part in raw.split(",") if part.strip()]
+    try:
+        return msgspec.json.decode(raw)
+    except msgspec.DecodeError as error:
+        fault = Fault(message=f"not valid JSON: {error}", code="json", file="environment", path=f"SKERRY_{name.upper()}")
+        raise InvalidError("cannot use these settings", faults=[fault], suggestion="write the value as JSON") from error
+
+
+def _value_fault(message: str, text: str, file: Path, env: Mapping[str, str]) -> Fault:
+    found = re.search(r"at `\$\.([a-z_]+)", message)
+    key = found[1] if found else next((k for k in ("plain", "vims") if message.startswith(k)), "")
+    if f"SKERRY_{key.upper()}" in env:
+        return Fault(message=message, code="value", file="environment", path=f"SKERRY_{key.upper()}")
+    line = _line_of(key, text) if key else 0
+    return Fault(message=message, code="value", file=str(file) if line else "", line=line, path=key)
