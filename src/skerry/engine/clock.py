@@ -88,14 +88,16 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """A future whose place in a set follows from the order of creation."""
         return _Future(next(self._serials), loop=self)
 
-    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
+    def run_in_executor(  # type: ignore[override]  # the stub's type variables cannot be written for Python 3.11
+        self, executor: Any, func: Callable[..., Any], *args: Any
+    ) -> asyncio.Future[Any]:
         """Run `func` in a thread; time stands still until it is done."""
         future = super().run_in_executor(executor, func, *args)
         self._threads += 1
         future.add_done_callback(self._thread_done)
         return future
 
-    async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - signature of 3.12
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109 - as 3.12
         """Wait for the threads, without letting time run meanwhile."""
         self._threads += 1
         try:
@@ -114,9 +116,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def _thread_done(self, _: asyncio.Future[Any]) -> None:
         self._threads -= 1
 
-    def _new_task(
-        self, _: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, Any], context: Context | None = None
-    ) -> asyncio.Task[Any]:
+    def _new_task(self, _: asyncio.AbstractEventLoop, coro: Any, context: Context | None = None) -> asyncio.Task[Any]:
         return _Task(next(self._serials), coro, loop=self, context=context)
 
 
