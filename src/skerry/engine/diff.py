@@ -100,7 +100,13 @@ def _removal(have: Resource, recorded: Recorded, what: Mapping[str, str]) -> Ste
         args={"spec": have.spec, "outputs": have.outputs},
         needs=tuple(sorted(users)),
         undo=f"{have.kind}.create",
-        undo_args={"spec": have.spec, "needs": have.needs, "after": have.after, "kind": have.kind, "previous": have.outputs},
+        undo_args={
+            "spec": have.spec,
+            "needs": have.needs,
+            "after": have.after,
+            "kind": have.kind,
+            "previous": have.outputs,
+        },
     )
 
 

@@ -21,8 +21,11 @@ class Kind(Protocol):
     a transaction run inside the journal's own: the instance's record and the journal can never disagree.
     """
 
-    name: str
-    revertible: bool
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def revertible(self) -> bool: ...
 
     def admit(self, tx: Transaction, operation: Operation) -> None:
         """Check that the instance's state allows it (`ConflictError`) and its parameters fit (`InvalidError`)."""

@@ -45,6 +45,22 @@ def current(instance: VnfInstance) -> Goal:
     )
 
 
+def applied(instance: VnfInstance, goal: Goal) -> VnfInstance:
+    """The record with the goal's part of it replaced."""
+    return msgspec.structs.replace(
+        instance,
+        flavour_id=goal.flavour_id,
+        instantiation_level_id=goal.level_id,
+        scale_status=goal.scale_status,
+        vnfcs=goal.vnfcs,
+        placement=goal.placement,
+        ext_links=goal.ext_links,
+        vnf_configurable_properties=goal.properties,
+        inputs=goal.inputs,
+        dependencies=goal.dependencies,
+    )
+
+
 def flavour_of(vnfd: Vnfd, flavour_id: str) -> DeploymentFlavour:
     """The flavour, or the descriptor's default one for "". `InvalidError` lists those that exist."""
     chosen = flavour_id or vnfd.default_flavour or (next(iter(vnfd.flavours)) if len(vnfd.flavours) == 1 else "")
@@ -53,7 +69,9 @@ def flavour_of(vnfd: Vnfd, flavour_id: str) -> DeploymentFlavour:
     known = ", ".join(sorted(vnfd.flavours)) or "none"
     raise InvalidError(
         f"cannot use deployment flavour '{flavour_id}' of VNFD {vnfd.id}",
-        faults=[Fault(message=f"the flavours are: {known}", path="/flavourId", code="flavour", fix="choose one of them")],
+        faults=[
+            Fault(message=f"the flavours are: {known}", path="/flavourId", code="flavour", fix="choose one of them")
+        ],
     )
 
 
@@ -82,11 +100,11 @@ def counts_for(flavour: DeploymentFlavour, scale_status: Mapping[str, int], leve
 def scale_at_level(flavour: DeploymentFlavour, level_id: str) -> dict[str, int]:
     """The scale levels of an instantiation level; aspects that it does not name are at 0."""
     level = flavour.instantiation_levels.get(level_id)
-    info = level.scale_info if level else {}
-    found = {aspect: info.get(aspect, 0) for aspect in flavour.scaling_aspects}
-    for aspect in flavour.scaling_aspects.values() if level and not info else ():
-        found[aspect.id] = _level_that_gives(aspect, level.vdu_levels)
-    return found
+    if level is None:
+        return dict.fromkeys(flavour.scaling_aspects, 0)
+    if level.scale_info:
+        return {aspect: level.scale_info.get(aspect, 0) for aspect in flavour.scaling_aspects}
+    return {aspect.id: _level_that_gives(aspect, level.vdu_levels) for aspect in flavour.scaling_aspects.values()}
 
 
 def _level_that_gives(aspect: ScalingAspect, vdu_levels: Mapping[str, int]) -> int:

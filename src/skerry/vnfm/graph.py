@@ -7,37 +7,45 @@ adds them: operate is one more difference of graphs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
+
+import msgspec
 
 from skerry.model.descriptors import ConnectionPoint, DeploymentFlavour, SoftwareImage, Vdu, VirtualLink
 from skerry.model.resources import Wanted
-from skerry.vnfm.goal import Goal
+from skerry.model.vnf import VnfInstance
+from skerry.vnfm.goal import Goal, applied
 from skerry.vnfm.naming import link_key, resource_name
-from skerry.vnfm.values import nodes_read
+from skerry.vnfm.values import Attributes, nodes_read
 
-POWER_IN_PLACE = ("env", "given", "files", "inputs", "properties")
+POWER_IN_PLACE = ("env", "given", "files")
 COMPUTE_IN_PLACE = ("vcpus", "memory_bytes")
 
 
-def wanted(instance_id: str, owner: str, flavour: DeploymentFlavour, goal: Goal) -> dict[str, Wanted]:
-    """Every resource of the VNF at this goal, by key."""
+def wanted(instance: VnfInstance, flavour: DeploymentFlavour, goal: Goal) -> dict[str, Wanted]:
+    """Every resource of the VNF at this goal, by key.
+
+    Values that follow from the request alone are put in place here, so that a change of them shows as a difference;
+    what is known at run time only (addresses) stays an expression.
+    """
     graph: dict[str, Wanted] = {}
+    known = Attributes(msgspec.structs.replace(applied(instance, goal), resources={}, vnfcs={}), flavour)
     for vdu_id, vnfcs in goal.vnfcs.items():
         vdu = flavour.vdus[vdu_id]
         for vnfc in vnfcs:
-            nics, networks = _nics(instance_id, owner, flavour, goal, vdu, vnfc)
+            nics, networks = _nics(instance.id, flavour, goal, vdu, vnfc)
             graph.update(networks)
-            compute = _compute(instance_id, owner, vdu, vnfc, goal, nics, tuple(networks))
+            compute = _compute(instance.id, vdu, vnfc, goal, nics, tuple(networks), known)
             graph[compute.key] = compute
             if vnfc not in goal.stopped:
-                power = _power(flavour, vdu, vnfc, goal)
+                power = _power(compute, vdu, vnfc, goal, known)
                 graph[power.key] = power
     return graph
 
 
 def _nics(
-    instance_id: str, owner: str, flavour: DeploymentFlavour, goal: Goal, vdu: Vdu, vnfc: str
+    instance_id: str, flavour: DeploymentFlavour, goal: Goal, vdu: Vdu, vnfc: str
 ) -> tuple[list[dict[str, Any]], dict[str, Wanted]]:
     """The interfaces of a VNFC in the descriptor's order, and the networks of its own VNF that they need."""
     nics: list[dict[str, Any]] = []
@@ -50,7 +58,7 @@ def _nics(
         else:
             link_id = cp.virtual_link or cp.external or cp.id
             link = flavour.virtual_links.get(link_id, VirtualLink(id=link_id))
-            network = _network(instance_id, owner, link, goal.placement[vnfc])
+            network = _network(instance_id, link, goal.placement[vnfc])
             networks[network.key] = network
             nic = {"network": network.spec["name"], "ip": "", "mac": ""}
         limit = cp.bitrate_bps or (link.max_bitrate_bps if link else 0)
@@ -73,12 +81,12 @@ def sorted_cps(flavour: DeploymentFlavour, vdu: Vdu) -> list[ConnectionPoint]:
     return sorted(listed, key=lambda cp: cp.order)
 
 
-def _network(instance_id: str, owner: str, link: VirtualLink, vim: str) -> Wanted:
+def _network(instance_id: str, link: VirtualLink, vim: str) -> Wanted:
     key = link_key(link.id, vim)
     spec = {
         "vim": vim,
         "name": resource_name(instance_id, key),
-        "owner": owner,
+        "owner": instance_id,
         "cidr": link.cidr,
         "gateway": link.gateway,
         "mtu": link.mtu,
@@ -88,22 +96,22 @@ def _network(instance_id: str, owner: str, link: VirtualLink, vim: str) -> Wante
 
 def _compute(
     instance_id: str,
-    owner: str,
     vdu: Vdu,
     vnfc: str,
     goal: Goal,
     nics: list[dict[str, Any]],
     networks: tuple[str, ...],
+    known: Attributes,
 ) -> Wanted:
     vim = goal.placement[vnfc]
     key = f"compute:{vnfc}"
     spec: dict[str, Any] = {
         "vim": vim,
         "name": resource_name(instance_id, key),
-        "owner": owner,
+        "owner": instance_id,
         "vdu": vdu.id,
         "image": _image(vdu.image),
-        "command": list(vdu.command),
+        "command": [known.settled(part) for part in vdu.command],
         "hostname": vdu.hostname or vnfc,
         "nics": nics,
         "vcpus": vdu.vcpus,
@@ -141,20 +149,20 @@ def _image(image: SoftwareImage | None) -> dict[str, Any]:
     }
 
 
-def _power(flavour: DeploymentFlavour, vdu: Vdu, vnfc: str, goal: Goal) -> Wanted:
-    first = {other for name in vdu.depends_on for other in goal.vnfcs.get(name, ())}
-    first |= {key.removeprefix("compute:") for key in _computes_read(list(vdu.env.values()), goal, vnfc)}
+def _power(compute: Wanted, vdu: Vdu, vnfc: str, goal: Goal, known: Attributes) -> Wanted:
     spec = {
+        "vim": compute.spec["vim"],
+        "name": compute.spec["name"],
         "compute": vnfc,
-        "env": vdu.env,
-        "files": [{"path": f.path, "content": f.content, "source": f.source, "mode": f.mode} for f in vdu.files],
+        "env": {name: known.settled(value) for name, value in vdu.env.items()},
+        "files": [
+            {"path": f.path, "content": known.settled(f.content), "source": f.source, "mode": f.mode} for f in vdu.files
+        ],
         "given": goal.dependencies,
-        "inputs": goal.inputs,
-        "properties": goal.properties,
     }
     depends = {other for name in vdu.depends_on for other in goal.vnfcs.get(name, ())}
     starts = tuple(f"power:{other}" for other in sorted(depends - set(goal.stopped) - {vnfc}))
-    reads = tuple(f"compute:{other}" for other in sorted(first - {vnfc}))
+    reads = _computes_read([vdu.env, *(entry.content for entry in vdu.files)], goal, vnfc)
     return Wanted(
         key=f"power:{vnfc}",
         kind="power",
@@ -170,8 +178,3 @@ def _computes_read(values: Iterable[Any], goal: Goal, me: str) -> tuple[str, ...
     """The computes whose attributes these expressions ask for, so that they are made first."""
     vdus = nodes_read(values) & goal.vnfcs.keys()
     return tuple(sorted(f"compute:{other}" for vdu in vdus for other in goal.vnfcs[vdu] if other != me))
-
-
-def requests(flavour: DeploymentFlavour, vnfcs: Mapping[str, Iterable[str]]) -> list[tuple[str, Vdu]]:
-    """(VNFC, its VDU) of every VNFC in the map."""
-    return [(name, flavour.vdus[vdu]) for vdu, names in vnfcs.items() for name in names]

@@ -10,8 +10,9 @@ from typing import Any
 
 from skerry.model.descriptors import DeploymentFlavour, Vnfd
 from skerry.model.vnf import VnfInstance
-from skerry.packages.functions import UNKNOWN, resolve
+from skerry.packages.functions import evaluate, references, resolve
 
+UNKNOWN: Any = object()
 ADDRESS_NAMES = ("ip_address", "address", "ip", "fixed_ip_address")
 
 
@@ -23,15 +24,28 @@ class Attributes:
         self.flavour = flavour
         self.vnfc = vnfc
 
+    def __call__(self, function: str, path: tuple[Any, ...]) -> Any:
+        """Answer one reference (fits `packages.functions.Lookup`)."""
+        found = getattr(self, function)(path) if function != "get_artifact" else UNKNOWN
+        if found is UNKNOWN:
+            raise LookupError(function)
+        return found
+
     def get_input(self, path: Sequence[Any]) -> Any:
         """An input's value from the request, else its default."""
         name = str(path[0])
         declared = self.flavour.inputs.get(name)
-        return self.instance.inputs.get(name, declared.default if declared and declared.default is not None else UNKNOWN)
+        return self.instance.inputs.get(
+            name, declared.default if declared and declared.default is not None else UNKNOWN
+        )
 
     def get_property(self, path: Sequence[Any]) -> Any:
         """A property of the VNF: a configurable property, extension, metadata value or input of that name."""
-        names = [str(part) for part in path[1:] if part not in ("configurable_properties", "additional_configurable_properties")]
+        names = [
+            str(part)
+            for part in path[1:]
+            if part not in ("configurable_properties", "additional_configurable_properties")
+        ]
         places = (
             self.instance.vnf_configurable_properties,
             self.instance.extensions,
@@ -71,7 +85,11 @@ class Attributes:
         found: list[Mapping[str, Any]] = []
         for vnfc, index, cp in self.interfaces():
             vdu = vnfc.rsplit("-", 1)[0]
-            if cp in wanted_cp or self.flavour.cps[cp].external in wanted_cp or (self._means(node, vnfc, vdu) and index == 0):
+            if (
+                cp in wanted_cp
+                or self.flavour.cps[cp].external in wanted_cp
+                or (self._means(node, vnfc, vdu) and index == 0)
+            ):
                 resource = self.instance.resources.get(f"compute:{vnfc}")
                 nics = resource.outputs.get("nics", ()) if resource else ()
                 if index < len(nics):
@@ -85,12 +103,14 @@ class Attributes:
             vdu = self.flavour.vdus.get(vdu_id)
             if vdu is None:
                 continue
-            cps = sorted((name for name in vdu.cps if name in self.flavour.cps), key=lambda n: self.flavour.cps[n].order)
+            cps = sorted(
+                (name for name in vdu.cps if name in self.flavour.cps), key=lambda n: self.flavour.cps[n].order
+            )
             rows.extend((vnfc, index, cp) for vnfc in names for index, cp in enumerate(cps))
         return rows
 
     def _means(self, node: str, vnfc: str, vdu: str) -> bool:
-        return node == vdu or node == vnfc or (node == "SELF" and self.vnfc in ("", vnfc))
+        return node in (vdu, vnfc) or (node == "SELF" and self.vnfc in ("", vnfc))
 
     def _vnfcs(self, node: str) -> list[str]:
         rows = [(vdu, name) for vdu, names in self.instance.vnfcs.items() for name in names]
@@ -100,19 +120,15 @@ class Attributes:
         """The value with every function answered. `InvalidError` names each that cannot be."""
         return resolve(value, self)
 
+    def settled(self, value: Any) -> Any:
+        """The value with those of its functions answered that can be by now."""
+        return evaluate(value, self)
+
 
 def nodes_read(values: Iterable[Any]) -> set[str]:
     """The nodes whose attributes these expressions ask for."""
-    found: set[str] = set()
-    for value in values:
-        if isinstance(value, Mapping):
-            asked = value.get("get_attribute")
-            if isinstance(asked, Sequence) and asked and not isinstance(asked, str):
-                found.add(str(asked[0]))
-            found |= nodes_read(value.values())
-        elif isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
-            found |= nodes_read(value)
-    return found
+    asked = [path for value in values for function, path in references(value) if function == "get_attribute"]
+    return {str(path[0]) for path in asked if path}
 
 
 def provided(instance: VnfInstance, vnfd: Vnfd, flavour: DeploymentFlavour) -> dict[str, Any]:

@@ -1,0 +1,28 @@
+"""Heal a VNF (SOL003 5.4.8): replace VNFCs that are broken, keeping their addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from skerry.model.vnf import VnfInstance
+from skerry.vnfm.goal import Goal, current, require_vnfcs
+from skerry.vnfm.observe import broken
+from skerry.vnfm.operation import VnfOperation
+
+
+class Heal(VnfOperation):
+    """Parameters: HealVnfRequest (5.5.2.9): `vnfcInstanceId` names VNFCs to replace in any case; without it those that are
+    found broken are replaced, or all of them when none is. `cause` is kept with the operation."""
+
+    name: ClassVar[str] = "vnf.heal"
+    event: ClassVar[str] = "heal"
+
+    def goal(self, instance: VnfInstance, params: Mapping[str, Any]) -> Goal:
+        require_vnfcs(instance, params.get("vnfcInstanceId", ()))
+        return current(instance)
+
+    async def force(self, instance: VnfInstance, params: Mapping[str, Any]) -> set[str]:
+        named = params.get("vnfcInstanceId", ())
+        meant = require_vnfcs(instance, named) if named else await broken(self.desk.vims, instance)
+        return {f"compute:{vnfc}" for vnfc in meant or require_vnfcs(instance, ())}

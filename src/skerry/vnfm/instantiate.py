@@ -1,0 +1,96 @@
+"""Instantiate a VNF (SOL003 5.4.4): choose flavour and level, attach it to its external links, bring everything up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import msgspec
+
+from skerry.errors import Fault, InvalidError
+from skerry.model.descriptors import DeploymentFlavour
+from skerry.model.states import InstantiationState
+from skerry.model.vnf import ExtLink, VnfInstance
+from skerry.vnfm.goal import Goal, check_level, counts_for, flavour_of, populate, scale_at_level, scaled
+from skerry.vnfm.operation import VnfOperation
+
+
+class Instantiate(VnfOperation):
+    """Parameters: InstantiateVnfRequest (SOL003 5.5.2.4). Own keys in `additionalParams`: `inputs` of the descriptor,
+    `placement` (VDU or VNFC → VIM connection id), `dependencies` (what other VNFs hand over)."""
+
+    name: ClassVar[str] = "vnf.instantiate"
+    event: ClassVar[str] = "instantiate"
+    needs: ClassVar[InstantiationState] = InstantiationState.NOT_INSTANTIATED
+
+    def goal(self, instance: VnfInstance, params: Mapping[str, Any]) -> Goal:
+        additional = dict(params.get("additionalParams", {}))
+        placement = dict(additional.pop("placement", {}))
+        dependencies = dict(additional.pop("dependencies", {}))
+        inputs = {**additional.pop("inputs", {}), **additional}
+        vnfd = self.desk.descriptor(instance.vnf_pkg_id, inputs)
+        flavour = flavour_of(vnfd, params.get("flavourId", ""))
+        level = check_level(flavour, params.get("instantiationLevelId", ""))
+        status = scale_at_level(flavour, level)
+        properties = {**vnfd.configurable_properties, **instance.vnf_configurable_properties}
+        properties.update(params.get("vnfConfigurableProperties", {}))
+        for connection in params.get("vimConnectionInfo", {}).values():
+            placement.setdefault("*", connection.get("vimId", ""))
+        goal = Goal(
+            flavour_id=flavour.id,
+            level_id=level,
+            scale_status=status,
+            vnfcs=populate({}, counts_for(flavour, status, level)),
+            placement=placement,
+            ext_links=_ext_links(flavour, params),
+            properties=properties,
+            inputs=inputs,
+            dependencies=dependencies,
+        )
+        target = params.get("targetScaleLevelInfo", ())
+        return scaled(goal, flavour, {e["aspectId"]: e["scaleLevel"] for e in target}) if target else goal
+
+    def completed(self, instance: VnfInstance, goal: Goal) -> VnfInstance:
+        done = super().completed(instance, goal)
+        flavour = self.desk.flavour(done)
+        return msgspec.structs.replace(
+            done,
+            instantiation_state=InstantiationState.INSTANTIATED,
+            max_scale_levels={aspect.id: aspect.max_scale_level for aspect in flavour.scaling_aspects.values()},
+        )
+
+
+def _ext_links(flavour: DeploymentFlavour, params: Mapping[str, Any]) -> dict[str, ExtLink]:
+    """External connection point → network, from extVirtualLinks (SOL003 4.4.1.11). All unknown points are named at once."""
+    external = set(flavour.ext_cps) | {cp.id for cp in flavour.cps.values() if not cp.virtual_link}
+    links: dict[str, ExtLink] = {}
+    faults = []
+    for number, data in enumerate(params.get("extVirtualLinks", ())):
+        for cp in data.get("extCps", ()):
+            if cp["cpdId"] not in external:
+                message = (
+                    f"no external connection point '{cp['cpdId']}'; there are: {', '.join(sorted(external)) or 'none'}"
+                )
+                faults.append(Fault(message=message, path=f"/extVirtualLinks/{number}/extCps", code="ext-cp"))
+            ip, mac = _addresses(cp)
+            links[cp["cpdId"]] = ExtLink(
+                network=data.get("resourceId", ""),
+                vim=data.get("vimConnectionId", ""),
+                link_id=data["id"],
+                ip=ip,
+                mac=mac,
+            )
+    if faults:
+        raise InvalidError("cannot attach: " + "; ".join(fault.message for fault in faults), faults=faults)
+    return links
+
+
+def _addresses(cp: Mapping[str, Any]) -> tuple[str, str]:
+    """The first fixed IP and MAC in the CP's protocol data (CpProtocolData, SOL003 4.4.1.10b)."""
+    configs = cp.get("cpConfig", {})
+    for config in configs.values() if isinstance(configs, Mapping) else configs:
+        for data in config.get("cpProtocolData", ()):
+            layer = data.get("ipOverEthernet", {})
+            fixed = [ip for entry in layer.get("ipAddresses", ()) for ip in entry.get("fixedAddresses", ())]
+            return (fixed[0] if fixed else ""), layer.get("macAddress", "")
+    return "", ""

@@ -1,0 +1,159 @@
+"""The VNF manager as others call it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+from skerry.engine.engine import Engine
+from skerry.errors import ConflictError, InvalidError, NotFoundError, UnsupportedError
+from skerry.model.operations import Operation, Plan
+from skerry.model.states import InstantiationState, OperationalState
+from skerry.model.time import Ids, stamp
+from skerry.model.vnf import VnfInstance, VnfPkgInfo
+from skerry.store import aggregates, journal
+from skerry.store.database import Transaction
+from skerry.vim.driver import ComputeStats, Driver, Exec, ExecResult, LogLine, Logs, Stats
+from skerry.vnfm.desk import Desk
+from skerry.vnfm.heal import Heal
+from skerry.vnfm.instantiate import Instantiate
+from skerry.vnfm.modify import Modify
+from skerry.vnfm.operate import Operate
+from skerry.vnfm.scale import Scale, ScaleToLevel
+from skerry.vnfm.steps import Steps
+from skerry.vnfm.terminate import Terminate
+
+KINDS = (Instantiate, Scale, ScaleToLevel, Operate, Heal, Terminate, Modify)
+
+
+class Vnfm:
+    """Creates, runs and deletes VNF instances."""
+
+    def __init__(self, desk: Desk, engine: Engine, ids: Ids) -> None:
+        self.desk = desk
+        self.engine = engine
+        self._ids = ids
+        for kind in KINDS:
+            engine.add_kind(kind(desk))
+        Steps(desk).register(engine)
+
+    async def create(
+        self,
+        vnfd_id: str,
+        *,
+        name: str = "",
+        description: str = "",
+        metadata: Mapping[str, Any] | None = None,
+        tenant: str = "",
+        id: str = "",
+        ns_id: str = "",
+    ) -> VnfInstance:
+        """A record NOT_INSTANTIATED (SOL003 5.4.2.3.1). `id` is for callers that derive identifiers; it may exist then."""
+
+        def work(tx: Transaction) -> VnfInstance:
+            if id and (there := aggregates.vnf_instances.find(tx, id)):
+                return there
+            info = usable(aggregates.vnf_packages.select(tx, vnfd_id=vnfd_id), vnfd_id, tenant)
+            vnfd = info.package.vnfd  # type: ignore[union-attr]
+            instance = VnfInstance(
+                id=id or self._ids.new(),
+                tenant=tenant,
+                created_at=stamp(self.desk.clock.now()),
+                vnfd_id=vnfd.id,
+                vnf_pkg_id=info.id,
+                vnf_instance_name=name,
+                vnf_instance_description=description,
+                vnf_provider=vnfd.provider,
+                vnf_product_name=vnfd.product_name,
+                vnf_software_version=vnfd.software_version,
+                vnfd_version=vnfd.version,
+                metadata={**vnfd.metadata, **(metadata or {})},
+                extensions=vnfd.extensions,
+                ns_id=ns_id,
+            )
+            made = aggregates.vnf_instances.insert(tx, instance)
+            self.engine.events.add(tx, "resource", subject=made.id, name="vnf", state="CREATED", detail=name)
+            return made
+
+        return await self.desk.database.write(work)
+
+    async def delete(self, id: str, *, tenant: str = "") -> None:
+        """Remove a record that has no resources (5.4.3.3.5)."""
+
+        def work(tx: Transaction) -> None:
+            instance = aggregates.vnf_instances.get(tx, id, tenant=tenant)
+            if held := journal.holder(tx, id):
+                raise ConflictError(
+                    f"cannot delete VNF {id}: operation {held.id} ({held.kind}) is {held.state}",
+                    suggestion="wait for it, or cancel, roll back or fail it",
+                )
+            if instance.instantiation_state is InstantiationState.INSTANTIATED or instance.resources:
+                raise ConflictError(f"cannot delete VNF {id}: it still has resources", suggestion="terminate it first")
+            aggregates.vnf_instances.delete(tx, id)
+            self.engine.events.add(tx, "resource", subject=id, name="vnf", state="DELETED")
+
+        await self.desk.database.write(work)
+
+    def instances(self, *, tenant: str = "") -> list[VnfInstance]:
+        return aggregates.vnf_instances.select(self.desk.database, tenant=tenant)
+
+    def instance(self, id: str, *, tenant: str = "") -> VnfInstance:
+        return aggregates.vnf_instances.get(self.desk.database, id, tenant=tenant)
+
+    async def start(self, kind: str, id: str, params: Mapping[str, Any], *, tenant: str = "") -> Operation:
+        """Begin an operation; it goes on by itself."""
+        self.instance(id, tenant=tenant)
+        return await self.engine.submit(kind, id, params, tenant=tenant)
+
+    async def plan(self, kind: str, id: str, params: Mapping[str, Any], *, tenant: str = "") -> Plan:
+        """What an operation would do; nothing is changed."""
+        self.instance(id, tenant=tenant)
+        return await self.engine.preview(kind, id, params, tenant=tenant)
+
+    async def exec(
+        self, id: str, vnfc: str, argv: Sequence[str], *, stdin: bytes = b"", tenant: str = "", timeout_s: float = 60.0
+    ) -> ExecResult:
+        """Run a command inside a VNFC ("" = the only one)."""
+        driver, name = await self._reach(id, vnfc, tenant)
+        if not isinstance(driver, Exec):
+            raise UnsupportedError(f"cannot run commands in {name}: its VIM cannot")
+        return await driver.exec(name, argv, stdin=stdin, timeout_s=timeout_s)
+
+    async def logs(
+        self, id: str, vnfc: str, *, follow: bool = False, tail: int | None = None, tenant: str = ""
+    ) -> AsyncIterator[LogLine]:
+        """What a VNFC's program printed."""
+        driver, name = await self._reach(id, vnfc, tenant)
+        if not isinstance(driver, Logs):
+            raise UnsupportedError(f"cannot read the log of {name}: its VIM cannot")
+        return driver.logs(name, follow=follow, tail=tail)
+
+    async def stats(self, id: str, vnfc: str, *, tenant: str = "") -> ComputeStats:
+        """Counters of a VNFC."""
+        driver, name = await self._reach(id, vnfc, tenant)
+        if not isinstance(driver, Stats):
+            raise UnsupportedError(f"cannot read counters of {name}: its VIM cannot")
+        return await driver.stats(name)
+
+    async def _reach(self, id: str, vnfc: str, tenant: str) -> tuple[Driver, str]:
+        """The driver and name of a VNFC that exists."""
+        instance = self.instance(id, tenant=tenant)
+        known = {key.removeprefix("compute:"): r for key, r in instance.resources.items() if r.kind == "compute"}
+        if not vnfc and len(known) == 1:
+            vnfc = next(iter(known))
+        if vnfc not in known:
+            there = ", ".join(sorted(known)) or "none"
+            raise NotFoundError(f"cannot find VNFC '{vnfc}' in VNF {id}", suggestion=f"its VNFCs are: {there}")
+        spec = known[vnfc].spec
+        return await self.desk.vims.driver(spec["vim"]), spec["name"]
+
+
+def usable(found: Sequence[VnfPkgInfo], vnfd_id: str, tenant: str) -> VnfPkgInfo:
+    """The tenant's enabled package of this VNFD. The errors say what is in the way."""
+    mine = [info for info in found if info.tenant == tenant]
+    if not mine:
+        raise InvalidError(f"cannot find a VNF package with VNFD {vnfd_id}", suggestion="onboard its package first")
+    enabled = [info for info in mine if info.operational_state is OperationalState.ENABLED]
+    if not enabled:
+        raise ConflictError(f"cannot use VNF package {mine[0].id}: it is disabled", suggestion="enable it first")
+    return enabled[-1]

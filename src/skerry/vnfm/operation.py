@@ -1,0 +1,234 @@
+"""What all VNF operations share: from a goal to a plan, and from the journal to the record.
+
+An operation of its own is a subclass in a file of its own that says which goal it wants (`goal`), what it replaces although
+nothing changed (`force`) and which state it needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import msgspec
+
+from skerry.engine.diff import diff
+from skerry.engine.graph import settle
+from skerry.errors import ConflictError
+from skerry.model.descriptors import DeploymentFlavour
+from skerry.model.operations import Change, Operation, Plan, Step
+from skerry.model.resources import Wanted
+from skerry.model.states import InstantiationState, OperationState, VnfOperationalState
+from skerry.model.time import stamp
+from skerry.model.vnf import VnfInstance
+from skerry.store import aggregates
+from skerry.store.database import Transaction
+from skerry.vnfm import scripts
+from skerry.vnfm.desk import Desk, change
+from skerry.vnfm.goal import Goal, applied, current
+from skerry.vnfm.grants import GrantRequest, ResourceRequest
+from skerry.vnfm.graph import wanted
+from skerry.vnfm.steps import image_name
+
+
+class VnfOperation:
+    """A kind of operation on VNF instances (fits `engine.kinds.Kind`)."""
+
+    name: ClassVar[str]
+    event: ClassVar[str]  # its name in the Vnflcm interface
+    needs: ClassVar[InstantiationState] = InstantiationState.INSTANTIATED
+    revertible: ClassVar[bool] = True
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+
+    # -- what an operation says of itself -----------------------------------------------------------------------------
+
+    def goal(self, instance: VnfInstance, params: Mapping[str, Any]) -> Goal:
+        """What the VNF shall become. Pure; `InvalidError` for parameters that do not fit the descriptor."""
+        raise ConflictError(f"cannot plan {self.name}")
+
+    async def force(self, instance: VnfInstance, params: Mapping[str, Any]) -> set[str]:
+        """Resources to replace although nothing changed."""
+        return set()
+
+    def adjust(self, step: Step, params: Mapping[str, Any]) -> Step:
+        """A last word about one step (such as its grace time)."""
+        return step
+
+    def completed(self, instance: VnfInstance, goal: Goal) -> VnfInstance:
+        """The record once everything is done."""
+        return msgspec.structs.replace(
+            applied(instance, goal), vnf_state=power_state(instance), failed=False, vim_ids=used_vims(instance)
+        )
+
+    # -- the engine's questions ---------------------------------------------------------------------------------------
+
+    def admit(self, tx: Transaction, operation: Operation) -> None:
+        instance = aggregates.vnf_instances.get(tx, operation.subject)
+        if instance.instantiation_state is not self.needs:
+            raise ConflictError(
+                f"cannot run {self.name}: VNF {instance.id} is {instance.instantiation_state}",
+                suggestion=f"it must be {self.needs}",
+            )
+        self.goal(instance, operation.params)
+
+    async def plan(self, operation: Operation) -> Plan:
+        instance = self.desk.instance(operation.subject)
+        before = current(instance)
+        goal = self.goal(instance, operation.params)
+        flavour = self.desk.flavour(applied(instance, goal))
+        force = await self.force(instance, operation.params)
+        goal = await self._granted(operation, instance, flavour, goal)
+        graph = wanted(instance, flavour, goal)
+        steps, changes = diff(graph, instance.resources, force)
+        steps = self._with_images(steps, graph)
+        steps = self._with_scripts(steps, flavour, before, goal)
+        adjusted = tuple(self.adjust(step, operation.params) for step in steps)
+        told = [Change(resource=s.key, effect="run", detail=s.note) for s in adjusted if s.action == "script.run"]
+        outcome = {"goal": msgspec.to_builtins(goal), "before": msgspec.to_builtins(before)}
+        return Plan(steps=adjusted, changes=(*changes, *told), outcome=outcome)
+
+    def stepped(self, tx: Transaction, operation: Operation, step: Step, phase: str, result: Mapping[str, Any]) -> None:
+        if step.resource:
+            now = stamp(self.desk.clock.now())
+            aggregates.vnf_instances.change(
+                tx,
+                operation.subject,
+                lambda doc: msgspec.structs.replace(doc, resources=settle(doc.resources, step, phase, result, now)),
+            )
+
+    def moved(self, tx: Transaction, operation: Operation, state: OperationState) -> None:
+        if state is OperationState.PROCESSING:
+            self._under_way(tx, operation)
+        elif state is OperationState.COMPLETED:
+            goal = _goal_of(operation)
+            aggregates.vnf_instances.change(tx, operation.subject, lambda doc: self.completed(doc, goal))
+        elif state is OperationState.FAILED_TEMP:
+            change(tx, operation.subject, failed=True)
+        elif state is OperationState.FAILED:
+            aggregates.vnf_instances.change(tx, operation.subject, self.failed)
+        elif state is OperationState.ROLLED_BACK and operation.plan is not None:
+            aggregates.vnf_instances.change(tx, operation.subject, lambda doc: _restored(doc, operation))
+
+    def failed(self, instance: VnfInstance) -> VnfInstance:
+        """The record when the operation was given up: what exists stays recorded."""
+        return msgspec.structs.replace(instance, failed=True, vnf_state=power_state(instance))
+
+    # -- the parts of a plan ------------------------------------------------------------------------------------------
+
+    async def _granted(
+        self, operation: Operation, instance: VnfInstance, flavour: DeploymentFlavour, goal: Goal
+    ) -> Goal:
+        """Ask for a grant for the VNFCs that are new and give up the places of those that go."""
+        names = {name: vdu for vdu, group in goal.vnfcs.items() for name in group}
+        old = {name: vdu for vdu, group in instance.vnfcs.items() for name in group if name in instance.placement}
+        wished = goal.placement
+        kept = {name: vim for name, vim in instance.placement.items() if name in names}
+        new = [name for name in names if name not in kept]
+        gone = [name for name in old if name not in names]
+        if not new:
+            return msgspec.structs.replace(goal, placement=kept)
+        request = GrantRequest(
+            vnf_instance_id=instance.id,
+            vnfd_id=instance.vnfd_id,
+            operation=self.name,
+            tenant=operation.tenant,
+            add=tuple(_asked(flavour, names[name], name, wished) for name in new),
+            remove=tuple(_asked(flavour, old[name], name, {}) for name in gone if old[name] in flavour.vdus),
+            present=kept,
+            prefer=tuple(dict.fromkeys(link.vim for link in goal.ext_links.values() if link.vim)),
+        )
+        grant = await self.desk.granter.grant(request)
+        return msgspec.structs.replace(goal, placement={**kept, **grant.placement})
+
+    @staticmethod
+    def _with_images(steps: Sequence[Step], graph: Mapping[str, Wanted]) -> list[Step]:
+        """Put a step that makes the image available before each creation that uses it."""
+        images: dict[str, Step] = {}
+        result: list[Step] = []
+        for step in steps:
+            spec = graph[step.resource].spec if step.resource in graph else {}
+            if step.action != "compute.create" or not spec.get("image", {}).get("source"):
+                result.append(step)
+                continue
+            key = f"image:{spec['vim']}:{image_name(spec['image'])}"
+            images.setdefault(
+                key,
+                Step(
+                    key=key,
+                    action="image.ensure",
+                    note=f"image {spec['image']['name']} on {spec['vim']}",
+                    args={"vim": spec["vim"], "image": spec["image"]},
+                    timeout_s=1800.0,
+                ),
+            )
+            result.append(msgspec.structs.replace(step, needs=(*step.needs, key)))
+        return [*images.values(), *result]
+
+    def _with_scripts(self, steps: list[Step], flavour: DeploymentFlavour, before: Goal, goal: Goal) -> list[Step]:
+        """Put the life-cycle scripts around the steps."""
+        created = {step.resource.removeprefix("power:") for step in steps if step.action == "power.create"}
+        running = {vdu: [name for name in group if name not in before.stopped] for vdu, group in before.vnfcs.items()}
+        staying = {
+            vdu: [n for n in running.get(vdu, ()) if n in group and n not in created and n not in goal.stopped]
+            for vdu, group in goal.vnfcs.items()
+        }
+        new = {vdu: [name for name in group if name in created] for vdu, group in goal.vnfcs.items()}
+        prelude = scripts.around(flavour, self._events_before(), running, ())
+        first = tuple(step.key for step in prelude)
+        led = [step if step.needs or not first else msgspec.structs.replace(step, needs=first) for step in steps]
+        born = [] if self.event == "operate" else scripts.births(flavour, new)
+        everything = tuple(step.key for step in (*led, *born)) or first
+        after = scripts.around(flavour, self._events_after(), staying, everything)
+        return [*prelude, *led, *born, *after]
+
+    def _events_before(self) -> tuple[str, ...]:
+        return (f"{self.event}_start",)
+
+    def _events_after(self) -> tuple[str, ...]:
+        return (self.event, f"{self.event}_end")
+
+    def _under_way(self, tx: Transaction, operation: Operation) -> None:
+        """While it runs, the record shows the goal and whoever is still there of those that go."""
+        goal = _goal_of(operation)
+
+        def show(doc: VnfInstance) -> VnfInstance:
+            both = {vdu: tuple(dict.fromkeys((*doc.vnfcs.get(vdu, ()), *group))) for vdu, group in goal.vnfcs.items()}
+            placement = {**doc.placement, **goal.placement}
+            return msgspec.structs.replace(applied(doc, goal), vnfcs={**doc.vnfcs, **both}, placement=placement)
+
+        aggregates.vnf_instances.change(tx, operation.subject, show)
+
+
+def _goal_of(operation: Operation) -> Goal:
+    outcome = operation.plan.outcome if operation.plan else {}
+    return msgspec.convert(outcome["goal"], Goal)
+
+
+def _restored(instance: VnfInstance, operation: Operation) -> VnfInstance:
+    before = msgspec.convert(operation.plan.outcome["before"], Goal) if operation.plan else current(instance)
+    restored = applied(instance, before)
+    return msgspec.structs.replace(restored, failed=False, vnf_state=power_state(restored), vim_ids=used_vims(restored))
+
+
+def _asked(flavour: DeploymentFlavour, vdu_id: str, vnfc: str, wished: Mapping[str, str]) -> ResourceRequest:
+    vdu = flavour.vdus[vdu_id]
+    return ResourceRequest(
+        vnfc=vnfc,
+        vdu=vdu_id,
+        vcpus=vdu.vcpus,
+        memory_bytes=vdu.memory_bytes,
+        storage_bytes=vdu.storage_bytes,
+        vim=wished.get(vnfc) or wished.get(vdu_id) or wished.get("*", ""),
+    )
+
+
+def power_state(instance: VnfInstance) -> VnfOperationalState:
+    """STARTED when at least one VNFC is meant to run."""
+    running = any(key.startswith("power:") for key in instance.resources)
+    return VnfOperationalState.STARTED if running else VnfOperationalState.STOPPED
+
+
+def used_vims(instance: VnfInstance) -> tuple[str, ...]:
+    """The VIMs that its resources are on."""
+    return tuple(sorted({resource.spec["vim"] for resource in instance.resources.values() if "vim" in resource.spec}))

@@ -1,0 +1,97 @@
+"""Life-cycle scripts of the package: which run when (pure), and how one runs exactly once inside an instance.
+
+A new VNFC runs `instantiate` and `instantiate_end` once it is up, whichever operation made it; VNFCs that were there run
+the operation's own events: `<operation>_start` before anything changes, `<operation>` and `<operation>_end` afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from skerry.model.descriptors import DeploymentFlavour
+from skerry.model.operations import Step
+
+WRAPPER = """\
+set -u
+for base in /run /tmp; do d=$base/skerry/$1; mkdir -p "$d" 2>/dev/null && break; done
+shift
+[ -f "$d/rc" ] && [ "$(cat "$d/rc")" != 0 ] && rm -rf "$d/rc" "$d/lock"
+if mkdir "$d/lock" 2>/dev/null; then
+  echo $$ > "$d/lock/pid"
+  cat > "$d/script"
+  chmod 700 "$d/script"
+  "$d/script" "$@" > "$d/out" 2> "$d/err" < /dev/null
+  echo $? > "$d/rc.new"
+  mv "$d/rc.new" "$d/rc"
+else
+  while [ ! -f "$d/rc" ]; do
+    kill -0 "$(cat "$d/lock/pid" 2>/dev/null)" 2>/dev/null || [ -f "$d/rc" ] || { rm -rf "$d/lock"; exit 75; }
+    sleep 0.1
+  done
+fi
+cat "$d/out"
+cat "$d/err" >&2
+exit "$(cat "$d/rc")"
+"""
+"""Runs the script on standard input once for its key, in whatever way Skerry itself is interrupted: a second call with the
+same key waits for the first or gives its output again; a script that failed runs again. 75: the first call was killed."""
+
+BIRTH = ("instantiate", "instantiate_end")
+
+
+def births(flavour: DeploymentFlavour, new: Mapping[str, Iterable[str]]) -> list[Step]:
+    """The scripts of new VNFCs, each after the VNFC is up."""
+    steps: list[Step] = []
+    for vdu, vnfcs in new.items():
+        for vnfc in vnfcs:
+            before = f"create:power:{vnfc}"
+            for event in BIRTH:
+                if (step := _step(flavour, event, vdu, vnfc, (before,))) is not None:
+                    steps.append(step)
+                    before = step.key
+    return steps
+
+
+def around(
+    flavour: DeploymentFlavour, events: Sequence[str], there: Mapping[str, Iterable[str]], needs: tuple[str, ...]
+) -> list[Step]:
+    """The scripts of VNFCs that are there, event by event, the first after `needs`."""
+    steps: list[Step] = []
+    for event in events:
+        made = [
+            step
+            for vdu, vnfcs in there.items()
+            for vnfc in vnfcs
+            if (step := _step(flavour, event, vdu, vnfc, needs)) is not None
+        ]
+        steps.extend(made)
+        needs = tuple(step.key for step in made) or needs
+    return steps
+
+
+def _step(flavour: DeploymentFlavour, event: str, vdu: str, vnfc: str, needs: tuple[str, ...]) -> Step | None:
+    script = flavour.scripts.get(event)
+    if script is None or (script.vdus and vdu not in script.vdus):
+        return None
+    return Step(
+        key=f"script:{event}:{vnfc}",
+        action="script.run",
+        note=f"run {event} script {script.artifact} in {vnfc}",
+        args={"vnfc": vnfc, "event": event},
+        needs=needs,
+        timeout_s=script.timeout_s,
+        attempts=2,
+    )
+
+
+def outcome(event: str, vnfc: str, artifact: str, exit_code: int, stdout: bytes, stderr: bytes) -> dict[str, Any]:
+    """What the journal and the event log keep of a run; output is cut at 16 KiB each."""
+    return {
+        "event": event,
+        "vnfc": vnfc,
+        "script": artifact,
+        "exit_code": exit_code,
+        "stdout": stdout[-16384:].decode("utf-8", "replace"),
+        "stderr": stderr[-16384:].decode("utf-8", "replace"),
+    }

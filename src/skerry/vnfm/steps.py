@@ -1,0 +1,230 @@
+"""Step handlers of the VNFM: each asks a driver for one thing. All are idempotent by the resource's derived name."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from skerry.engine.children import derive
+from skerry.engine.engine import Engine
+from skerry.engine.kinds import StepContext
+from skerry.errors import DriverError, NotFoundError, SkerryError, UnsupportedError
+from skerry.model.vnf import VnfInstance
+from skerry.store import aggregates
+from skerry.vim.driver import ComputeSpec, Driver, Exec, File, ImageSpec, Mount, NetworkSpec, NicSpec, Port, Resize
+from skerry.vnfm.desk import Desk
+from skerry.vnfm.scripts import WRAPPER, outcome
+from skerry.vnfm.values import Attributes, environment, parameter_files, text
+
+INTERRUPTED = 75
+
+
+class Steps:
+    """The handlers, bound to their desk."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+
+    def register(self, engine: Engine) -> None:
+        for action, handler in (
+            ("image.ensure", self.ensure_image),
+            ("network.create", self.create_network),
+            ("network.delete", self.delete_network),
+            ("compute.create", self.create_compute),
+            ("compute.update", self.update_compute),
+            ("compute.delete", self.delete_compute),
+            ("power.create", self.switch_on),
+            ("power.update", self.restart),
+            ("power.delete", self.switch_off),
+            ("script.run", self.run_script),
+        ):
+            engine.add_handler(action, handler)
+
+    # -- images and networks ------------------------------------------------------------------------------------------
+
+    async def ensure_image(self, context: StepContext) -> Mapping[str, Any]:
+        driver = await self.desk.vims.driver(context.args["vim"])
+        instance = self.desk.instance(context.operation.subject)
+        image = await driver.ensure_image(await self._image(instance, context.args["image"]))
+        return {"id": image.id, "name": image.name, "size_bytes": image.size_bytes}
+
+    async def _image(self, instance: VnfInstance, image: Mapping[str, Any]) -> ImageSpec:
+        info = aggregates.vnf_packages.get(self.desk.database, instance.vnf_pkg_id)
+        source = image["source"]
+        if not source.startswith(("host:", "docker://")):
+            source = str(await asyncio.to_thread(self.desk.extracted, info, source))
+        return ImageSpec(
+            name=image_name(image),
+            source=source,
+            checksum=image.get("checksum", ""),
+            checksum_algorithm=image.get("checksum_algorithm", ""),
+        )
+
+    async def create_network(self, context: StepContext) -> Mapping[str, Any]:
+        spec = dict(context.args["spec"])
+        driver = await self.desk.vims.driver(spec.pop("vim"))
+        previous = context.args.get("previous", {})
+        spec["cidr"] = spec["cidr"] or previous.get("cidr", "")
+        network = await driver.create_network(msgspec.convert(spec, NetworkSpec))
+        return msgspec.to_builtins(network)  # type: ignore[no-any-return]
+
+    async def delete_network(self, context: StepContext) -> None:
+        spec = context.args["spec"]
+        driver = await self.desk.vims.driver(spec["vim"])
+        await driver.delete_network(spec["name"])
+
+    # -- computes -----------------------------------------------------------------------------------------------------
+
+    async def create_compute(self, context: StepContext) -> Mapping[str, Any]:
+        spec = context.args["spec"]
+        driver = await self.desk.vims.driver(spec["vim"])
+        lookup = self._lookup(context.operation.subject, context.step.resource.split(":", 1)[1])
+        compute = await driver.create_compute(compute_spec(spec, lookup, context.args.get("previous", {})))
+        answer: dict[str, Any] = msgspec.to_builtins(compute)
+        answer.pop("env", None)  # may hold secrets; the record needs none of it
+        return answer
+
+    async def update_compute(self, context: StepContext) -> Mapping[str, Any]:
+        spec = context.args["spec"]
+        driver = await self.desk.vims.driver(spec["vim"])
+        if not isinstance(driver, Resize):
+            raise UnsupportedError(
+                f"cannot change the limits of {spec['name']}: VIM {spec['vim']} cannot resize",
+                suggestion="heal it instead",
+            )
+        await driver.resize(spec["name"], vcpus=spec["vcpus"], memory_bytes=spec["memory_bytes"])
+        return {}
+
+    async def delete_compute(self, context: StepContext) -> None:
+        spec = context.args["spec"]
+        driver = await self.desk.vims.driver(spec["vim"])
+        await driver.delete_compute(spec["name"])
+
+    # -- power --------------------------------------------------------------------------------------------------------
+
+    async def switch_on(self, context: StepContext) -> Mapping[str, Any]:
+        spec = context.args["spec"]
+        driver = await self.desk.vims.driver(spec["vim"])
+        await self._provision(driver, context, {})
+        compute = await driver.start_compute(spec["name"])
+        return {"started_at": compute.started_at}
+
+    async def restart(self, context: StepContext) -> Mapping[str, Any]:
+        spec = context.args["spec"]
+        driver = await self.desk.vims.driver(spec["vim"])
+        await driver.stop_compute(spec["name"])
+        gone = context.args["previous"]["env"].keys() - spec["env"].keys()
+        await self._provision(driver, context, dict.fromkeys(gone, ""))
+        compute = await driver.start_compute(spec["name"])
+        return {"started_at": compute.started_at}
+
+    async def switch_off(self, context: StepContext) -> None:
+        spec = context.args["spec"]
+        driver = await self.desk.vims.driver(spec["vim"])
+        try:
+            await driver.stop_compute(spec["name"], context.args.get("grace_s"))
+        except NotFoundError:
+            return  # what is gone runs no more
+
+    async def _provision(self, driver: Driver, context: StepContext, cleared: Mapping[str, str]) -> None:
+        """Hand over environment and files before a start."""
+        spec = context.args["spec"]
+        instance = self.desk.instance(context.operation.subject)
+        lookup = self._lookup(instance.id, spec["compute"])
+        files = [
+            File(path=entry["path"], content=self._content(instance, entry, lookup), mode=entry["mode"])
+            for entry in spec["files"]
+        ]
+        files += [File(path=path, content=content) for path, content in parameter_files(spec["given"]).items()]
+        await driver.set_environment(spec["name"], {**cleared, **environment(lookup, spec["env"])}, files)
+
+    def _content(self, instance: VnfInstance, entry: Mapping[str, Any], lookup: Attributes) -> bytes:
+        if entry["source"]:
+            return self.desk.artifact(instance.vnf_pkg_id, entry["source"])
+        return text(lookup.resolve(entry["content"])).encode()
+
+    def _lookup(self, instance_id: str, vnfc: str) -> Attributes:
+        instance = self.desk.instance(instance_id)
+        return Attributes(instance, self.desk.flavour(instance), vnfc)
+
+    # -- scripts ------------------------------------------------------------------------------------------------------
+
+    async def run_script(self, context: StepContext) -> Mapping[str, Any]:
+        vnfc, event = context.args["vnfc"], context.args["event"]
+        instance = self.desk.instance(context.operation.subject)
+        flavour = self.desk.flavour(instance)
+        script = flavour.scripts[event]
+        lookup = Attributes(instance, flavour, vnfc)
+        spec = instance.resources[f"compute:{vnfc}"].spec
+        driver = await self.desk.vims.driver(spec["vim"])
+        if not isinstance(driver, Exec):
+            raise UnsupportedError(f"cannot run scripts: VIM {spec['vim']} cannot execute commands in instances")
+        env = environment(lookup, {**flavour.vdus[spec["vdu"]].env, **script.inputs})
+        arguments = [text(lookup.resolve(value)) for value in script.arguments]
+        once = derive(context.operation.id, context.step.key)
+        answer = await driver.exec(
+            spec["name"],
+            ["/bin/sh", "-c", WRAPPER, "skerry", once, *arguments],
+            stdin=self.desk.artifact(instance.vnf_pkg_id, script.artifact),
+            env=env,
+            timeout_s=script.timeout_s,
+        )
+        result = outcome(event, vnfc, script.artifact, answer.exit_code, answer.stdout, answer.stderr)
+        if answer.exit_code == INTERRUPTED:
+            raise DriverError(
+                f"cannot finish {event} in {vnfc}: its script was killed", transient=True, call=script.artifact
+            )
+        if answer.exit_code != 0:
+            await context.say(f"{event} script ended with {answer.exit_code}", **result)
+            raise SkerryError(
+                f"cannot complete {event} in {vnfc}: {script.artifact} ended with {answer.exit_code}: {result['stderr'].strip()}",
+                suggestion="mend the cause and retry the operation; scripts that ended well do not run again",
+            )
+        return result
+
+
+def image_name(image: Mapping[str, Any]) -> str:
+    """The identity of an image's content: its digest where the package gives one, else its source."""
+    if image.get("checksum"):
+        return f"{image['checksum_algorithm'].lower().replace('-', '') or 'sha256'}:{image['checksum'].lower()}"
+    source: str = image["source"]
+    return source
+
+
+def compute_spec(spec: Mapping[str, Any], lookup: Attributes, previous: Mapping[str, Any]) -> ComputeSpec:
+    """What the driver is asked for. A replacement keeps the addresses of its predecessor on the same networks."""
+    kept = {nic["network"]: nic for nic in previous.get("nics", ())}
+    nics = tuple(
+        NicSpec(
+            network=nic["network"],
+            ip=str(lookup.resolve(nic["ip"]) or kept.get(nic["network"], {}).get("ip", "")),
+            mac=str(lookup.resolve(nic["mac"]) or kept.get(nic["network"], {}).get("mac", "")),
+            egress_bps=nic["egress_bps"],
+            ingress_bps=nic["ingress_bps"],
+        )
+        for nic in spec["nics"]
+    )
+    return ComputeSpec(
+        name=spec["name"],
+        owner=spec["owner"],
+        image=image_name(spec["image"]),
+        command=tuple(text(lookup.resolve(part)) for part in spec["command"]),
+        hostname=text(lookup.resolve(spec["hostname"])),
+        nics=nics,
+        vcpus=spec["vcpus"],
+        memory_bytes=spec["memory_bytes"],
+        storage_bytes=spec["storage_bytes"],
+        pids=spec["pids"] or 512,
+        mounts=msgspec.convert(spec["mounts"], tuple[Mount, ...]),
+        ports=msgspec.convert(spec["ports"], tuple[Port, ...]),
+        dns=tuple(spec["dns"]),
+        capabilities=tuple(spec["capabilities"]),
+        read_only=spec["read_only"],
+        restart=spec["restart"],
+        grace_s=spec["grace_s"],
+        options=spec["options"],
+        labels={"skerry.instance": spec["owner"], "skerry.vdu": spec["vdu"]},
+    )
