@@ -17,6 +17,7 @@ capacity is exhausted, `UnsupportedError` for an ability the machine lacks.
 
 from __future__ import annotations
 
+import builtins
 import enum
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
@@ -52,7 +53,7 @@ TRANSITIONS: Mapping[ComputeState, frozenset[ComputeState]] = {
 }
 
 
-class Capacity(Value):
+class Capacity(Value, frozen=True, kw_only=True):
     """What the infrastructure has and what is given away. Units: whole vCPUs (fractions allowed), bytes, counts."""
 
     vcpus: float
@@ -65,7 +66,7 @@ class Capacity(Value):
     used_instances: int = 0
 
 
-class ImageSpec(Value):
+class ImageSpec(Value, frozen=True, kw_only=True):
     """A software image to make available.
 
     `source` is one of: a path to an OCI archive or layout, a Docker-style tar or a root directory; `host:NAME[,NAME…]`
@@ -81,7 +82,7 @@ class ImageSpec(Value):
     labels: Mapping[str, str] = {}
 
 
-class Image(Value):
+class Image(Value, frozen=True, kw_only=True):
     """An image that the infrastructure has. `id` is the infrastructure's own identifier."""
 
     id: str
@@ -91,7 +92,7 @@ class Image(Value):
     env: Mapping[str, str] = {}
 
 
-class NetworkSpec(Value):
+class NetworkSpec(Value, frozen=True, kw_only=True):
     """A virtual link. Without `cidr` the driver picks a free subnet and keeps it as long as the network lives."""
 
     name: str
@@ -102,7 +103,7 @@ class NetworkSpec(Value):
     labels: Mapping[str, str] = {}
 
 
-class Network(Value):
+class Network(Value, frozen=True, kw_only=True):
     """A virtual link that exists."""
 
     id: str
@@ -114,7 +115,7 @@ class Network(Value):
     labels: Mapping[str, str] = {}
 
 
-class NicSpec(Value):
+class NicSpec(Value, frozen=True, kw_only=True):
     """One network interface, in the order in which the instance sees it (eth0, eth1, …).
 
     Without `ip` the driver allocates a free address at creation; without `mac` it derives one from the names, so that
@@ -128,7 +129,7 @@ class NicSpec(Value):
     ingress_bps: int = 0
 
 
-class Nic(Value):
+class Nic(Value, frozen=True, kw_only=True):
     """One network interface that exists. `device` is its name inside the instance; `ip` has no prefix length."""
 
     network: str
@@ -137,7 +138,7 @@ class Nic(Value):
     mac: str
 
 
-class Mount(Value):
+class Mount(Value, frozen=True, kw_only=True):
     """A host directory or file inside the instance."""
 
     source: str
@@ -145,7 +146,7 @@ class Mount(Value):
     read_only: bool = True
 
 
-class File(Value):
+class File(Value, frozen=True, kw_only=True):
     """A file written into the instance before it starts. `content` is bytes; `mode` as in chmod."""
 
     path: str
@@ -153,7 +154,7 @@ class File(Value):
     mode: int = 0o644
 
 
-class Port(Value):
+class Port(Value, frozen=True, kw_only=True):
     """A published port: host port to instance port. `protocol` is tcp, udp or sctp."""
 
     host: int
@@ -161,7 +162,7 @@ class Port(Value):
     protocol: str = "tcp"
 
 
-class ComputeSpec(Value):
+class ComputeSpec(Value, frozen=True, kw_only=True):
     """A compute resource (container, virtual machine …) as it shall be.
 
     `vcpus` 0 and `*_bytes` 0 mean "no limit". `command` replaces the image's own entrypoint and command when given.
@@ -192,7 +193,7 @@ class ComputeSpec(Value):
     options: Mapping[str, Any] = {}  # settings of one driver type (SOL001 vim_specific_properties)
 
 
-class Compute(Value):
+class Compute(Value, frozen=True, kw_only=True):
     """A compute resource that exists. `exit_code` is None while it never ended; `host` names the machine it is on."""
 
     id: str
@@ -209,7 +210,7 @@ class Compute(Value):
     env: Mapping[str, str] = {}
 
 
-class ExecResult(Value):
+class ExecResult(Value, frozen=True, kw_only=True):
     """What a command inside an instance printed and returned."""
 
     exit_code: int
@@ -217,7 +218,7 @@ class ExecResult(Value):
     stderr: bytes = b""
 
 
-class LogLine(Value):
+class LogLine(Value, frozen=True, kw_only=True):
     """One line that the instance's program printed. `time` is RFC 3339; `stream` stdout or stderr."""
 
     time: str
@@ -225,7 +226,7 @@ class LogLine(Value):
     text: str
 
 
-class ComputeStats(Value):
+class ComputeStats(Value, frozen=True, kw_only=True):
     """Counters since start: CPU seconds, memory in use (bytes), bytes and packets by device as seen by the instance."""
 
     cpu_seconds: float
@@ -237,7 +238,7 @@ class ComputeStats(Value):
     tx_packets: Mapping[str, int] = {}
 
 
-class VimEvent(Value):
+class VimEvent(Value, frozen=True, kw_only=True):
     """Something happened to a resource. `action` is created, started, exited, killed, deleted, oom or changed."""
 
     kind: str  # "compute" or "network"
@@ -247,7 +248,7 @@ class VimEvent(Value):
     exit_code: int | None = None
 
 
-class DriverContext(Value):
+class DriverContext(Value, frozen=True, kw_only=True):
     """What wiring hands to a driver.
 
     `node` is this node's id: the value of the label `skerry.owner` prefix; `data_dir` is the driver's private folder,
@@ -263,7 +264,7 @@ class Driver(Protocol):
     """What every driver does. `type` is the SOL003 vimType it serves; `settings_type` the typed access settings."""
 
     type: ClassVar[str]
-    settings_type: ClassVar[type[msgspec.Struct]]
+    settings_type: ClassVar[builtins.type[msgspec.Struct]]
 
     def __init__(self, settings: Any, context: DriverContext) -> None: ...
 
@@ -298,19 +299,29 @@ class Driver(Protocol):
         ...
 
     async def create_compute(self, spec: ComputeSpec) -> Compute:
-        """Allocate the instance and its addresses without starting it."""
+        """Allocate the instance and its addresses without starting it.
+
+        `NotFoundError` for an image that is not there, `InvalidError` for a network that is not, `ConflictError` when
+        the name stands for another specification.
+        """
         ...
 
     async def set_environment(self, name: str, env: Mapping[str, str], files: Sequence[File] = ()) -> Compute:
-        """Merge into the environment and files that the next start uses. An empty value removes a variable."""
+        """Merge into the environment and files that the next start uses. An empty value removes a variable.
+
+        `ConflictError` when it is FAILED.
+        """
         ...
 
     async def start_compute(self, name: str) -> Compute:
-        """Run it. Starting what runs changes nothing."""
+        """Run it. Starting what runs changes nothing; `ConflictError` when it is FAILED."""
         ...
 
     async def stop_compute(self, name: str, grace_s: float | None = None) -> Compute:
-        """Stop it: ask, wait `grace_s` (the spec's where None), kill. Stopping what is stopped changes nothing."""
+        """Stop it: ask, wait `grace_s` (the spec's where None), kill. It is EXITED then, whatever its code.
+
+        Stopping what does not run (CREATED, EXITED) changes nothing; `ConflictError` when it is FAILED.
+        """
         ...
 
     async def delete_compute(self, name: str) -> None:
@@ -328,10 +339,17 @@ class Driver(Protocol):
 
 @runtime_checkable
 class Exec(Protocol):
-    """Runs a command inside a running instance."""
+    """Runs a command inside a running instance. `ConflictError` when it does not run; a command that is not done after
+    `timeout_s` is killed and is a `DriverError`; a program that is not there is exit code 126 or 127."""
 
     async def exec(
-        self, name: str, argv: Sequence[str], *, stdin: bytes = b"", env: Mapping[str, str] | None = None, timeout_s: float = 60.0
+        self,
+        name: str,
+        argv: Sequence[str],
+        *,
+        stdin: bytes = b"",
+        env: Mapping[str, str] | None = None,
+        timeout_s: float = 60.0,
     ) -> ExecResult: ...
 
 
