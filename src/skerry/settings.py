@@ -50,7 +50,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     listen: Annotated[str, Meta(description="Address on which the API listens.")] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535, description="TCP port of the API; 0 takes any free one.")] = 8443
     plain: Annotated[
-        bool, Meta(description="Serve HTTP without TLS, for development; refused unless `listen` is a loopback address.")
+        bool,
+        Meta(description="Serve HTTP without TLS, for development; refused unless `listen` is a loopback address."),
     ] = False
     tls_names: Annotated[
         tuple[str, ...],
@@ -67,11 +68,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = 5.0
     graceful_stop_s: Annotated[
         float,
-        Meta(ge=0, le=86400, description="Seconds that a graceful stop of an instance waits when the request names none."),
+        Meta(
+            ge=0, le=86400, description="Seconds that a graceful stop of an instance waits when the request names none."
+        ),
     ] = 10.0
-    max_body_bytes: Annotated[
-        int, Meta(ge=1024, description="Largest JSON body of a request, in bytes.")
-    ] = 1 << 20
+    max_body_bytes: Annotated[int, Meta(ge=1024, description="Largest JSON body of a request, in bytes.")] = 1 << 20
     max_upload_bytes: Annotated[
         int, Meta(ge=1024, description="Largest package archive that may be uploaded, in bytes.")
     ] = 4 << 30
@@ -115,7 +116,9 @@ def describe(of: type[msgspec.Struct] = Settings) -> tuple[Description, ...]:
 
 def _type_text(annotation: Any) -> str:
     inner = getattr(annotation, "__origin__", annotation)
-    return re.sub(r"\b(skerry\.settings|typing|pathlib|collections\.abc)\.", "", getattr(inner, "__name__", "") or str(inner))
+    return re.sub(
+        r"\b(skerry\.settings|typing|pathlib|collections\.abc)\.", "", getattr(inner, "__name__", "") or str(inner)
+    )
 
 
 def is_loopback(address: str) -> bool:
@@ -161,7 +164,9 @@ def load(path: Path | None, env: Mapping[str, str], overrides: Mapping[str, Any]
         return msgspec.convert(values, Settings, strict=False, dec_hook=_decode)
     except msgspec.ValidationError as error:
         fault = _value_fault(str(error), text, file, env)
-        raise InvalidError("cannot use these settings", faults=[fault], suggestion="correct the value named below") from error
+        raise InvalidError(
+            "cannot use these settings", faults=[fault], suggestion="correct the value named below"
+        ) from error
 
 
 def _decode(kind: type, value: Any) -> Any:
@@ -214,7 +219,13 @@ def _unknown_keys(table: Mapping[str, Any], text: str, file: Path) -> list[Fault
 def _unknown_variables(env: Mapping[str, str]) -> list[Fault]:
     known = {f"SKERRY_{field.name.upper()}" for field in msgspec.structs.fields(Settings)}
     return [
-        Fault(message=f"{name} is no setting", code="unknown-key", file="environment", path=name, fix=_nearest(name, sorted(known)))
+        Fault(
+            message=f"{name} is no setting",
+            code="unknown-key",
+            file="environment",
+            path=name,
+            fix=_nearest(name, sorted(known)),
+        )
         for name in sorted(env)
         if name.startswith("SKERRY_") and name not in known | OUTSIDE
     ]
@@ -245,7 +256,9 @@ def _structured(name: str, raw: str) -> Any:
     try:
         return msgspec.json.decode(raw)
     except msgspec.DecodeError as error:
-        fault = Fault(message=f"not valid JSON: {error}", code="json", file="environment", path=f"SKERRY_{name.upper()}")
+        fault = Fault(
+            message=f"not valid JSON: {error}", code="json", file="environment", path=f"SKERRY_{name.upper()}"
+        )
         raise InvalidError("cannot use these settings", faults=[fault], suggestion="write the value as JSON") from error
 
 

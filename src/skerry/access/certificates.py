@@ -95,6 +95,7 @@ def _make_server(folder: Path, names: Sequence[str], now: datetime) -> None:
     from cryptography.hazmat.primitives import hashes  # noqa: PLC0415
     from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
     from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415
+    from cryptography.x509.oid import ExtendedKeyUsageOID  # noqa: PLC0415
 
     ca = x509.load_pem_x509_certificate((folder / "ca.pem").read_bytes())
     ca_key = load_pem_private_key((folder / "ca.key").read_bytes(), None)
@@ -104,7 +105,7 @@ def _make_server(folder: Path, names: Sequence[str], now: datetime) -> None:
         _builder(_name("Skerry node"), ca.subject, key, now, SERVER_LIFE)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False)
-        .add_extension(x509.ExtendedKeyUsage([x509.ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
         .sign(ca_key, hashes.SHA256())
@@ -132,8 +133,9 @@ def _builder(
 
 def _name(common: str) -> x509.Name:
     from cryptography import x509  # noqa: PLC0415
+    from cryptography.x509.oid import NameOID  # noqa: PLC0415
 
-    return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, common)])
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
 
 
 def _general_name(name: str) -> x509.GeneralName:

@@ -77,5 +77,6 @@ def ensure_tokens(folder: Path, random: Callable[[int], bytes]) -> Tokens:
         return Tokens(msgspec.json.decode(store.read_bytes(), type=list[StoredToken]))
     except msgspec.DecodeError as error:
         raise UnavailableError(
-            f"cannot read the tokens in {store}: {error}", suggestion="remove the file; the next start makes a new token"
+            f"cannot read the tokens in {store}: {error}",
+            suggestion="remove the file; the next start makes a new token",
         ) from error

@@ -1,0 +1,127 @@
+"""Bodies of requests: JSON into typed structs with every fault at once, and archives streamed to a file within a limit."""
+
+from __future__ import annotations
+
+import types
+import typing
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+import msgspec
+from starlette.requests import Request
+
+from skerry.errors import Fault, InvalidError, MalformedError, TooLargeError
+
+T = TypeVar("T")
+
+
+async def read(request: Request, limit: int) -> bytes:
+    """The whole body. `TooLargeError` as soon as it is over the limit."""
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > limit:
+        raise TooLargeError(f"cannot take a body of {declared} bytes: the limit is {limit}")
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit:
+            raise TooLargeError(f"cannot take a body of more than {limit} bytes")
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+async def save(request: Request, target: Path, limit: int) -> int:
+    """Stream the body into a file; returns its size. `TooLargeError` leaves what came so far for the caller to remove."""
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > limit:
+        raise TooLargeError(
+            f"cannot take an archive of {declared} bytes: the limit is {limit} (setting max_upload_bytes)"
+        )
+    size = 0
+    with target.open("wb") as out:  # chunks are small, the page cache takes them without waiting
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > limit:
+                raise TooLargeError(f"cannot take an archive of more than {limit} bytes (setting max_upload_bytes)")
+            out.write(chunk)
+    if not size:
+        raise MalformedError("cannot take an empty archive", suggestion="send the package as the body of the request")
+    return size
+
+
+def parse(raw: bytes) -> Any:
+    """JSON as plain values. `MalformedError` names line and column of what is wrong."""
+    try:
+        return msgspec.json.decode(raw or b"{}")
+    except msgspec.DecodeError as error:
+        line, column = _position(raw, str(error))
+        fault = Fault(message=str(error), code="json", line=line, column=column)
+        raise MalformedError("cannot read the body as JSON", faults=[fault], suggestion="send valid JSON") from error
+
+
+def _position(raw: bytes, message: str) -> tuple[int, int]:
+    digits = message.partition("(byte ")[2].rstrip(")")
+    offset = int(digits) if digits.isdigit() else len(raw)
+    before = raw[:offset]
+    return before.count(b"\n") + 1, offset - (before.rfind(b"\n") + 1) + 1
+
+
+def convert(value: Any, kind: type[T]) -> T:
+    """Plain JSON values as a struct. `InvalidError` lists every fault, each with its path and what to do."""
+    try:
+        return msgspec.convert(value, kind, strict=True)
+    except msgspec.ValidationError as error:
+        faults = list(_faults(value, kind, "")) or [Fault(message=str(error), code="schema")]
+        raise InvalidError(
+            "cannot accept the body: " + "; ".join(str(fault) for fault in faults[:3]),
+            faults=faults,
+            suggestion="correct every place named in faults",
+        ) from error
+
+
+def _faults(value: Any, kind: Any, path: str) -> typing.Iterator[Fault]:
+    inner = _unwrap(kind)
+    origin = get_origin(inner)
+    if isinstance(inner, type) and issubclass(inner, msgspec.Struct) and isinstance(value, dict):
+        yield from _struct_faults(value, inner, path)
+    elif origin in (list, tuple) and isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _faults(item, get_args(inner)[0], f"{path}/{index}")
+    elif isinstance(origin, type) and issubclass(origin, typing.Mapping) and isinstance(value, dict):
+        for key, item in value.items():
+            yield from _faults(item, get_args(inner)[1], f"{path}/{key}")
+    else:
+        yield from _leaf_fault(value, kind, path)
+
+
+def _leaf_fault(value: Any, kind: Any, path: str) -> typing.Iterator[Fault]:
+    try:
+        msgspec.convert(value, kind, strict=True)
+    except msgspec.ValidationError as error:
+        yield Fault(message=str(error).partition(" - at ")[0], code="schema", path=path or "/")
+
+
+def _struct_faults(value: dict[str, Any], kind: type[msgspec.Struct], path: str) -> typing.Iterator[Fault]:
+    fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    hints = get_type_hints(kind, include_extras=True)
+    for name, field in fields.items():
+        if name in value:
+            yield from _faults(value[name], hints[field.name], f"{path}/{name}")
+        elif field.required:
+            yield Fault(message=f"{name} is missing", code="missing", path=f"{path}/{name}", fix=f"add {name}")
+    if kind.__struct_config__.forbid_unknown_fields:
+        for name in value.keys() - fields.keys():
+            close = get_close_matches(name, fields, n=1)
+            fix = f"did you mean {close[0]}?" if close else "remove it; known are: " + ", ".join(fields)
+            yield Fault(message=f"{name} is not known here", code="unknown", path=f"{path}/{name}", fix=fix)
+
+
+def _unwrap(kind: Any) -> Any:
+    """The one interesting member of `Annotated[X]` and `X | None`."""
+    if get_origin(kind) is typing.Annotated:
+        return _unwrap(get_args(kind)[0])
+    if get_origin(kind) in (typing.Union, types.UnionType):
+        members = [member for member in get_args(kind) if member is not type(None) and member is not msgspec.UnsetType]
+        return _unwrap(members[0]) if len(members) == 1 else kind
+    return kind

@@ -1,0 +1,172 @@
+"""Our own API: plans, operations with their steps, events as they happen."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import msgspec
+from starlette.responses import Response, StreamingResponse
+
+from skerry.api import body
+from skerry.api.own import types as own
+from skerry.api.route import Call, Endpoint, Query
+from skerry.api.sol003 import vnf_instances
+from skerry.api.sol003.types import CancelMode, VnfInfoModificationRequest
+from skerry.api.sol005 import ns_instances
+from skerry.errors import MalformedError
+from skerry.model.operations import Event, Operation, Plan, Step, StepRecord
+
+KINDS: dict[str, type[Any]] = {
+    **{f"vnf.{name}": kind for name, kind in vnf_instances.TASKS.items()},
+    **{f"ns.{name}": kind for name, kind in ns_instances.TASKS.items()},
+    "vnf.modify": VnfInfoModificationRequest,
+}
+
+
+async def plan(call: Call) -> Response:
+    """What an operation would do."""
+    asked = await call.body(own.PlanRequest)
+    body.convert(asked.params, KINDS[asked.kind])
+    manager = call.services.vnfm if asked.kind.startswith("vnf.") else call.services.nfvo
+    made = await manager.plan(asked.kind, asked.subject, ns_instances.normal(dict(asked.params)), tenant=call.tenant)
+    return call.show(made)
+
+
+def view(call: Call, operation: Operation) -> own.OperationView:
+    """An operation with its steps."""
+    records = {record.key: record for record in call.services.engine.steps(operation.id)}
+    planned = operation.plan.steps if operation.plan else ()
+    others = call.services.engine.operations(tenant=call.tenant)
+    return own.OperationView(
+        operation=msgspec.structs.replace(operation, plan=None),
+        changes=operation.plan.changes if operation.plan else (),
+        steps=[_step(step, records.get(step.key)) for step in planned],
+        children=[other.id for other in others if other.parent == operation.id],
+    )
+
+
+def _step(step: Step, record: StepRecord | None) -> own.StepView:
+    return own.StepView(
+        key=step.key,
+        action=step.action,
+        note=step.note,
+        resource=step.resource,
+        needs=step.needs,
+        record=record or StepRecord(key=step.key),
+    )
+
+
+def find(call: Call) -> Operation:
+    """The operation of the path."""
+    return call.services.engine.operation(call.path("operationId"), tenant=call.tenant)
+
+
+async def listing(call: Call) -> Response:
+    """Operations, of all instances or of one."""
+    found = call.services.engine.operations(subject=call.query("subject"), tenant=call.tenant)
+    return call.listed(found, lambda operation: msgspec.structs.replace(operation, plan=None))
+
+
+async def show(call: Call) -> Response:
+    """One operation; with `wait`, once it needs no more waiting or those seconds are over."""
+    operation = find(call)
+    if call.query("wait"):
+        operation = await call.services.engine.wait(operation.id, min(_number(call, "wait"), 60.0))
+    return call.show(view(call, operation), rev=operation.rev)
+
+
+def _number(call: Call, name: str) -> float:
+    try:
+        return max(0.0, float(call.query(name, "0")))
+    except ValueError as error:
+        raise MalformedError(f"cannot read {name}={call.query(name)!r}", suggestion="give a number") from error
+
+
+async def retry(call: Call) -> Response:
+    """Go on where it failed."""
+    operation = find(call)
+    await call.services.engine.retry(operation.id)
+    return call.accepted(call.href(f"/operations/{operation.id}"))
+
+
+async def rollback(call: Call) -> Response:
+    """Undo what was done."""
+    operation = find(call)
+    await call.services.engine.rollback(operation.id)
+    return call.accepted(call.href(f"/operations/{operation.id}"))
+
+
+async def fail(call: Call) -> Response:
+    """Give up."""
+    operation = find(call)
+    await call.services.engine.fail(operation.id)
+    return call.accepted(call.href(f"/operations/{operation.id}"))
+
+
+async def cancel(call: Call) -> Response:
+    """Stop it."""
+    operation = find(call)
+    asked = await call.body(CancelMode)
+    await call.services.engine.cancel(operation.id, asked.cancel_mode)
+    return call.accepted(call.href(f"/operations/{operation.id}"))
+
+
+async def events(call: Call) -> Response:
+    """Events over a number; with `follow` as they happen (server-sent events, whose id is the number to go on from)."""
+    log = call.services.engine.events
+    seq = int(_number(call, "since"))
+    resumed = call.request.headers.get("last-event-id", "")
+    seq = int(resumed) if resumed.isdigit() else seq
+    subject, operation = call.query("subject"), call.query("operation")
+    if call.query("last"):
+        seq = max(seq, log.last() - int(_number(call, "last")))
+    if not call.flag("follow"):
+        limit = int(_number(call, "limit")) or 1000
+        return call.show(log.since(seq, subject=subject, operation=operation, limit=limit))
+    stream = _sse(log.follow(seq, subject=subject, operation=operation))
+    return StreamingResponse(stream, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+
+
+async def _sse(batches: AsyncIterator[Sequence[Event]]) -> AsyncIterator[bytes]:
+    # The first bytes tell the client at once that it is connected.
+    yield b": following\n\n"
+    async for batch in batches:
+        yield b"".join(b"id: %d\ndata: %s\n\n" % (event.seq, msgspec.json.encode(event)) for event in batch)
+
+
+ONE = "/operations/{operationId}"
+WAIT = (Query("wait", "Seconds to wait for the end of the operation, at most 60."),)
+EVENTS = (
+    Query("since", "Only events over this number."),
+    Query("last", "Only this many of the newest."),
+    Query("subject", "Only of this instance."),
+    Query("operation", "Only of this operation."),
+    Query("limit", "At most so many."),
+    Query("follow", "Go on as they happen."),
+)
+ROUTES = (
+    Endpoint("POST", "/plan", plan, "What an operation would do", own.PlanRequest, Plan),
+    Endpoint(
+        "GET",
+        "/operations",
+        listing,
+        "List operations",
+        answer=list[Operation],
+        query=(Query("subject", "Of one instance."),),
+    ),
+    Endpoint("GET", ONE, show, "Read an operation with its steps", answer=own.OperationView, query=WAIT),
+    Endpoint("POST", f"{ONE}/retry", retry, "Retry an operation", status=202),
+    Endpoint("POST", f"{ONE}/rollback", rollback, "Roll an operation back", status=202),
+    Endpoint("POST", f"{ONE}/fail", fail, "Give an operation up", status=202),
+    Endpoint("POST", f"{ONE}/cancel", cancel, "Cancel an operation", CancelMode, status=202),
+    Endpoint(
+        "GET",
+        "/events",
+        events,
+        "Read or follow events",
+        answer=list[Event],
+        produces=("application/json", "text/event-stream"),
+        query=EVENTS,
+    ),
+)

@@ -1,0 +1,235 @@
+"""How a resource is declared (`Endpoint`, `Api`) and what its handler gets (`Call`).
+
+A handler decodes, calls one service, encodes: `async def show(call: Call) -> Response`. Method, media types, body type,
+answer and status are data of the endpoint, from which the OpenAPI document is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from skerry.access.tokens import Principal
+from skerry.api import body, filters, paging
+from skerry.api.problem import HttpError
+from skerry.api.services import Services
+from skerry.errors import PreconditionError
+
+T = TypeVar("T")
+Item = TypeVar("Item", bound=paging.Ordered)
+
+JSON = "application/json"
+MERGE_PATCH = "application/merge-patch+json"
+ARCHIVES = ("application/zip", "application/x-zip-compressed", "application/octet-stream", "application/binary")
+"""Media types of a package: SOL005 says zip, its official OpenAPI file says binary, many clients say octet-stream."""
+
+
+class Query(NamedTuple):
+    """One query parameter, for the OpenAPI document."""
+
+    name: str
+    text: str
+
+
+LIST_QUERY = (
+    Query("filter", "Attribute filter (SOL013 5.2), such as `(eq,name,sip);(gt,size,10)`."),
+    Query("all_fields", "Show every attribute."),
+    Query("fields", "Show only these attributes, separated by commas."),
+    Query("exclude_fields", "Leave these attributes out."),
+    Query("exclude_default", "Leave the large attributes out (this is the default)."),
+    Query(paging.MARKER, "Where the next page starts, from the Link header of the last one."),
+)
+
+
+class Call:
+    """One request: who calls, what is asked, and the services that can do it."""
+
+    def __init__(self, request: Request, services: Services, endpoint: Endpoint, root: str) -> None:
+        self.request = request
+        self.services = services
+        self.endpoint = endpoint
+        self.root = root
+        self.principal: Principal = request.scope["skerry.principal"]
+
+    @property
+    def tenant(self) -> str:
+        """Whose resources the caller sees."""
+        return self.principal.tenant
+
+    @property
+    def version(self) -> int:
+        """Major version of the API that is called."""
+        return int(self.root.rpartition("/v")[2])
+
+    def path(self, name: str) -> str:
+        """A variable part of the path."""
+        return str(self.request.path_params[name])
+
+    def query(self, name: str, default: str = "") -> str:
+        """A query parameter."""
+        return self.request.query_params.get(name, default)
+
+    def flag(self, name: str) -> bool:
+        """A query parameter that is on when it is given, unless it says false."""
+        return self.query(name, "false").lower() not in ("false", "0", "no")
+
+    async def json(self) -> Any:
+        """The body as plain JSON values."""
+        return body.parse(await body.read(self.request, self.services.settings.max_body_bytes))
+
+    async def body(self, kind: type[T]) -> T:
+        """The body as a struct; every fault of it at once."""
+        return body.convert(await self.json(), kind)
+
+    def href(self, path: str) -> str:
+        """The absolute URI of a path below the root of the API that is called."""
+        return f"{str(self.request.base_url).rstrip('/')}{self.root}{path}"
+
+    def uri(self, path: str) -> str:
+        """The absolute URI of a path below the root of the node."""
+        return f"{str(self.request.base_url).rstrip('/')}{path}"
+
+    def require_match(self, rev: int) -> None:
+        """Obey `If-Match`: `PreconditionError` if the resource is no longer what the caller saw."""
+        wanted = self.request.headers.get("if-match")
+        if wanted and wanted.strip() != "*" and etag(rev) not in [tag.strip() for tag in wanted.split(",")]:
+            raise PreconditionError(
+                f"cannot change the resource: it is now {etag(rev)}, you saw {wanted}",
+                suggestion="read it again and repeat the change on what it is now",
+            )
+
+    def show(self, value: Any, *, rev: int | None = None, status: int = 200, location: str = "") -> Response:
+        """One value as JSON, with its ETag and Location."""
+        headers = {"ETag": etag(rev)} if rev is not None else {}
+        if location:
+            headers["Location"] = location
+        return Response(msgspec.json.encode(value), status, headers, media_type=JSON)
+
+    def listed(self, items: Sequence[Item], render: Callable[[Item], Any], hide: Sequence[str] = ()) -> Response:
+        """A list, filtered, cut into pages and reduced to the attributes that the query selects."""
+        terms = filters.parse(self.query("filter"))
+        chosen = filters.selection(self.request.query_params, hide)
+        rendered = {item.id: msgspec.to_builtins(render(item)) for item in items} if terms else {}
+        hits = [item for item in items if not terms or filters.matches(rendered[item.id], terms)]
+        shown, marker = paging.page(hits, self.query(paging.MARKER), self.services.settings.page_size)
+        plain = (rendered.get(item.id) or msgspec.to_builtins(render(item)) for item in shown)
+        headers = {"Link": paging.link(str(self.request.url), marker)} if marker else {}
+        return Response(
+            msgspec.json.encode([filters.select(value, chosen) for value in plain]), 200, headers, media_type=JSON
+        )
+
+    def accepted(self, location: str) -> Response:
+        """202 with the place where the outcome will be; the body is empty."""
+        return Response(b"", 202, {"Location": location})
+
+    def done(self) -> Response:
+        """204: done, nothing to say."""
+        return Response(status_code=204)
+
+
+def etag(rev: int) -> str:
+    """The entity tag of a revision."""
+    return f'"{rev}"'
+
+
+Handler = Callable[[Call], Awaitable[Response]]
+
+
+class Endpoint(NamedTuple):
+    """One method of one resource. `also` lists further statuses of success."""
+
+    method: str
+    path: str
+    handler: Handler
+    summary: str
+    body: Any = None
+    answer: Any = None
+    status: int = 200
+    accepts: tuple[str, ...] = (JSON,)
+    produces: tuple[str, ...] = (JSON,)
+    query: tuple[Query, ...] = ()
+
+
+class Api(NamedTuple):
+    """One specification's API: its name in URIs, the full version of each major version, its endpoints."""
+
+    name: str
+    title: str
+    versions: Mapping[int, str]
+    endpoints: tuple[Endpoint, ...]
+
+    def root(self, major: int) -> str:
+        """Path below which a major version lives."""
+        return f"/{self.name}/v{major}"
+
+
+class Resource:
+    """The ASGI application of one path: picks the method, checks media types, runs the handler."""
+
+    def __init__(self, services: Services, root: str, version: str, endpoints: Sequence[Endpoint]) -> None:
+        self._services = services
+        self._root = root
+        self._version = version
+        self._methods = {endpoint.method: endpoint for endpoint in endpoints}
+        if "GET" in self._methods:
+            self._methods.setdefault("HEAD", self._methods["GET"])
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer one request."""
+        request = Request(scope, receive)
+        scope["skerry.version"] = self._version
+        endpoint = self._methods.get(request.method)
+        if endpoint is None:
+            raise self._not_allowed(request.method)
+        check_version(request, self._version)
+        check_media(request, endpoint)
+        response = await endpoint.handler(Call(request, self._services, endpoint, self._root))
+        if self._version:
+            response.headers["Version"] = self._version
+        await response(scope, receive, send)
+
+    def _not_allowed(self, method: str) -> HttpError:
+        allowed = ", ".join(sorted(self._methods))
+        return HttpError(
+            405, f"cannot {method} this resource", suggestion=f"use one of {allowed}", headers={"Allow": allowed}
+        )
+
+
+def check_version(request: Request, served: str) -> None:
+    """Refuse a `Version` header of another major version (SOL013 9.4); a missing one means the URI's."""
+    wanted = request.headers.get("version", "")
+    if served and wanted and wanted.partition(".")[0] != served.partition(".")[0]:
+        raise HttpError(
+            406,
+            f"cannot serve version {wanted[:20]} here",
+            suggestion=f"this URI serves {served}; GET api_versions lists all of them",
+        )
+
+
+def check_media(request: Request, endpoint: Endpoint) -> None:
+    """406 for an answer that the caller does not take, 415 for a body of another type."""
+    accepted = request.headers.get("accept", "*/*")
+    if not any(_covers(part, endpoint.produces) for part in accepted.split(",")):
+        raise HttpError(406, f"cannot answer as {accepted[:80]}", suggestion=f"accept {' or '.join(endpoint.produces)}")
+    if request.method not in ("POST", "PUT", "PATCH") or endpoint.body is None:
+        return
+    given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    allowed = (*endpoint.accepts, MERGE_PATCH) if request.method == "PATCH" else endpoint.accepts
+    if given not in allowed and not (given == "" and request.headers.get("content-length", "0") == "0"):
+        raise HttpError(
+            415, f"cannot read a body of type {given or 'unknown'}", suggestion=f"send {' or '.join(allowed)}"
+        )
+
+
+def _covers(part: str, produced: Sequence[str]) -> bool:
+    wanted, *parameters = (piece.strip().lower() for piece in part.split(";"))
+    if any(parameter.replace(" ", "") in ("q=0", "q=0.0") for parameter in parameters):
+        return False
+    family = wanted.removesuffix("/*")
+    return wanted in ("*/*", "", "application/problem+json") or any(
+        media in (wanted, "*/*") or (wanted.endswith("/*") and media.startswith(family + "/")) for media in produced
+    )

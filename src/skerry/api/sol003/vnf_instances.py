@@ -1,0 +1,147 @@
+"""VNF life-cycle management (SOL003 clause 5): VNF instances and the tasks on them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.responses import Response
+
+from skerry.api import body
+from skerry.api.route import LIST_QUERY, Call, Endpoint, Handler
+from skerry.api.sol003 import translate
+from skerry.api.sol003 import types as wire
+from skerry.api.wire import Links, links
+from skerry.errors import InvalidError, NotFoundError
+from skerry.model.descriptors import DeploymentFlavour
+from skerry.model.states import InstantiationState
+from skerry.model.vnf import VnfInstance
+
+HIDDEN = ("vnfConfigurableProperties", "vimConnectionInfo", "instantiatedVnfInfo", "metadata", "extensions")
+
+
+def flavour_of(call: Call, record: VnfInstance) -> DeploymentFlavour | None:
+    """The flavour that the instance has, as its package declares it."""
+    try:
+        package = call.services.catalogue.vnf_package(record.vnf_pkg_id, tenant=call.tenant).package
+    except NotFoundError:
+        return None
+    return package.vnfd.flavours.get(record.flavour_id) if package else None
+
+
+def render(call: Call, record: VnfInstance) -> wire.VnfInstance:
+    """The instance on the wire."""
+    return translate.instance(
+        record,
+        flavour_of(call, record),
+        call.services.nfvo.vims(),
+        links=_links(call, record),
+        version=call.version,
+    )
+
+
+def _links(call: Call, record: VnfInstance) -> Links:
+    base = call.href(f"/vnf_instances/{record.id}")
+    if record.instantiation_state is InstantiationState.NOT_INSTANTIATED:
+        return links(self_=base, instantiate=f"{base}/instantiate")
+    return links(
+        self_=base,
+        terminate=f"{base}/terminate",
+        scale=f"{base}/scale" if record.max_scale_levels else "",
+        scaleToLevel=f"{base}/scale_to_level" if record.max_scale_levels else "",
+        heal=f"{base}/heal",
+        operate=f"{base}/operate",
+    )
+
+
+def find(call: Call) -> VnfInstance:
+    """The instance of the path."""
+    return call.services.vnfm.instance(call.path("vnfInstanceId"), tenant=call.tenant)
+
+
+async def create(call: Call) -> Response:
+    """Make a record; nothing is allocated yet."""
+    asked = await call.body(wire.CreateVnfRequest)
+    record = await call.services.vnfm.create(
+        asked.vnfd_id,
+        name=asked.vnf_instance_name,
+        description=asked.vnf_instance_description,
+        metadata=asked.metadata,
+        tenant=call.tenant,
+    )
+    return call.show(
+        render(call, record), rev=record.rev, status=201, location=call.href(f"/vnf_instances/{record.id}")
+    )
+
+
+async def listing(call: Call) -> Response:
+    """All instances of the tenant."""
+    records = call.services.vnfm.instances(tenant=call.tenant)
+    return call.listed(records, lambda record: render(call, record), HIDDEN)
+
+
+async def show(call: Call) -> Response:
+    """One instance."""
+    record = find(call)
+    return call.show(render(call, record), rev=record.rev)
+
+
+async def delete(call: Call) -> Response:
+    """Remove the record."""
+    record = find(call)
+    await call.services.vnfm.delete(record.id, tenant=call.tenant)
+    return call.done()
+
+
+async def modify(call: Call) -> Response:
+    """Change names, properties, metadata: an operation of its own."""
+    given = await call.json()
+    body.convert(given, wire.VnfInfoModificationRequest)
+    if not given:
+        raise InvalidError("cannot modify nothing", suggestion="send at least one attribute")
+    record = find(call)
+    call.require_match(record.rev)
+    return await begin(call, "vnf.modify", record.id, given)
+
+
+async def begin(call: Call, kind: str, id: str, params: Any) -> Response:
+    """Start an operation and tell where to follow it."""
+    operation = await call.services.vnfm.start(kind, id, translate.normal(params), tenant=call.tenant)
+    return call.accepted(call.href(f"/vnf_lcm_op_occs/{operation.id}"))
+
+
+def task(name: str, kind: type[Any]) -> Handler:
+    """The handler of one task resource (`POST …/{vnfInstanceId}/{name}`)."""
+
+    async def handler(call: Call) -> Response:
+        record = find(call)
+        given = await call.json()
+        body.convert(given, kind)
+        present = {key: value for key, value in given.items() if value is not None}
+        return await begin(call, f"vnf.{name}", record.id, present)
+
+    return handler
+
+
+ONE = "/vnf_instances/{vnfInstanceId}"
+TASKS: dict[str, type[Any]] = {
+    "instantiate": wire.InstantiateVnfRequest,
+    "scale": wire.ScaleVnfRequest,
+    "scale_to_level": wire.ScaleVnfToLevelRequest,
+    "operate": wire.OperateVnfRequest,
+    "heal": wire.HealVnfRequest,
+    "terminate": wire.TerminateVnfRequest,
+}
+
+ROUTES = (
+    Endpoint("POST", "/vnf_instances", create, "Create a VNF instance", wire.CreateVnfRequest, wire.VnfInstance, 201),
+    Endpoint("GET", "/vnf_instances", listing, "List VNF instances", answer=list[wire.VnfInstance], query=LIST_QUERY),
+    Endpoint("GET", ONE, show, "Read a VNF instance", answer=wire.VnfInstance),
+    Endpoint("PATCH", ONE, modify, "Modify a VNF instance", wire.VnfInfoModificationRequest, status=202),
+    Endpoint("DELETE", ONE, delete, "Delete a VNF instance", status=204),
+    *(
+        Endpoint(
+            "POST", f"{ONE}/{name}", task(name, kind), f"{name.replace('_', ' ').capitalize()} a VNF", kind, status=202
+        )
+        for name, kind in TASKS.items()
+    ),
+)

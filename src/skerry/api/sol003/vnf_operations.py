@@ -1,0 +1,127 @@
+"""VNF life-cycle management (SOL003 clause 5): operation occurrences."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from skerry.api.route import LIST_QUERY, Call, Endpoint
+from skerry.api.sol003 import translate
+from skerry.api.sol003 import types as wire
+from skerry.api.wire import Links, links
+from skerry.errors import NotFoundError
+from skerry.model.operations import Operation
+from skerry.model.states import OperationState
+from skerry.model.vnf import VnfInstance
+
+HIDDEN = ("operationParams", "error", "resourceChanges")
+"""The standard hides `changedInfo` too, which its own official file requires: that one stays."""
+
+INFO = ("vnfInstanceName", "vnfInstanceDescription", "vnfConfigurableProperties", "metadata", "extensions")
+
+
+def render(call: Call, operation: Operation) -> wire.VnfLcmOpOcc:
+    """The operation on the wire."""
+    changed = {key: operation.params[key] for key in INFO if key in operation.params}
+    return wire.VnfLcmOpOcc(
+        id=operation.id,
+        operation_state=operation.state,
+        state_entered_time=operation.state_entered_at,
+        start_time=operation.started_at,
+        vnf_instance_id=operation.subject,
+        operation=translate.operation_type(operation.kind),
+        is_automatic_invocation=operation.automatic or bool(operation.parent),
+        is_cancel_pending=translate.is_cancel_pending(operation),
+        operation_params=operation.params,
+        changed_info=changed if operation.kind == "vnf.modify" else {},
+        links=_links(call, operation),
+        cancel_mode=operation.cancel or None,
+        error=translate.problem(operation),
+        resource_changes=translate.changes(operation, _instance(call, operation)),
+    )
+
+
+def _instance(call: Call, operation: Operation) -> VnfInstance | None:
+    try:
+        return call.services.vnfm.instance(operation.subject, tenant=call.tenant)
+    except NotFoundError:
+        return None
+
+
+def _links(call: Call, operation: Operation) -> Links:
+    base = call.href(f"/vnf_lcm_op_occs/{operation.id}")
+    return {**links(vnfInstance=call.href(f"/vnf_instances/{operation.subject}")), **actions(base, operation)}
+
+
+def actions(base: str, operation: Operation) -> Links:
+    """`self` and what may be done about the operation in its state."""
+    failed = operation.state is OperationState.FAILED_TEMP
+    running = operation.state in (OperationState.STARTING, OperationState.PROCESSING, OperationState.ROLLING_BACK)
+    return links(
+        self_=base,
+        retry=f"{base}/retry" if failed else "",
+        rollback=f"{base}/rollback" if failed else "",
+        fail=f"{base}/fail" if failed else "",
+        cancel=f"{base}/cancel" if running else "",
+    )
+
+
+def find(call: Call) -> Operation:
+    """The operation of the path, if it is one on a VNF."""
+    operation = call.services.engine.operation(call.path("vnfLcmOpOccId"), tenant=call.tenant)
+    if not operation.kind.startswith("vnf."):
+        raise NotFoundError(f"cannot find VNF operation {operation.id}: it is a {operation.kind}")
+    return operation
+
+
+async def listing(call: Call) -> Response:
+    """All operations on VNFs of the tenant."""
+    found = call.services.engine.operations(prefix="vnf.", tenant=call.tenant)
+    return call.listed(found, lambda operation: render(call, operation), HIDDEN)
+
+
+async def show(call: Call) -> Response:
+    """One operation."""
+    operation = find(call)
+    return call.show(render(call, operation), rev=operation.rev)
+
+
+async def retry(call: Call) -> Response:
+    """Go on where it failed."""
+    operation = find(call)
+    await call.services.engine.retry(operation.id)
+    return call.accepted(call.href(f"/vnf_lcm_op_occs/{operation.id}"))
+
+
+async def rollback(call: Call) -> Response:
+    """Undo what was done."""
+    operation = find(call)
+    await call.services.engine.rollback(operation.id)
+    return call.accepted(call.href(f"/vnf_lcm_op_occs/{operation.id}"))
+
+
+async def fail(call: Call) -> Response:
+    """Give up."""
+    operation = find(call)
+    await call.services.engine.fail(operation.id)
+    return call.show(render(call, call.services.engine.operation(operation.id, tenant=call.tenant)))
+
+
+async def cancel(call: Call) -> Response:
+    """Stop it."""
+    operation = find(call)
+    asked = await call.body(wire.CancelMode)
+    await call.services.engine.cancel(operation.id, asked.cancel_mode)
+    return call.accepted(call.href(f"/vnf_lcm_op_occs/{operation.id}"))
+
+
+ONE = "/vnf_lcm_op_occs/{vnfLcmOpOccId}"
+ROUTES = (
+    Endpoint(
+        "GET", "/vnf_lcm_op_occs", listing, "List VNF operations", answer=list[wire.VnfLcmOpOcc], query=LIST_QUERY
+    ),
+    Endpoint("GET", ONE, show, "Read a VNF operation", answer=wire.VnfLcmOpOcc),
+    Endpoint("POST", f"{ONE}/retry", retry, "Retry a VNF operation", status=202),
+    Endpoint("POST", f"{ONE}/rollback", rollback, "Roll a VNF operation back", status=202),
+    Endpoint("POST", f"{ONE}/fail", fail, "Give a VNF operation up", answer=wire.VnfLcmOpOcc),
+    Endpoint("POST", f"{ONE}/cancel", cancel, "Cancel a VNF operation", wire.CancelMode, status=202),
+)

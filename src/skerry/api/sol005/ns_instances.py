@@ -1,0 +1,176 @@
+"""NS life-cycle management (SOL005 clause 6): NS instances and the tasks on them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from starlette.responses import Response
+
+from skerry.api import body
+from skerry.api.route import LIST_QUERY, Call, Endpoint, Handler
+from skerry.api.sol003 import translate, vnf_instances
+from skerry.api.sol005 import types as wire
+from skerry.api.wire import Links, ResourceHandle, links
+from skerry.errors import NotFoundError
+from skerry.model.descriptors import NsDeploymentFlavour
+from skerry.model.ns import NsInstance
+from skerry.model.resources import Resource
+from skerry.model.states import InstantiationState
+
+HIDDEN = ("vnfInstance", "virtualLinkInfo", "sapInfo", "nsScaleStatus")
+
+
+def render(call: Call, record: NsInstance) -> wire.NsInstance:
+    """The instance on the wire, with its VNFs."""
+    resources = sorted(record.resources.items())
+    networks = [_link(key, resource) for key, resource in resources if key.startswith("network:")]
+    flavour = _flavour(call, record)
+    levels = [
+        wire.NsScaleInfo(ns_scaling_aspect_id=aspect, ns_scale_level_id=str(level))
+        for aspect, level in sorted(record.scale_status.items())
+    ]
+    return wire.NsInstance(
+        id=record.id,
+        ns_instance_name=record.ns_instance_name,
+        ns_instance_description=record.ns_instance_description,
+        nsd_id=record.nsd_id,
+        nsd_info_id=record.nsd_info_id,
+        ns_state=record.ns_state,
+        links=_links(call, record),
+        flavour_id=record.flavour_id or None,
+        vnf_instance=[vnf for vnf in (_vnf(call, m.vnf_instance_id) for m in record.members.values()) if vnf] or None,
+        virtual_link_info=networks or None,
+        sap_info=_saps(flavour) if flavour and record.ns_state is InstantiationState.INSTANTIATED else None,
+        ns_scale_status=levels or None,
+    )
+
+
+def _flavour(call: Call, record: NsInstance) -> NsDeploymentFlavour | None:
+    try:
+        package = call.services.catalogue.nsd(record.nsd_info_id, tenant=call.tenant).package
+    except NotFoundError:
+        return None
+    return package.nsd.flavours.get(record.flavour_id) if package else None
+
+
+def _saps(flavour: NsDeploymentFlavour) -> list[wire.SapInfo] | None:
+    return [
+        wire.SapInfo(
+            id=sap.id, sapd_id=sap.id, sap_name=sap.id, sap_protocol_info=[], description=sap.description or None
+        )
+        for sap in flavour.saps.values()
+    ] or None
+
+
+def _vnf(call: Call, id: str) -> Mapping[str, Any] | None:
+    """A member as SOL005 6.5.3.57 shows it: with its package, without links."""
+    try:
+        record = call.services.vnfm.instance(id, tenant=call.tenant)
+    except NotFoundError:
+        return None
+    rendered = vnf_instances.render(call, record)
+    plain: dict[str, Any] = msgspec.to_builtins(rendered)
+    del plain["_links"]
+    plain["vnfPkgId"] = record.vnf_pkg_id
+    plain.pop("vimConnectionInfo", None)
+    if "instantiatedVnfInfo" in plain:
+        plain["instantiatedVnfInfo"].pop("extVirtualLinkInfo", None)
+    return plain
+
+
+def _link(key: str, resource: Resource) -> wire.NsVirtualLinkInfo:
+    name = key.partition(":")[2]
+    vim = str(resource.spec.get("vim", "")) or None
+    id = str(resource.outputs.get("id") or resource.spec.get("name", name))
+    return wire.NsVirtualLinkInfo(
+        id=name,
+        ns_virtual_link_desc_id=name.partition("@")[0],
+        ns_virtual_link_profile_id=name.partition("@")[0],
+        resource_handle=[ResourceHandle(resource_id=id, vim_id=vim, vim_level_resource_type="network")],
+    )
+
+
+def _links(call: Call, record: NsInstance) -> Links:
+    base = call.href(f"/ns_instances/{record.id}")
+    if record.ns_state is InstantiationState.NOT_INSTANTIATED:
+        return links(self_=base, instantiate=f"{base}/instantiate")
+    tasks = {name: f"{base}/{name}" for name in ("terminate", "update", "scale", "heal")}
+    return links(self_=base, **tasks)
+
+
+def find(call: Call) -> NsInstance:
+    """The instance of the path."""
+    return call.services.nfvo.instance(call.path("nsInstanceId"), tenant=call.tenant)
+
+
+async def create(call: Call) -> Response:
+    """Make a record; nothing is allocated yet."""
+    asked = await call.body(wire.CreateNsRequest)
+    record = await call.services.nfvo.create(
+        asked.nsd_id, name=asked.ns_name, description=asked.ns_description, tenant=call.tenant
+    )
+    return call.show(render(call, record), rev=record.rev, status=201, location=call.href(f"/ns_instances/{record.id}"))
+
+
+async def listing(call: Call) -> Response:
+    """All instances of the tenant."""
+    records = call.services.nfvo.instances(tenant=call.tenant)
+    return call.listed(records, lambda record: render(call, record), HIDDEN)
+
+
+async def show(call: Call) -> Response:
+    """One instance."""
+    record = find(call)
+    return call.show(render(call, record), rev=record.rev)
+
+
+async def delete(call: Call) -> Response:
+    """Remove the record."""
+    record = find(call)
+    await call.services.nfvo.delete(record.id, tenant=call.tenant)
+    return call.done()
+
+
+def normal(params: Any) -> Any:
+    """A request in one form, whichever version and spelling it came in."""
+    plain = translate.normal(params)
+    if isinstance(plain, dict) and "addVnfIstance" in plain:
+        plain["addVnfInstance"] = plain.pop("addVnfIstance")
+    return plain
+
+
+def task(name: str, kind: type[Any]) -> Handler:
+    """The handler of one task resource (`POST …/{nsInstanceId}/{name}`)."""
+
+    async def handler(call: Call) -> Response:
+        record = find(call)
+        given = await call.json()
+        body.convert(given, kind)
+        present = {key: value for key, value in given.items() if value is not None}
+        operation = await call.services.nfvo.start(f"ns.{name}", record.id, normal(present), tenant=call.tenant)
+        return call.accepted(call.href(f"/ns_lcm_op_occs/{operation.id}"))
+
+    return handler
+
+
+ONE = "/ns_instances/{nsInstanceId}"
+TASKS: dict[str, type[Any]] = {
+    "instantiate": wire.InstantiateNsRequest,
+    "scale": wire.ScaleNsRequest,
+    "heal": wire.HealNsRequest,
+    "update": wire.UpdateNsRequest,
+    "terminate": wire.TerminateNsRequest,
+}
+
+ROUTES = (
+    Endpoint("POST", "/ns_instances", create, "Create an NS instance", wire.CreateNsRequest, wire.NsInstance, 201),
+    Endpoint("GET", "/ns_instances", listing, "List NS instances", answer=list[wire.NsInstance], query=LIST_QUERY),
+    Endpoint("GET", ONE, show, "Read an NS instance", answer=wire.NsInstance),
+    Endpoint("DELETE", ONE, delete, "Delete an NS instance", status=204),
+    *(
+        Endpoint("POST", f"{ONE}/{name}", task(name, kind), f"{name.capitalize()} an NS", kind, status=202)
+        for name, kind in TASKS.items()
+    ),
+)

@@ -1,0 +1,185 @@
+"""NS life-cycle management (SOL005 clause 6): operation occurrences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from starlette.responses import Response
+
+from skerry.api.route import LIST_QUERY, Call, Endpoint
+from skerry.api.sol003 import translate
+from skerry.api.sol003.types import CancelMode
+from skerry.api.sol003.vnf_operations import actions
+from skerry.api.sol005 import types as wire
+from skerry.api.wire import Links, links
+from skerry.errors import NotFoundError
+from skerry.model.ns import NsInstance
+from skerry.model.operations import Change, Operation
+from skerry.model.states import FINAL, OperationState
+
+HIDDEN = ("operationParams", "error", "resourceChanges", "lcmCoordinations", "warnings")
+VNF_CHANGES: Mapping[str, str] = {
+    "ns.instantiate": "INSTANTIATE",
+    "ns.terminate": "TERMINATE",
+    "ns.scale": "SCALE",
+    "ns.heal": "HEAL",
+}
+EFFECTS: Mapping[str, str] = {"create": "INSTANTIATE", "delete": "TERMINATE"}
+LINK_EFFECTS: Mapping[str, str] = {"create": "ADD", "delete": "DELETE"}
+
+
+def render(call: Call, operation: Operation) -> wire.NsLcmOpOcc:
+    """The operation on the wire."""
+    # SOL005 has no STARTING: an operation is PROCESSING from its first moment.
+    state = OperationState.PROCESSING if operation.state is OperationState.STARTING else operation.state
+    first = call.version == 1
+    return wire.NsLcmOpOcc(
+        id=operation.id,
+        operation_state=state,
+        ns_instance_id=operation.subject,
+        lcm_operation_type=translate.operation_type(operation.kind),
+        start_time=operation.started_at,
+        is_automatic_invocation=operation.automatic or bool(operation.parent),
+        is_cancel_pending=translate.is_cancel_pending(operation),
+        links=_links(call, operation),
+        state_entered_time=None if first else operation.state_entered_at,
+        status_entered_time=operation.state_entered_at if first else None,
+        operation_params=operation.params if first or _asked_for_params(call) else None,
+        cancel_mode=operation.cancel or None,
+        error=translate.problem(operation),
+        resource_changes=_changes(operation, _instance(call, operation), call),
+    )
+
+
+def _asked_for_params(call: Call) -> bool:
+    return "all_fields" in call.request.query_params or "operationParams" in call.query("fields")
+
+
+def _instance(call: Call, operation: Operation) -> NsInstance | None:
+    try:
+        return call.services.nfvo.instance(operation.subject, tenant=call.tenant)
+    except NotFoundError:
+        return None
+
+
+def _result(operation: Operation) -> Any:
+    if operation.state is OperationState.ROLLED_BACK:
+        return "ROLLED_BACK"
+    return "FAILED" if operation.state in (OperationState.FAILED, OperationState.FAILED_TEMP) else "COMPLETED"
+
+
+def _changes(operation: Operation, record: NsInstance | None, call: Call) -> wire.ResourceChanges | None:
+    """What the operation touched; told once it is over, because each change has a result."""
+    lines = operation.plan.changes if operation.plan else ()
+    if not lines or operation.state not in (*FINAL, OperationState.FAILED_TEMP):
+        return None
+    vnfs = [vnf for vnf in (_vnf(call, line, operation, record) for line in lines) if vnf]
+    networks = [_link(line, operation) for line in lines if line.resource.startswith("network:")]
+    if not vnfs and not networks:
+        return None
+    return wire.ResourceChanges(affected_vnfs=vnfs or None, affected_vls=networks or None)
+
+
+def _vnf(call: Call, line: Change, operation: Operation, record: NsInstance | None) -> wire.AffectedVnf | None:
+    key = line.resource.partition(":")[2]
+    member = record.members.get(key) if record and line.resource.startswith("vnf:") else None
+    if member is None:
+        return None
+    try:
+        vnf = call.services.vnfm.instance(member.vnf_instance_id, tenant=call.tenant)
+    except NotFoundError:
+        return None
+    return wire.AffectedVnf(
+        vnf_instance_id=vnf.id,
+        vnfd_id=vnf.vnfd_id,
+        vnf_profile_id=member.profile,
+        vnf_name=vnf.vnf_instance_name or key,
+        change_type=EFFECTS.get(line.effect) or VNF_CHANGES.get(operation.kind, "OPERATE"),
+        change_result=_result(operation),
+        changed_ext_connectivity=[],
+    )
+
+
+def _link(line: Change, operation: Operation) -> wire.AffectedVirtualLink:
+    name = line.resource.partition(":")[2]
+    descriptor = name.partition("@")[0]
+    return wire.AffectedVirtualLink(
+        ns_virtual_link_instance_id=name,
+        ns_virtual_link_desc_id=descriptor,
+        vl_profile_id=descriptor,
+        change_type=LINK_EFFECTS.get(line.effect, "MODIFY"),
+        change_result=_result(operation),
+    )
+
+
+def _links(call: Call, operation: Operation) -> Links:
+    base = call.href(f"/ns_lcm_op_occs/{operation.id}")
+    again = f"{base}/continue" if operation.state is OperationState.FAILED_TEMP else ""
+    return {
+        **actions(base, operation),
+        **links(nsInstance=call.href(f"/ns_instances/{operation.subject}"), continue_=again),
+    }
+
+
+def find(call: Call) -> Operation:
+    """The operation of the path, if it is one on an NS."""
+    operation = call.services.engine.operation(call.path("nsLcmOpOccId"), tenant=call.tenant)
+    if not operation.kind.startswith("ns."):
+        raise NotFoundError(f"cannot find NS operation {operation.id}: it is a {operation.kind}")
+    return operation
+
+
+async def listing(call: Call) -> Response:
+    """All operations on NSs of the tenant."""
+    found = call.services.engine.operations(prefix="ns.", tenant=call.tenant)
+    hidden = tuple(name for name in HIDDEN if name != "operationParams") if call.version == 1 else HIDDEN
+    return call.listed(found, lambda operation: render(call, operation), hidden)
+
+
+async def show(call: Call) -> Response:
+    """One operation."""
+    operation = find(call)
+    return call.show(msgspec.to_builtins(render(call, operation)), rev=operation.rev)
+
+
+async def retry(call: Call) -> Response:
+    """Go on where it failed; `continue` means the same here: completed steps are never repeated."""
+    operation = find(call)
+    await call.services.engine.retry(operation.id)
+    return call.accepted(call.href(f"/ns_lcm_op_occs/{operation.id}"))
+
+
+async def rollback(call: Call) -> Response:
+    """Undo what was done."""
+    operation = find(call)
+    await call.services.engine.rollback(operation.id)
+    return call.accepted(call.href(f"/ns_lcm_op_occs/{operation.id}"))
+
+
+async def fail(call: Call) -> Response:
+    """Give up."""
+    operation = find(call)
+    await call.services.engine.fail(operation.id)
+    return call.show(render(call, call.services.engine.operation(operation.id, tenant=call.tenant)))
+
+
+async def cancel(call: Call) -> Response:
+    """Stop it."""
+    operation = find(call)
+    asked = await call.body(CancelMode)
+    await call.services.engine.cancel(operation.id, asked.cancel_mode)
+    return call.accepted(call.href(f"/ns_lcm_op_occs/{operation.id}"))
+
+
+ONE = "/ns_lcm_op_occs/{nsLcmOpOccId}"
+ROUTES = (
+    Endpoint("GET", "/ns_lcm_op_occs", listing, "List NS operations", answer=list[wire.NsLcmOpOcc], query=LIST_QUERY),
+    Endpoint("GET", ONE, show, "Read an NS operation", answer=wire.NsLcmOpOcc),
+    Endpoint("POST", f"{ONE}/retry", retry, "Retry an NS operation", status=202),
+    Endpoint("POST", f"{ONE}/rollback", rollback, "Roll an NS operation back", status=202),
+    Endpoint("POST", f"{ONE}/continue", retry, "Continue an NS operation", status=202),
+    Endpoint("POST", f"{ONE}/fail", fail, "Give an NS operation up", answer=wire.NsLcmOpOcc),
+    Endpoint("POST", f"{ONE}/cancel", cancel, "Cancel an NS operation", CancelMode, status=202),
+)

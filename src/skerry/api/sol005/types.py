@@ -1,0 +1,375 @@
+"""Data types of NS LCM on the wire (SOL005 clause 6.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from skerry.api.sol003.types import (
+    CpProtocolInfo,
+    ExtManagedVirtualLinkData,
+    ExtVirtualLinkData,
+    Identifier,
+    NotNegative,
+    OperationError,
+    Positive,
+    ScaleInfo,
+)
+from skerry.api.wire import KeyValuePairs, Links, ResourceHandle, Wire
+
+
+class CreateNsRequest(Wire, frozen=True, kw_only=True):
+    """CreateNsRequest (6.5.2.9)."""
+
+    nsd_id: Identifier
+    ns_name: str = ""
+    ns_description: str = ""
+
+
+class VnfInstanceData(Wire, frozen=True, kw_only=True):
+    """VnfInstanceData (6.5.3.24): an existing VNF to use."""
+
+    vnf_instance_id: Identifier
+    vnf_profile_id: str | None = None
+
+
+class LocationConstraints(Wire, frozen=True, kw_only=True):
+    """LocationConstraints (6.5.3.26); `vim_id` chooses a registered infrastructure."""
+
+    vim_id: str | None = None
+    zone: str | None = None
+    country_code: str | None = None
+    civic_address_element: list[KeyValuePairs] | None = None
+    area: KeyValuePairs | None = None
+
+
+class VnfLocationConstraint(Wire, frozen=True, kw_only=True):
+    """VnfLocationConstraint (6.5.3.25). `vdu_id` narrows it to one VDU of the profile."""
+
+    vnf_profile_id: Identifier
+    location_constraints: LocationConstraints | None = None
+    vdu_id: str | None = None
+
+
+class ParamsForVnf(Wire, frozen=True, kw_only=True):
+    """ParamsForVnf (6.5.3.22)."""
+
+    vnf_profile_id: Identifier
+    vnf_instance_name: str | None = None
+    vnf_instance_description: str | None = None
+    vnf_configurable_properties: KeyValuePairs | None = None
+    metadata: KeyValuePairs | None = None
+    extensions: KeyValuePairs | None = None
+    additional_params: KeyValuePairs | None = None
+
+
+class InstantiateNsRequest(Wire, frozen=True, kw_only=True):
+    """InstantiateNsRequest (6.5.2.11)."""
+
+    ns_flavour_id: Identifier
+    ns_instantiation_level_id: str | None = None
+    sap_data: list[KeyValuePairs] | None = None
+    vnf_instance_data: list[VnfInstanceData] | None = None
+    location_constraints: list[VnfLocationConstraint] | None = None
+    additional_params_for_ns: KeyValuePairs | None = None
+    additional_params_for_vnf: list[ParamsForVnf] | None = None
+    additional_affinity_or_anti_affinity_rule: list[KeyValuePairs] | None = None
+    start_time: str | None = None
+
+
+class ScaleNsByStepsData(Wire, frozen=True, kw_only=True):
+    """ScaleNsByStepsData (6.5.3.28)."""
+
+    scaling_direction: Literal["SCALE_IN", "SCALE_OUT"]
+    aspect_id: Identifier
+    number_of_steps: Positive | None = None
+
+
+class NsScaleInfo(Wire, frozen=True, kw_only=True):
+    """NsScaleInfo (6.5.3.31)."""
+
+    ns_scaling_aspect_id: str
+    ns_scale_level_id: str
+
+
+class ScaleNsToLevelData(Wire, frozen=True, kw_only=True):
+    """ScaleNsToLevelData (6.5.3.29)."""
+
+    ns_instantiation_level: str | None = None
+    ns_scale_info: list[NsScaleInfo] | None = None
+
+
+class ScaleNsData(Wire, frozen=True, kw_only=True):
+    """ScaleNsData (6.5.3.27)."""
+
+    scale_ns_by_steps_data: ScaleNsByStepsData | None = None
+    scale_ns_to_level_data: ScaleNsToLevelData | None = None
+    vnf_instance_to_be_added: list[VnfInstanceData] | None = None
+    vnf_instance_to_be_removed: list[str] | None = None
+    additional_params_for_ns: KeyValuePairs | None = None
+    additional_params_for_vnf: list[ParamsForVnf] | None = None
+    location_constraints: list[VnfLocationConstraint] | None = None
+
+
+class ScaleByStepData(Wire, frozen=True, kw_only=True):
+    """ScaleByStepData (6.5.3.34)."""
+
+    aspect_id: Identifier
+    number_of_steps: Positive | None = None
+    additional_params: KeyValuePairs | None = None
+
+
+class ScaleToLevelData(Wire, frozen=True, kw_only=True):
+    """ScaleToLevelData (6.5.3.33)."""
+
+    vnf_instantiation_level_id: str | None = None
+    vnf_scale_info: list[ScaleInfo] | None = None
+    additional_params: KeyValuePairs | None = None
+
+
+class ScaleVnfData(Wire, frozen=True, kw_only=True):
+    """ScaleVnfData (6.5.3.32)."""
+
+    vnf_instance_id: Identifier
+    scale_vnf_type: Literal["SCALE_OUT", "SCALE_IN", "SCALE_TO_INSTANTIATION_LEVEL", "SCALE_TO_SCALE_LEVEL(S)"]
+    scale_to_level_data: ScaleToLevelData | None = None
+    scale_by_step_data: ScaleByStepData | None = None
+
+
+class ScaleNsRequest(Wire, frozen=True, kw_only=True):
+    """ScaleNsRequest (6.5.2.14)."""
+
+    scale_type: Literal["SCALE_NS", "SCALE_VNF"]
+    scale_ns_data: ScaleNsData | None = None
+    scale_vnf_data: list[ScaleVnfData] | None = None
+    scale_time: str | None = None
+
+    def __post_init__(self) -> None:
+        _only(self.scale_type, {"SCALE_NS": self.scale_ns_data, "SCALE_VNF": self.scale_vnf_data}, "scaleType")
+
+
+class HealVnfData(Wire, frozen=True, kw_only=True):
+    """HealVnfData (6.5.3.44)."""
+
+    vnf_instance_id: Identifier
+    cause: str | None = None
+    vnfc_instance_id: list[str] | None = None
+    additional_params: KeyValuePairs | None = None
+
+
+class HealNsData(Wire, frozen=True, kw_only=True):
+    """HealNsData (6.5.3.43)."""
+
+    degree_healing: Literal["HEAL_RESTORE", "HEAL_QOS", "HEAL_RESET", "PARTIAL_HEALING"]
+    actions_healing: list[str] | None = None
+    heal_script: str | None = None
+    additional_paramsfor_ns: KeyValuePairs | None = None
+
+
+class HealNsRequest(Wire, frozen=True, kw_only=True):
+    """HealNsRequest (6.5.2.13)."""
+
+    heal_ns_data: HealNsData | None = None
+    heal_vnf_data: list[HealVnfData] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.heal_ns_data is None) == (self.heal_vnf_data is None):
+            raise ValueError("give either healNsData or healVnfData")
+
+
+class InstantiateVnfData(Wire, frozen=True, kw_only=True):
+    """InstantiateVnfData (6.5.3.35)."""
+
+    vnfd_id: str | None = None
+    vnf_flavour_id: str | None = None
+    vnf_instantiation_level_id: str | None = None
+    vnf_profile_id: str | None = None
+    vnf_instance_name: str | None = None
+    vnf_instance_description: str | None = None
+    ext_virtual_links: list[ExtVirtualLinkData] | None = None
+    ext_managed_virtual_links: list[ExtManagedVirtualLinkData] | None = None
+    vnf_configurable_properties: KeyValuePairs | None = None
+    additional_params: KeyValuePairs | None = None
+    metadata: KeyValuePairs | None = None
+    extensions: KeyValuePairs | None = None
+    location_constraints: VnfLocationConstraint | None = None
+
+
+class TerminateVnfData(Wire, frozen=True, kw_only=True):
+    """TerminateVnfData (6.5.3.57)."""
+
+    vnf_instance_id: Identifier
+    termination_type: Literal["FORCEFUL", "GRACEFUL"] | None = None
+    graceful_termination_timeout: NotNegative | None = None
+    additional_params: KeyValuePairs | None = None
+
+
+class OperateVnfData(Wire, frozen=True, kw_only=True):
+    """OperateVnfData (6.5.3.38)."""
+
+    vnf_instance_id: Identifier
+    change_state_to: Literal["STARTED", "STOPPED"]
+    stop_type: Literal["FORCEFUL", "GRACEFUL"] | None = None
+    graceful_stop_timeout: NotNegative | None = None
+    additional_param: KeyValuePairs | None = None
+
+
+class ModifyVnfInfoData(Wire, frozen=True, kw_only=True):
+    """ModifyVnfInfoData (6.5.3.39)."""
+
+    vnf_instance_id: Identifier
+    vnf_instance_name: str | None = None
+    vnf_instance_description: str | None = None
+    vnf_configurable_properties: KeyValuePairs | None = None
+    metadata: KeyValuePairs | None = None
+    extensions: KeyValuePairs | None = None
+
+
+UPDATES = {
+    "ADD_VNF": "addVnfInstance",
+    "REMOVE_VNF": "removeVnfInstanceId",
+    "INSTANTIATE_VNF": "instantiateVnfData",
+    "TERMINATE_VNF": "terminateVnfData",
+    "OPERATE_VNF": "operateVnfData",
+    "MODIFY_VNF_INFORMATION": "modifyVnfInfoData",
+}
+"""updateType -> the attribute that it needs, for the updates that are served."""
+
+
+class UpdateNsRequest(Wire, frozen=True, kw_only=True):
+    """UpdateNsRequest (6.5.2.12). The official V3.7.1 file spells `addVnfIstance`: both spellings are taken."""
+
+    update_type: Literal[
+        "ADD_VNF", "REMOVE_VNF", "INSTANTIATE_VNF", "TERMINATE_VNF", "OPERATE_VNF", "MODIFY_VNF_INFORMATION"
+    ]
+    add_vnf_instance: list[VnfInstanceData] | None = None
+    add_vnf_istance: list[VnfInstanceData] | None = None
+    remove_vnf_instance_id: list[Identifier] | None = None
+    instantiate_vnf_data: list[InstantiateVnfData] | None = None
+    terminate_vnf_data: list[TerminateVnfData] | None = None
+    operate_vnf_data: list[OperateVnfData] | None = None
+    modify_vnf_info_data: list[ModifyVnfInfoData] | None = None
+    update_time: str | None = None
+
+    def __post_init__(self) -> None:
+        given = {name: getattr(self, field) for name, field in _UPDATE_FIELDS.items()}
+        given["ADD_VNF"] = given["ADD_VNF"] or self.add_vnf_istance
+        if not given[self.update_type]:
+            raise ValueError(f"updateType {self.update_type} needs {UPDATES[self.update_type]}")
+
+
+_UPDATE_FIELDS = {
+    "ADD_VNF": "add_vnf_instance",
+    "REMOVE_VNF": "remove_vnf_instance_id",
+    "INSTANTIATE_VNF": "instantiate_vnf_data",
+    "TERMINATE_VNF": "terminate_vnf_data",
+    "OPERATE_VNF": "operate_vnf_data",
+    "MODIFY_VNF_INFORMATION": "modify_vnf_info_data",
+}
+
+
+def _only(chosen: str, given: Mapping[str, Any], name: str) -> None:
+    """One of several attributes, chosen by another."""
+    wrong = [key for key, value in given.items() if (value is not None) != (key == chosen)]
+    if wrong:
+        raise ValueError(f"{name} {chosen} needs its own data and no other")
+
+
+class TerminateNsRequest(Wire, frozen=True, kw_only=True):
+    """TerminateNsRequest (6.5.2.15). `termination_type` FORCEFUL stops the VNFs at once."""
+
+    termination_time: str | None = None
+    terminate_ns_data: KeyValuePairs | None = None
+    terminate_vnf_data: list[KeyValuePairs] | None = None
+    termination_type: Literal["FORCEFUL", "GRACEFUL"] | None = None
+    graceful_termination_timeout: NotNegative | None = None
+
+
+class NsVirtualLinkInfo(Wire, frozen=True, kw_only=True):
+    """NsVirtualLinkInfo (6.5.3.53)."""
+
+    id: str
+    ns_virtual_link_desc_id: str
+    ns_virtual_link_profile_id: str
+    resource_handle: list[ResourceHandle] | None = None
+
+
+class SapInfo(Wire, frozen=True, kw_only=True):
+    """SapInfo (6.5.3.67)."""
+
+    id: str
+    sapd_id: str
+    sap_name: str
+    sap_protocol_info: list[CpProtocolInfo]
+    description: str | None = None
+
+
+class NsInstance(Wire, frozen=True, kw_only=True):
+    """NsInstance (6.5.2.10). A VNF instance in it has the form of SOL003, with `vnfPkgId`."""
+
+    id: str
+    ns_instance_name: str
+    ns_instance_description: str
+    nsd_id: str
+    nsd_info_id: str
+    ns_state: str
+    links: Links = msgspec.field(name="_links")
+    flavour_id: str | None = None
+    vnf_instance: list[Mapping[str, Any]] | None = None
+    virtual_link_info: list[NsVirtualLinkInfo] | None = None
+    sap_info: list[SapInfo] | None = None
+    ns_scale_status: list[NsScaleInfo] | None = None
+
+
+class AffectedVnf(Wire, frozen=True, kw_only=True):
+    """AffectedVnf (6.5.3.2). The official V3.7.1 file asks for `changedExtConnectivity`, which is empty here."""
+
+    vnf_instance_id: str
+    vnfd_id: str
+    vnf_profile_id: str
+    vnf_name: str
+    change_type: str
+    change_result: Literal["COMPLETED", "ROLLED_BACK", "FAILED"]
+    changed_ext_connectivity: list[KeyValuePairs]
+
+
+class AffectedVirtualLink(Wire, frozen=True, kw_only=True):
+    """AffectedVirtualLink (6.5.3.4)."""
+
+    ns_virtual_link_instance_id: str
+    ns_virtual_link_desc_id: str
+    vl_profile_id: str
+    change_type: str
+    change_result: Literal["COMPLETED", "ROLLED_BACK", "FAILED"]
+
+
+class ResourceChanges(Wire, frozen=True, kw_only=True):
+    """`resourceChanges` of NsLcmOpOcc (6.5.2.3)."""
+
+    affected_vnfs: list[AffectedVnf] | None = None
+    affected_vls: list[AffectedVirtualLink] | None = None
+
+
+class NsLcmOpOcc(Wire, frozen=True, kw_only=True):
+    """NsLcmOpOcc (6.5.2.3). Version 1 calls `state_entered_time` `status_entered_time`.
+
+    The official V3.7.1 file types `operationParams` as a string; the text of the standard, and we, as the request's own
+    type. Version 2 shows it when it is asked for (`fields`, `all_fields`), version 1 always.
+    """
+
+    id: str
+    operation_state: str
+    ns_instance_id: str
+    lcm_operation_type: str
+    start_time: str
+    is_automatic_invocation: bool
+    is_cancel_pending: bool
+    links: Links = msgspec.field(name="_links")
+    state_entered_time: str | None = None
+    status_entered_time: str | None = None
+    operation_params: Mapping[str, Any] | None = None
+    cancel_mode: str | None = None
+    error: OperationError | None = None
+    resource_changes: ResourceChanges | None = None
