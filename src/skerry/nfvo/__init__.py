@@ -1,0 +1,1 @@
+"""The NFV orchestrator: catalogue, grants, network services."""

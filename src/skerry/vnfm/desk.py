@@ -23,13 +23,12 @@ from skerry.vnfm.grants import Granter
 
 @dataclass
 class Desk:
-    """`owner` labels what this node makes; `archive` finds a package's file; `scratch` holds extracted images."""
+    """`archive` finds a package's file; `scratch` holds extracted images."""
 
     database: Database
     vims: Vims
     granter: Granter
     clock: Clock
-    owner: str
     archive: Callable[[str], Path]
     scratch: Path
     _bound: dict[tuple[str, int, str], Vnfd] = field(default_factory=dict[tuple[str, int, str], Vnfd])

@@ -178,9 +178,10 @@ class Steps:
                 f"cannot finish {event} in {vnfc}: its script was killed", transient=True, call=script.artifact
             )
         if answer.exit_code != 0:
+            complaint = result["stderr"].strip()
             await context.say(f"{event} script ended with {answer.exit_code}", **result)
             raise SkerryError(
-                f"cannot complete {event} in {vnfc}: {script.artifact} ended with {answer.exit_code}: {result['stderr'].strip()}",
+                f"cannot complete {event} in {vnfc}: {script.artifact} ended with {answer.exit_code}: {complaint}",
                 suggestion="mend the cause and retry the operation; scripts that ended well do not run again",
             )
         return result

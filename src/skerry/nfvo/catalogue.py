@@ -1,0 +1,268 @@
+"""The catalogue: VNF packages and network service descriptors, from creation to deletion (SOL005 clauses 5 and 9).
+
+An archive is read and verified as a whole before anything of it counts; what is refused leaves only the record with its
+problem, so that the operator can see every fault and upload again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from skerry.errors import ConflictError, Fault, InvalidError
+from skerry.model.descriptors import NsPackage, VnfPackage
+from skerry.model.ns import NsdInfo
+from skerry.model.states import OnboardingState, OperationalState, UsageState
+from skerry.model.time import Clock, Ids, stamp
+from skerry.model.vnf import VnfPkgInfo
+from skerry.store import aggregates
+from skerry.store.database import Database, Transaction
+from skerry.store.documents import Collection
+
+Info = TypeVar("Info", VnfPkgInfo, NsdInfo)
+
+
+class Catalogue:
+    """`folder` keeps the archives, one file each, named by the package's id."""
+
+    def __init__(self, database: Database, folder: Path, clock: Clock, ids: Ids) -> None:
+        self._database = database
+        self._folder = folder
+        self._clock = clock
+        self._ids = ids
+
+    # -- VNF packages -------------------------------------------------------------------------------------------------
+
+    async def create_vnf_package(self, user_defined_data: Mapping[str, Any], *, tenant: str = "") -> VnfPkgInfo:
+        info = VnfPkgInfo(
+            id=self._ids.new(),
+            tenant=tenant,
+            created_at=stamp(self._clock.now()),
+            user_defined_data=user_defined_data,
+        )
+        return await self._database.write(lambda tx: aggregates.vnf_packages.insert(tx, info))
+
+    async def upload_vnf_package(self, id: str, source: Path, *, tenant: str = "") -> VnfPkgInfo:
+        """Read, verify and onboard an archive. `InvalidError` lists every fault; the record keeps them."""
+        return await self._upload(aggregates.vnf_packages, id, source, tenant, _as_vnf_package)
+
+    async def update_vnf_package(
+        self,
+        id: str,
+        *,
+        operational_state: str | None = None,
+        user_defined_data: Mapping[str, Any] | None = None,
+        tenant: str = "",
+    ) -> VnfPkgInfo:
+        shown = await self._update(aggregates.vnf_packages, id, operational_state, user_defined_data, tenant)
+        return self._used_vnf(shown)
+
+    async def delete_vnf_package(self, id: str, *, tenant: str = "") -> None:
+        await self._delete(aggregates.vnf_packages, id, tenant, self._vnfs_using)
+
+    def vnf_packages(self, *, tenant: str = "") -> list[VnfPkgInfo]:
+        return [self._used_vnf(info) for info in aggregates.vnf_packages.select(self._database, tenant=tenant)]
+
+    def vnf_package(self, id: str, *, tenant: str = "") -> VnfPkgInfo:
+        return self._used_vnf(aggregates.vnf_packages.get(self._database, id, tenant=tenant))
+
+    # -- network service descriptors ----------------------------------------------------------------------------------
+
+    async def create_nsd(self, user_defined_data: Mapping[str, Any], *, tenant: str = "") -> NsdInfo:
+        info = NsdInfo(
+            id=self._ids.new(),
+            tenant=tenant,
+            created_at=stamp(self._clock.now()),
+            user_defined_data=user_defined_data,
+        )
+        return await self._database.write(lambda tx: aggregates.nsds.insert(tx, info))
+
+    async def upload_nsd(self, id: str, source: Path, *, tenant: str = "") -> NsdInfo:
+        """Read, verify and onboard an archive. Every VNFD that it names must be onboarded before."""
+        return await self._upload(aggregates.nsds, id, source, tenant, self._as_ns_package)
+
+    async def update_nsd(
+        self,
+        id: str,
+        *,
+        operational_state: str | None = None,
+        user_defined_data: Mapping[str, Any] | None = None,
+        tenant: str = "",
+    ) -> NsdInfo:
+        return self._used_nsd(await self._update(aggregates.nsds, id, operational_state, user_defined_data, tenant))
+
+    async def delete_nsd(self, id: str, *, tenant: str = "") -> None:
+        await self._delete(aggregates.nsds, id, tenant, self._nss_using)
+
+    def nsds(self, *, tenant: str = "") -> list[NsdInfo]:
+        return [self._used_nsd(info) for info in aggregates.nsds.select(self._database, tenant=tenant)]
+
+    def nsd(self, id: str, *, tenant: str = "") -> NsdInfo:
+        return self._used_nsd(aggregates.nsds.get(self._database, id, tenant=tenant))
+
+    # -- both ---------------------------------------------------------------------------------------------------------
+
+    def content(self, id: str) -> Path:
+        """The archive as it was uploaded."""
+        return self._folder / f"{id}.csar"
+
+    async def _upload(
+        self, where: Collection[Info], id: str, source: Path, tenant: str, check: Callable[[Any, str], Any]
+    ) -> Info:
+        info = where.get(self._database, id, tenant=tenant)
+        if info.onboarding_state not in (OnboardingState.CREATED, OnboardingState.ERROR):
+            raise ConflictError(
+                f"cannot upload into {where.word} {id}: it is {info.onboarding_state}", suggestion="create a new one"
+            )
+        state = OnboardingState.PROCESSING
+        await self._database.write(lambda tx: _set(where, tx, id, onboarding_state=state, problem={}))
+        try:
+            package, digest, size = await asyncio.to_thread(self._read, source)
+            package = check(package, tenant)
+            await asyncio.to_thread(self._keep, source, self.content(id))
+            ready = {
+                "onboarding_state": OnboardingState.ONBOARDED,
+                "operational_state": OperationalState.ENABLED,
+                "package": package,
+                "checksum": digest,
+                "size_bytes": size,
+                "onboarded_at": stamp(self._clock.now()),
+            }
+            return await self._database.write(lambda tx: self._admit(where, tx, id, tenant, ready))
+        except (InvalidError, ConflictError) as error:
+            problem = {"detail": error.detail, "faults": msgspec.to_builtins(error.faults)}
+            await self._database.write(
+                lambda tx: _set(where, tx, id, onboarding_state=OnboardingState.ERROR, problem=problem)
+            )
+            self.content(id).unlink(missing_ok=True)
+            raise
+
+    @staticmethod
+    def _read(source: Path) -> tuple[VnfPackage | NsPackage, str, int]:
+        from skerry.packages import read  # noqa: PLC0415 - YAML readers load on first use only
+
+        with source.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return read(source), digest, source.stat().st_size
+
+    @staticmethod
+    def _keep(source: Path, target: Path) -> None:
+        """Copy the archive so that it is whole or absent, whatever happens."""
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_suffix(".part")
+        shutil.copyfile(source, partial)
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        partial.rename(target)
+
+    @staticmethod
+    def _admit(where: Collection[Info], tx: Transaction, id: str, tenant: str, ready: Mapping[str, Any]) -> Info:
+        info = _set(where, tx, id, **ready)
+        descriptor = info.vnfd_id if isinstance(info, VnfPkgInfo) else info.nsd_id
+        column = "vnfd_id" if isinstance(info, VnfPkgInfo) else "nsd_id"
+        others = [other.id for other in where.select(tx, tenant=tenant, **{column: descriptor}) if other.id != id]
+        if others:
+            raise ConflictError(
+                f"cannot onboard: {where.word} {others[0]} has the same descriptor {descriptor}",
+                suggestion="delete that one first, or give the descriptor a new identifier",
+            )
+        return info
+
+    def _as_ns_package(self, package: VnfPackage | NsPackage, tenant: str) -> NsPackage:
+        if not isinstance(package, NsPackage):
+            fault = Fault(message="the package holds a VNFD", code="kind", fix="upload it as a VNF package")
+            raise InvalidError("cannot onboard the NSD: the package holds a VNFD", faults=[fault])
+        unknown = [
+            vnfd_id
+            for vnfd_id in package.nsd.vnfd_ids
+            if not aggregates.vnf_packages.select(self._database, tenant=tenant, vnfd_id=vnfd_id)
+        ]
+        if unknown:
+            faults = [
+                Fault(message=f"no package with VNFD {id}", code="vnfd", fix="onboard it first") for id in unknown
+            ]
+            raise InvalidError(f"cannot onboard the NSD: VNFD {', '.join(unknown)} is not onboarded", faults=faults)
+        return package
+
+    async def _update(
+        self,
+        where: Collection[Info],
+        id: str,
+        operational_state: str | None,
+        user_defined_data: Mapping[str, Any] | None,
+        tenant: str,
+    ) -> Info:
+        def work(tx: Transaction) -> Info:
+            info = where.get(tx, id, tenant=tenant)
+            fields: dict[str, Any] = {}
+            if operational_state is not None:
+                fields["operational_state"] = _switch(info, where.word, OperationalState(operational_state))
+            if user_defined_data is not None:
+                merged = {**info.user_defined_data, **user_defined_data}
+                fields["user_defined_data"] = {name: value for name, value in merged.items() if value is not None}
+            return _set(where, tx, id, **fields)
+
+        return await self._database.write(work)
+
+    async def _delete(
+        self, where: Collection[Info], id: str, tenant: str, users: Callable[[Transaction, str], int]
+    ) -> None:
+        def work(tx: Transaction) -> None:
+            info = where.get(tx, id, tenant=tenant)
+            if info.operational_state is OperationalState.ENABLED:
+                raise ConflictError(f"cannot delete {where.word} {id}: it is ENABLED", suggestion="disable it first")
+            if count := users(tx, id):
+                raise ConflictError(
+                    f"cannot delete {where.word} {id}: {count} in use", suggestion="delete what was made of it first"
+                )
+            where.delete(tx, id)
+
+        await self._database.write(work)
+        self.content(id).unlink(missing_ok=True)
+
+    @staticmethod
+    def _vnfs_using(source: Transaction | Database, id: str) -> int:
+        info = aggregates.vnf_packages.find(source, id)
+        named = 0
+        for nsd in aggregates.nsds.select(source, tenant=info.tenant) if info and info.package else ():
+            named += bool(nsd.package and info and info.vnfd_id in nsd.package.nsd.vnfd_ids)
+        return aggregates.vnf_instances.count(source, vnf_pkg_id=id) + named
+
+    @staticmethod
+    def _nss_using(source: Transaction | Database, id: str) -> int:
+        return aggregates.ns_instances.count(source, nsd_info_id=id)
+
+    def _used_vnf(self, info: VnfPkgInfo) -> VnfPkgInfo:
+        used = aggregates.vnf_instances.count(self._database, vnf_pkg_id=info.id) > 0
+        return msgspec.structs.replace(info, usage_state=UsageState.IN_USE if used else UsageState.NOT_IN_USE)
+
+    def _used_nsd(self, info: NsdInfo) -> NsdInfo:
+        used = self._nss_using(self._database, info.id) > 0
+        return msgspec.structs.replace(info, usage_state=UsageState.IN_USE if used else UsageState.NOT_IN_USE)
+
+
+def _set(where: Collection[Info], tx: Transaction, id: str, **fields: Any) -> Info:
+    return where.change(tx, id, lambda info: msgspec.structs.replace(info, **fields))
+
+
+def _switch(info: VnfPkgInfo | NsdInfo, word: str, state: OperationalState) -> OperationalState:
+    """SOL005 allows a change of the state only for what is onboarded, and only to the other one."""
+    if info.onboarding_state is not OnboardingState.ONBOARDED:
+        raise ConflictError(f"cannot change {word} {info.id}: it is not onboarded", suggestion="upload its content")
+    if info.operational_state is state:
+        raise ConflictError(f"cannot change {word} {info.id}: it is {state} already")
+    return state
+
+
+def _as_vnf_package(package: VnfPackage | NsPackage, _tenant: str) -> VnfPackage:
+    if not isinstance(package, VnfPackage):
+        fault = Fault(message="the package holds an NSD", code="kind", fix="upload it as an NSD")
+        raise InvalidError("cannot onboard the VNF package: it holds an NSD", faults=[fault])
+    return package

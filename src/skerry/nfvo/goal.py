@@ -1,0 +1,113 @@
+"""What a network service shall become: pure functions from a record, its descriptor and a request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from skerry.errors import Fault, InvalidError
+from skerry.model.descriptors import Nsd, NsDeploymentFlavour
+from skerry.model.ns import NsInstance
+from skerry.vnfm.goal import populate
+
+
+class NsGoal(msgspec.Struct, frozen=True, kw_only=True):
+    """The part of an NS's record that an operation decides. `groups` is VNF profile → its members' names;
+    `adopted` member name → the VNF instance that existed before; `names` profile → instance name wished."""
+
+    flavour_id: str
+    level_id: str = ""
+    scale_status: Mapping[str, int] = {}
+    groups: Mapping[str, tuple[str, ...]] = {}
+    adopted: Mapping[str, str] = {}
+    placement: Mapping[str, str] = {}
+    inputs: Mapping[str, Any] = {}
+    properties: Mapping[str, Mapping[str, Any]] = {}
+
+
+def current(instance: NsInstance) -> NsGoal:
+    """The goal that the record stands for now."""
+    groups: dict[str, tuple[str, ...]] = {}
+    for name, member in instance.members.items():
+        groups[member.profile] = (*groups.get(member.profile, ()), name)
+    return NsGoal(
+        flavour_id=instance.flavour_id,
+        level_id=instance.level_id,
+        scale_status=instance.scale_status,
+        groups=groups,
+        adopted={name: m.vnf_instance_id for name, m in instance.members.items() if m.existing},
+        placement=instance.placement,
+        inputs=instance.inputs,
+        properties=instance.properties,
+    )
+
+
+def flavour_of(nsd: Nsd, flavour_id: str) -> NsDeploymentFlavour:
+    """The flavour, or the default one for ""."""
+    chosen = flavour_id or nsd.default_flavour or (next(iter(nsd.flavours)) if len(nsd.flavours) == 1 else "")
+    if chosen in nsd.flavours:
+        return nsd.flavours[chosen]
+    known = ", ".join(sorted(nsd.flavours)) or "none"
+    fault = Fault(message=f"the flavours are: {known}", path="/nsFlavourId", code="flavour", fix="choose one of them")
+    raise InvalidError(f"cannot use deployment flavour '{flavour_id}' of NSD {nsd.id}", faults=[fault])
+
+
+def counts_at(flavour: NsDeploymentFlavour, level_id: str) -> dict[str, int]:
+    """VNF profile → number of members at an NS level (profiles that it does not name have their minimum)."""
+    chosen = level_id or flavour.default_level_id
+    if chosen and chosen not in flavour.levels:
+        known = ", ".join(sorted(flavour.levels)) or "none"
+        fault = Fault(message=f"the levels are: {known}", path="/nsInstantiationLevelId", code="level")
+        raise InvalidError(f"cannot use NS instantiation level '{chosen}'", faults=[fault])
+    counts = {id: max(profile.min_instances, 1) for id, profile in flavour.vnf_profiles.items()}
+    return counts | (dict(flavour.levels[chosen].vnf_counts) if chosen else {})
+
+
+def grown(goal: NsGoal, flavour: NsDeploymentFlavour, counts: Mapping[str, int]) -> NsGoal:
+    """The goal with other member counts. `InvalidError` names every count that the profiles forbid."""
+    faults = []
+    for profile_id, count in counts.items():
+        profile = flavour.vnf_profiles.get(profile_id)
+        if profile is None:
+            known = ", ".join(sorted(flavour.vnf_profiles)) or "none"
+            faults.append(Fault(message=f"no VNF profile '{profile_id}'; there are: {known}", code="profile"))
+        elif count < 0:
+            faults.append(Fault(message=f"'{profile_id}' cannot have {count} members", code="bounds"))
+    if faults:
+        raise InvalidError("cannot size the NS: " + "; ".join(fault.message for fault in faults), faults=faults)
+    groups = populate(goal.groups, {**{id: len(names) for id, names in goal.groups.items()}, **counts})
+    return msgspec.structs.replace(goal, groups=groups)
+
+
+def scaled(goal: NsGoal, flavour: NsDeploymentFlavour, aspect_id: str, level: int) -> NsGoal:
+    """The goal with one NS scaling aspect at another level."""
+    aspect = flavour.scaling_aspects.get(aspect_id)
+    known = ", ".join(sorted(flavour.scaling_aspects)) or "none"
+    if aspect is None:
+        fault = Fault(message=f"no NS scaling aspect '{aspect_id}'; there are: {known}", code="aspect")
+        raise InvalidError(f"cannot scale: {fault.message}", faults=[fault])
+    top = max(aspect.max_scale_level, len(aspect.vnf_counts) - 1)
+    if not 0 <= level <= top:
+        fault = Fault(message=f"level of '{aspect_id}' goes from 0 to {top}, asked is {level}", code="scale-level")
+        raise InvalidError(f"cannot scale: {fault.message}", faults=[fault])
+    status = {**goal.scale_status, aspect_id: level}
+    return msgspec.structs.replace(grown(goal, flavour, aspect.vnf_counts[level]), scale_status=status)
+
+
+def without(goal: NsGoal, members: Sequence[str]) -> NsGoal:
+    """The goal without these members."""
+    groups = {id: tuple(name for name in names if name not in members) for id, names in goal.groups.items()}
+    adopted = {name: id for name, id in goal.adopted.items() if name not in members}
+    return msgspec.structs.replace(goal, groups=groups, adopted=adopted)
+
+
+def adopting(goal: NsGoal, flavour: NsDeploymentFlavour, profile: str, vnf_instance_id: str) -> NsGoal:
+    """The goal with an existing VNF as one more member: in place of one that is to be made, else besides."""
+    names = goal.groups.get(profile, ())
+    free = next((name for name in names if name not in goal.adopted), "")
+    if not free:
+        goal = grown(goal, flavour, {profile: len(names) + 1})
+        free = next(name for name in goal.groups[profile] if name not in names)
+    return msgspec.structs.replace(goal, adopted={**goal.adopted, free: vnf_instance_id})

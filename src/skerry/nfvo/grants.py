@@ -1,0 +1,53 @@
+"""The NFVO's answer to grant requests: placement over the VIMs that it knows."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from skerry.errors import DriverError, UnauthorizedError, UnavailableError
+from skerry.model.time import Ids
+from skerry.placement.solve import Choice, Demand, Site, place
+from skerry.vim.connections import Vims
+from skerry.vim.driver import Capacity
+from skerry.vnfm.grants import Grant, GrantRequest, ResourceRequest
+
+NOTHING = Capacity(vcpus=0, memory_bytes=0, storage_bytes=0, instances=0)
+
+
+class PlacingGranter:
+    """Fits `vnfm.grants.Granter`."""
+
+    def __init__(self, vims: Vims, ids: Ids) -> None:
+        self._vims = vims
+        self._ids = ids
+
+    async def grant(self, request: GrantRequest) -> Grant:
+        here = tuple(dict.fromkeys((*request.present.values(), *request.prefer)))
+        choice = await self.choose([demand(asked.vnfc, asked) for asked in request.add], here)
+        return Grant(id=self._ids.new(), placement=choice.placement)
+
+    async def choose(self, demands: Sequence[Demand], prefer: Sequence[str]) -> Choice:
+        """Where these demands go, with the reasons. Only the VIMs that matter are asked."""
+        named = {demand.site for demand in demands}
+        asked = [c.id for c in self._vims.connections() if "" in named or c.id in named]
+        sites = await asyncio.gather(*(self._site(id) for id in asked))
+        return place(demands, sites, prefer)
+
+    async def _site(self, id: str) -> Site:
+        try:
+            driver = await self._vims.driver(id)
+            return Site(id=id, capacity=await driver.capacity())
+        except (DriverError, UnavailableError, UnauthorizedError) as error:
+            return Site(id=id, capacity=NOTHING, problem=error.detail)
+
+
+def demand(name: str, asked: ResourceRequest) -> Demand:
+    """A resource request as placement sees it."""
+    return Demand(
+        name=name,
+        vcpus=asked.vcpus,
+        memory_bytes=asked.memory_bytes,
+        storage_bytes=asked.storage_bytes,
+        site=asked.vim,
+    )

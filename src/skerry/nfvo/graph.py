@@ -1,0 +1,128 @@
+"""From an NS goal to the resource graph that it shall have: virtual links and member VNFs. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from skerry.errors import Fault, InvalidError
+from skerry.model.descriptors import DeploymentFlavour, NsDeploymentFlavour, VirtualLink, VnfDependency, VnfProfile
+from skerry.model.resources import Wanted
+from skerry.nfvo.goal import NsGoal
+from skerry.vnfm.naming import link_key, resource_name
+
+MEMBER_IN_PLACE = ("values", "depends")
+
+
+class Layout(msgspec.Struct, frozen=True, kw_only=True):
+    """What the graph is made from besides the goal.
+
+    `places` is member → VDU → VIM; `borrowed` virtual link → (VIM, network) of an existing VNF that is on it;
+    `order` the dependencies that order the start, `pairs` all of them.
+    """
+
+    places: Mapping[str, Mapping[str, str]]
+    flavours: Mapping[str, DeploymentFlavour]
+    pairs: tuple[VnfDependency, ...] = ()
+    order: tuple[VnfDependency, ...] = ()
+    borrowed: Mapping[str, tuple[str, str]] = {}
+
+
+def wanted(instance_id: str, flavour: NsDeploymentFlavour, goal: NsGoal, layout: Layout) -> dict[str, Wanted]:
+    """Every resource of the NS at this goal, by key."""
+    graph: dict[str, Wanted] = {}
+    for profile_id, names in goal.groups.items():
+        profile = flavour.vnf_profiles[profile_id]
+        for name in names:
+            vims = sorted(set(layout.places.get(name, {}).values()))
+            links, networks = _links(instance_id, flavour, profile, vims, layout)
+            graph.update(networks)
+            member = _member(profile, name, goal, layout, links, tuple(networks))
+            graph[member.key] = member
+    return graph
+
+
+def _links(
+    instance_id: str, flavour: NsDeploymentFlavour, profile: VnfProfile, vims: list[str], layout: Layout
+) -> tuple[list[dict[str, str]], dict[str, Wanted]]:
+    """Where each external connection point of a member goes, and the networks that the NS makes for it."""
+    entries: list[dict[str, str]] = []
+    networks: dict[str, Wanted] = {}
+    for point, link_id in external_points(profile, layout.flavours[profile.id]).items():
+        if link_id in layout.borrowed:
+            vim, network = layout.borrowed[link_id]
+            entries.append({"cp": point, "link": link_id, "vim": vim, "network": network})
+            continue
+        link = flavour.virtual_links.get(link_id, VirtualLink(id=link_id))
+        for vim in vims:
+            made = _network(instance_id, link, vim)
+            networks[made.key] = made
+            entries.append({"cp": point, "link": link_id, "vim": vim, "network": made.spec["name"]})
+    return entries, networks
+
+
+def external_points(profile: VnfProfile, flavour: DeploymentFlavour) -> dict[str, str]:
+    """External connection point of the VNFD → NS virtual link.
+
+    The NSD names requirements (`virtual_link`, `virtual_link_1` …) or the connection points themselves; requirements that
+    are no point's name are given to the remaining points in order.
+    """
+    points = list(flavour.ext_cps) or [cp.id for cp in flavour.cps.values() if not cp.virtual_link]
+    named = {cp: link for cp, link in profile.links.items() if cp in points}
+    rest = [cp for cp in points if cp not in named]
+    others = [link for requirement, link in profile.links.items() if requirement not in named]
+    if len(others) > len(rest):
+        fault = Fault(
+            message=f"{len(profile.links)} links for {len(points)} external connection points ({', '.join(points) or 'none'})",
+            path=profile.id,
+            code="links",
+        )
+        raise InvalidError(f"cannot connect {profile.id}: {fault.message}", faults=[fault])
+    return named | dict(zip(rest, others, strict=False))
+
+
+def _network(instance_id: str, link: VirtualLink, vim: str) -> Wanted:
+    key = link_key(link.id, vim)
+    spec = {
+        "vim": vim,
+        "name": resource_name(instance_id, key),
+        "owner": instance_id,
+        "cidr": link.cidr,
+        "gateway": link.gateway,
+        "mtu": link.mtu,
+    }
+    return Wanted(key=key, kind="network", spec=spec, note=f"virtual link {link.id} on {vim}")
+
+
+def _member(
+    profile: VnfProfile,
+    name: str,
+    goal: NsGoal,
+    layout: Layout,
+    links: list[dict[str, str]],
+    networks: tuple[str, ...],
+) -> Wanted:
+    sources = {pair.source for pair in layout.order if pair.target == profile.id}
+    spec: dict[str, Any] = {
+        "profile": profile.id,
+        "vnfd_id": profile.vnfd_id,
+        "flavour_id": profile.flavour_id,
+        "level_id": profile.instantiation_level,
+        "links": links,
+        "placement": dict(layout.places.get(name, {})),
+        "existing": goal.adopted.get(name, ""),
+        "values": {**profile.properties, **goal.properties.get(profile.id, {})},
+        "depends": [msgspec.to_builtins(pair) for pair in layout.pairs if pair.target == profile.id],
+    }
+    return Wanted(
+        key=f"vnf:{name}",
+        kind="member",
+        spec=spec,
+        needs=networks,
+        after=tuple(f"vnf:{other}" for source in sorted(sources) for other in goal.groups.get(source, ())),
+        in_place=MEMBER_IN_PLACE,
+        note=f"VNF {name}",
+        timeout_s=3600.0,
+    )

@@ -1,0 +1,52 @@
+"""Instantiate an NS (SOL005 6.4.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import msgspec
+
+from skerry.model.ns import NsInstance
+from skerry.model.states import InstantiationState
+from skerry.nfvo.goal import NsGoal, adopting, counts_at, flavour_of, grown
+from skerry.nfvo.operation import NsOperation
+
+
+class InstantiateNs(NsOperation):
+    """Parameters: InstantiateNsRequest (6.5.2.11). `vnfInstanceData` names existing VNFs to use. Own keys in
+    `additionalParamsForNs`: `placement` ("profile", "profile/vdu" or "*" → VIM connection id); the rest are inputs of the
+    NSD. `additionalParamForVnf[]` has values for one VNF profile: `vnfConfigurableProperty`, and in its
+    `additionalParams` a `placement` (VDU → VIM) besides inputs."""
+
+    name: ClassVar[str] = "ns.instantiate"
+    needs: ClassVar[InstantiationState] = InstantiationState.NOT_INSTANTIATED
+
+    def goal(self, instance: NsInstance, params: Mapping[str, Any]) -> NsGoal:
+        additional = dict(params.get("additionalParamsForNs", {}))
+        placement = dict(additional.pop("placement", {}))
+        inputs = {**additional.pop("inputs", {}), **additional}
+        flavour = flavour_of(self.desk.descriptor(instance.nsd_info_id, inputs), params.get("nsFlavourId", ""))
+        properties: dict[str, dict[str, Any]] = {}
+        for entry in params.get("additionalParamForVnf", ()):
+            extra = dict(entry.get("additionalParams", {}))
+            places = extra.pop("placement", {})
+            profile = entry["vnfProfileId"]
+            placement |= {f"{profile}/{vdu}" if vdu != "*" else profile: vim for vdu, vim in places.items()}
+            properties[profile] = {**extra, **entry.get("vnfConfigurableProperty", {})}
+        level = params.get("nsInstantiationLevelId", "")
+        goal = NsGoal(
+            flavour_id=flavour.id,
+            level_id=level or flavour.default_level_id,
+            scale_status=dict.fromkeys(flavour.scaling_aspects, 0),
+            placement=placement,
+            inputs=inputs,
+            properties=properties,
+        )
+        goal = grown(goal, flavour, counts_at(flavour, level))
+        for entry in params.get("vnfInstanceData", ()):
+            goal = adopting(goal, flavour, entry["vnfProfileId"], entry["vnfInstanceId"])
+        return goal
+
+    def completed(self, instance: NsInstance, goal: NsGoal) -> NsInstance:
+        return msgspec.structs.replace(super().completed(instance, goal), ns_state=InstantiationState.INSTANTIATED)

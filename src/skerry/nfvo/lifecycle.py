@@ -1,0 +1,132 @@
+"""The NFV orchestrator as others call it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from skerry.engine.engine import Engine
+from skerry.errors import ConflictError, InvalidError
+from skerry.model.ns import NsInstance
+from skerry.model.operations import Operation, Plan
+from skerry.model.states import InstantiationState, OperationalState
+from skerry.model.time import Ids, stamp
+from skerry.model.vnf import VimConnection
+from skerry.nfvo.desk import NsDesk
+from skerry.nfvo.heal import HealNs
+from skerry.nfvo.instantiate import InstantiateNs
+from skerry.nfvo.scale import ScaleNs
+from skerry.nfvo.steps import MemberSteps
+from skerry.nfvo.terminate import TerminateNs
+from skerry.nfvo.update import UpdateNs
+from skerry.store import aggregates, journal
+from skerry.store.database import Transaction
+
+KINDS = (InstantiateNs, ScaleNs, HealNs, UpdateNs, TerminateNs)
+
+
+class Nfvo:
+    """Creates, runs and deletes NS instances; keeps the VIM connections."""
+
+    def __init__(self, desk: NsDesk, engine: Engine, ids: Ids) -> None:
+        self.desk = desk
+        self.engine = engine
+        self._ids = ids
+        for kind in KINDS:
+            engine.add_kind(kind(desk))
+        MemberSteps(desk).register(engine)
+
+    async def create(self, nsd_id: str, *, name: str = "", description: str = "", tenant: str = "") -> NsInstance:
+        """A record NOT_INSTANTIATED (SOL005 6.4.2.3.1)."""
+
+        def work(tx: Transaction) -> NsInstance:
+            found = [info for info in aggregates.nsds.select(tx, nsd_id=nsd_id) if info.tenant == tenant]
+            if not found:
+                raise InvalidError(f"cannot find NSD {nsd_id}", suggestion="onboard it first")
+            if found[-1].operational_state is not OperationalState.ENABLED:
+                raise ConflictError(f"cannot use NSD {nsd_id}: it is disabled", suggestion="enable it first")
+            instance = NsInstance(
+                id=self._ids.new(),
+                tenant=tenant,
+                created_at=stamp(self.desk.clock.now()),
+                nsd_id=nsd_id,
+                nsd_info_id=found[-1].id,
+                ns_instance_name=name,
+                ns_instance_description=description,
+            )
+            made = aggregates.ns_instances.insert(tx, instance)
+            self.engine.events.add(tx, "resource", subject=made.id, name="ns", state="CREATED", detail=name)
+            return made
+
+        return await self.desk.database.write(work)
+
+    async def delete(self, id: str, *, tenant: str = "") -> None:
+        """Remove a record that has no resources (6.4.3.3.3)."""
+
+        def work(tx: Transaction) -> None:
+            instance = aggregates.ns_instances.get(tx, id, tenant=tenant)
+            if held := journal.holder(tx, id):
+                raise ConflictError(
+                    f"cannot delete NS {id}: operation {held.id} ({held.kind}) is {held.state}",
+                    suggestion="wait for it, or cancel, roll back or fail it",
+                )
+            if instance.ns_state is InstantiationState.INSTANTIATED or instance.resources:
+                raise ConflictError(f"cannot delete NS {id}: it still has resources", suggestion="terminate it first")
+            aggregates.ns_instances.delete(tx, id)
+            self.engine.events.add(tx, "resource", subject=id, name="ns", state="DELETED")
+
+        await self.desk.database.write(work)
+
+    def instances(self, *, tenant: str = "") -> list[NsInstance]:
+        return aggregates.ns_instances.select(self.desk.database, tenant=tenant)
+
+    def instance(self, id: str, *, tenant: str = "") -> NsInstance:
+        return aggregates.ns_instances.get(self.desk.database, id, tenant=tenant)
+
+    async def start(self, kind: str, id: str, params: Mapping[str, Any], *, tenant: str = "") -> Operation:
+        """Begin an operation; it goes on by itself."""
+        self.instance(id, tenant=tenant)
+        return await self.engine.submit(kind, id, params, tenant=tenant)
+
+    async def plan(self, kind: str, id: str, params: Mapping[str, Any], *, tenant: str = "") -> Plan:
+        """What an operation would do; nothing is changed."""
+        self.instance(id, tenant=tenant)
+        return await self.engine.preview(kind, id, params, tenant=tenant)
+
+    # -- VIMs ---------------------------------------------------------------------------------------------------------
+
+    async def register_vim(self, connection: VimConnection) -> VimConnection:
+        """Make a VIM known after its driver could open it: wrong credentials are refused here, not at the first VNF."""
+        if aggregates.vims.find(self.desk.database, connection.id):
+            raise ConflictError(f"cannot register VIM {connection.id}: it exists", suggestion="choose another id")
+        self.desk.vims.add(connection)
+        try:
+            await self.desk.vims.driver(connection.id)
+            return await self.desk.database.write(lambda tx: aggregates.vims.insert(tx, connection))
+        except BaseException:
+            await self.desk.vims.remove(connection.id)
+            raise
+
+    def vims(self) -> list[VimConnection]:
+        return self.desk.vims.connections()
+
+    async def delete_vim(self, id: str) -> None:
+        """Forget a VIM that no instance uses."""
+        self.desk.vims.get(id)
+        users = [vnf.id for vnf in aggregates.vnf_instances.select(self.desk.database) if id in vnf.vim_ids]
+        if users:
+            raise ConflictError(
+                f"cannot remove VIM {id}: {len(users)} VNFs are on it", suggestion=f"terminate them first: {users[0]} …"
+            )
+        await self.desk.database.write(lambda tx: aggregates.vims.delete(tx, id))
+        await self.desk.vims.remove(id)
+
+    async def vim_resources(self, id: str) -> dict[str, Any]:
+        """What the VIM has now, read from its driver."""
+        driver = await self.desk.vims.driver(id)
+        return {
+            "capacity": await driver.capacity(),
+            "images": list(await driver.list_images()),
+            "networks": list(await driver.list_networks()),
+            "compute": list(await driver.list_compute()),
+        }

@@ -1,0 +1,267 @@
+"""What all NS operations share: from a goal to a plan, and from the journal to the record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import msgspec
+
+from skerry.engine.diff import diff
+from skerry.engine.graph import settle
+from skerry.errors import ConflictError, InvalidError
+from skerry.model.descriptors import NsDeploymentFlavour, Vnfd
+from skerry.model.ns import Member, NsInstance
+from skerry.model.operations import Change, Operation, Plan, Step
+from skerry.model.resources import Resource
+from skerry.model.states import InstantiationState, OperationState
+from skerry.model.time import stamp
+from skerry.nfvo.dependencies import dependencies, ordered
+from skerry.nfvo.desk import NsDesk
+from skerry.nfvo.goal import NsGoal, current, flavour_of
+from skerry.nfvo.graph import Layout, external_points, wanted
+from skerry.placement.solve import Demand
+from skerry.store import aggregates
+from skerry.store.database import Transaction
+from skerry.vnfm.goal import check_level, counts_for, scale_at_level
+
+
+class NsOperation:
+    """A kind of operation on NS instances (fits `engine.kinds.Kind`)."""
+
+    name: ClassVar[str]
+    needs: ClassVar[InstantiationState] = InstantiationState.INSTANTIATED
+    revertible: ClassVar[bool] = True
+
+    def __init__(self, desk: NsDesk) -> None:
+        self.desk = desk
+
+    # -- what an operation says of itself -----------------------------------------------------------------------------
+
+    def goal(self, instance: NsInstance, params: Mapping[str, Any]) -> NsGoal:
+        """What the NS shall become. Pure; `InvalidError` for parameters that do not fit."""
+        return current(instance)
+
+    async def besides(self, instance: NsInstance, params: Mapping[str, Any]) -> list[Step]:
+        """Steps on members besides the difference of the graphs."""
+        return []
+
+    def adjust(self, step: Step, params: Mapping[str, Any]) -> Step:
+        return step
+
+    def completed(self, instance: NsInstance, goal: NsGoal) -> NsInstance:
+        return msgspec.structs.replace(applied(instance, goal), failed=False)
+
+    # -- the engine's questions ---------------------------------------------------------------------------------------
+
+    def admit(self, tx: Transaction, operation: Operation) -> None:
+        instance = aggregates.ns_instances.get(tx, operation.subject)
+        if instance.ns_state is not self.needs:
+            raise ConflictError(
+                f"cannot run {self.name}: NS {instance.id} is {instance.ns_state}",
+                suggestion=f"it must be {self.needs}",
+            )
+        self.goal(instance, operation.params)
+
+    async def plan(self, operation: Operation) -> Plan:
+        instance = self.desk.instance(operation.subject)
+        before = current(instance)
+        goal = self.goal(instance, operation.params)
+        nsd = self.desk.descriptor(instance.nsd_info_id, goal.inputs)
+        flavour = flavour_of(nsd, goal.flavour_id)
+        graph = {}
+        again: set[str] = set()
+        if goal.groups:
+            layout, again = await self._layout(instance, flavour, goal, cyclic=nsd.cyclic_dependencies)
+            graph = wanted(instance.id, flavour, goal, layout)
+        steps, changes = diff(graph, instance.resources)
+        steps = [self.adjust(step, operation.params) for step in steps]
+        besides = await self.besides(instance, operation.params)
+        steps += besides
+        if besides or again:
+            depending = [k for k, w in graph.items() if w.kind == "member" and w.spec["depends"]]
+            told = depending if besides else [k for k in depending if graph[k].spec["profile"] in again]
+            steps += _configure(told, steps)
+        notes = [Change(resource=s.key, effect="run", detail=s.note) for s in besides]
+        outcome = {"goal": msgspec.to_builtins(goal), "before": msgspec.to_builtins(before)}
+        return Plan(steps=tuple(steps), changes=(*changes, *notes), outcome=outcome)
+
+    def stepped(self, tx: Transaction, operation: Operation, step: Step, phase: str, result: Mapping[str, Any]) -> None:
+        if not step.resource:
+            return
+        now = stamp(self.desk.clock.now())
+
+        def record(doc: NsInstance) -> NsInstance:
+            resources = settle(doc.resources, step, phase, result, now)
+            return msgspec.structs.replace(doc, resources=resources, members=members_of(resources))
+
+        aggregates.ns_instances.change(tx, operation.subject, record)
+
+    def moved(self, tx: Transaction, operation: Operation, state: OperationState) -> None:
+        outcome = operation.plan.outcome if operation.plan else {}
+        change = aggregates.ns_instances.change
+        if state is OperationState.PROCESSING:
+            goal = msgspec.convert(outcome["goal"], NsGoal)
+            change(tx, operation.subject, lambda doc: applied(doc, goal))
+        elif state is OperationState.COMPLETED:
+            goal = msgspec.convert(outcome["goal"], NsGoal)
+            change(tx, operation.subject, lambda doc: self.completed(doc, goal))
+        elif state in (OperationState.FAILED_TEMP, OperationState.FAILED):
+            change(tx, operation.subject, lambda doc: msgspec.structs.replace(doc, failed=True))
+        elif state is OperationState.ROLLED_BACK and outcome:
+            before = msgspec.convert(outcome["before"], NsGoal)
+            change(tx, operation.subject, lambda doc: msgspec.structs.replace(applied(doc, before), failed=False))
+
+    # -- the layout ---------------------------------------------------------------------------------------------------
+
+    async def _layout(
+        self, instance: NsInstance, flavour: NsDeploymentFlavour, goal: NsGoal, *, cyclic: bool
+    ) -> tuple[Layout, set[str]]:
+        """Where everything goes and who waits for whom; the second answer is the profiles that are part of a cycle."""
+        used = {id: p for id, p in flavour.vnf_profiles.items() if goal.groups.get(id)}
+        vnfds: dict[str, Vnfd] = {}
+        flavours = {}
+        for id, profile in used.items():
+            vnfds[id], flavours[id] = self.desk.vnf_flavour(profile, instance.tenant)
+        pairs = dependencies(flavour, vnfds)
+        order, again = ordered(pairs, cyclic_allowed=cyclic)
+        borrowed = self._borrowed(instance, flavour, goal)
+        layout = Layout(places={}, flavours=flavours, pairs=pairs, order=order, borrowed=borrowed)
+        places = await self._places(instance, flavour, goal, layout)
+        return msgspec.structs.replace(layout, places=places), again
+
+    def _borrowed(self, instance: NsInstance, flavour: NsDeploymentFlavour, goal: NsGoal) -> dict[str, tuple[str, str]]:
+        """Virtual links that existing VNFs bring along: the networks that they are on already."""
+        found: dict[str, tuple[str, str]] = {}
+        for name, vnf_id in goal.adopted.items():
+            profile = flavour.vnf_profiles[name.rsplit("-", 1)[0]]
+            vnf = self.desk.vnfm.instance(vnf_id, tenant=instance.tenant)
+            if vnf.vnfd_id != profile.vnfd_id:
+                raise InvalidError(
+                    f"cannot use VNF {vnf_id} as {profile.id}: its VNFD is {vnf.vnfd_id}, not {profile.vnfd_id}"
+                )
+            _, vnf_flavour = self.desk.vnf_flavour(profile, instance.tenant)
+            for point, link in external_points(profile, vnf_flavour).items():
+                if (external := vnf.ext_links.get(point)) is not None:
+                    found[link] = (external.vim or next(iter(vnf.vim_ids), ""), external.network)
+                    continue
+                own = [
+                    r for r in vnf.resources.values() if r.kind == "network" and r.key.startswith(f"network:{point}@")
+                ]
+                if own:
+                    found[link] = (own[0].spec["vim"], own[0].spec["name"])
+        return found
+
+    async def _places(
+        self, instance: NsInstance, flavour: NsDeploymentFlavour, goal: NsGoal, layout: Layout
+    ) -> dict[str, dict[str, str]]:
+        """Member → VDU → VIM: who is there stays, the others are placed together."""
+        places: dict[str, dict[str, str]] = {}
+        demands: list[Demand] = []
+        for profile_id, names in goal.groups.items():
+            for name in names:
+                recorded = instance.resources.get(f"vnf:{name}")
+                if recorded is not None:
+                    places[name] = dict(recorded.spec["placement"])
+                elif name not in goal.adopted:
+                    demands += self._demands(flavour, layout, goal, profile_id, name)
+        if not demands:
+            return places
+        here = [vim for there in places.values() for vim in there.values()]
+        prefer = tuple(dict.fromkeys((*(vim for vim, _ in layout.borrowed.values()), *here)))
+        choice = await self.desk.granter.choose(demands, prefer)
+        for asked, vim in choice.placement.items():
+            member, vdu, _number = asked.split("/")
+            places.setdefault(member, {})[vdu] = vim
+        return places
+
+    @staticmethod
+    def _demands(
+        flavour: NsDeploymentFlavour, layout: Layout, goal: NsGoal, profile_id: str, name: str
+    ) -> list[Demand]:
+        vnf = layout.flavours[profile_id]
+        level = check_level(vnf, flavour.vnf_profiles[profile_id].instantiation_level)
+        counts = counts_for(vnf, scale_at_level(vnf, level), level)
+        found: list[Demand] = []
+        for vdu_id, count in counts.items():
+            vdu = vnf.vdus[vdu_id]
+            keys = (f"{name}/{vdu_id}", f"{profile_id}/{vdu_id}", name, profile_id, "*")
+            site = next((goal.placement[key] for key in keys if key in goal.placement), "")
+            found += [
+                Demand(
+                    name=f"{name}/{vdu_id}/{number}",
+                    vcpus=vdu.vcpus,
+                    memory_bytes=vdu.memory_bytes,
+                    storage_bytes=vdu.storage_bytes,
+                    site=site,
+                )
+                for number in range(count)
+            ]
+        return found
+
+
+def applied(instance: NsInstance, goal: NsGoal) -> NsInstance:
+    """The record with the goal's part of it replaced."""
+    return msgspec.structs.replace(
+        instance,
+        flavour_id=goal.flavour_id,
+        level_id=goal.level_id,
+        scale_status=goal.scale_status,
+        counts={profile: len(names) for profile, names in goal.groups.items()},
+        placement=goal.placement,
+        inputs=goal.inputs,
+        properties=goal.properties,
+    )
+
+
+def members_of(resources: Mapping[str, Resource]) -> dict[str, Member]:
+    """The member VNFs that the resource graph has."""
+    return {
+        key.removeprefix("vnf:"): Member(
+            profile=resource.spec["profile"],
+            vnf_instance_id=resource.outputs["vnf_instance_id"],
+            existing=bool(resource.spec["existing"]),
+        )
+        for key, resource in resources.items()
+        if resource.kind == "member" and "vnf_instance_id" in resource.outputs
+    }
+
+
+def _configure(keys: Sequence[str], steps: Sequence[Step]) -> list[Step]:
+    """Steps that tell members what changed, after everything else."""
+    everything = tuple(step.key for step in steps)
+    return [
+        Step(
+            key=f"configure:{key}",
+            action="member.configure",
+            note=f"tell VNF {key.removeprefix('vnf:')} what the others provide",
+            args={"member": key.removeprefix("vnf:")},
+            needs=everything,
+            timeout_s=3600.0,
+        )
+        for key in keys
+    ]
+
+
+def member_named(instance: NsInstance, vnf_instance_id: str) -> str:
+    """The member name of a VNF. `InvalidError` when it is not in this NS."""
+    for name, member in instance.members.items():
+        if member.vnf_instance_id == vnf_instance_id:
+            return name
+    raise InvalidError(
+        f"cannot find VNF {vnf_instance_id} in NS {instance.id}",
+        suggestion="its VNFs are: " + (", ".join(m.vnf_instance_id for m in instance.members.values()) or "none"),
+    )
+
+
+def member_step(instance: NsInstance, vnf_instance_id: str, kind: str, params: Mapping[str, Any]) -> Step:
+    """A step that runs one VNF operation on a member."""
+    name = member_named(instance, vnf_instance_id)
+    return Step(
+        key=f"{kind}:{name}",
+        action="member.run",
+        note=f"{kind} of VNF {name}",
+        args={"vnf": vnf_instance_id, "kind": kind, "params": params},
+        timeout_s=3600.0,
+        attempts=1,
+    )

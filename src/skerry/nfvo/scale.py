@@ -1,0 +1,63 @@
+"""Scale an NS (SOL005 6.4.5): members come and go, or members themselves are scaled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from skerry.errors import Fault, InvalidError
+from skerry.model.ns import NsInstance
+from skerry.model.operations import Step
+from skerry.nfvo.goal import NsGoal, counts_at, current, grown, scaled
+from skerry.nfvo.operation import NsOperation, member_named, member_step
+
+
+class ScaleNs(NsOperation):
+    """Parameters: ScaleNsRequest (6.5.2.14): `scaleType` SCALE_NS with `scaleNsData` or SCALE_VNF with `scaleVnfData`."""
+
+    name: ClassVar[str] = "ns.scale"
+
+    def goal(self, instance: NsInstance, params: Mapping[str, Any]) -> NsGoal:
+        goal = current(instance)
+        if params["scaleType"] == "SCALE_VNF":
+            for entry in params.get("scaleVnfData", ()):
+                member_named(instance, entry["vnfInstanceId"])
+            return goal
+        flavour = self.desk.flavour(instance)
+        data = params.get("scaleNsData", {})
+        if by_steps := data.get("scaleNsByStepsData"):
+            aspect = by_steps["aspectId"]
+            count = by_steps.get("numberOfSteps", 1)
+            change = count if by_steps["scalingDirection"] == "SCALE_OUT" else -count
+            return scaled(goal, flavour, aspect, instance.scale_status.get(aspect, 0) + change)
+        to_level = data.get("scaleNsToLevelData", {})
+        if level := to_level.get("nsInstantiationLevel"):
+            return grown(goal, flavour, counts_at(flavour, level))
+        for info in to_level.get("nsScaleInfo", ()):
+            goal = scaled(goal, flavour, info["nsScalingAspectId"], int(info["nsScaleLevelId"]))
+        return goal
+
+    async def besides(self, instance: NsInstance, params: Mapping[str, Any]) -> list[Step]:
+        if params["scaleType"] != "SCALE_VNF":
+            return []
+        return [_scale_step(instance, entry) for entry in params.get("scaleVnfData", ())]
+
+
+def _scale_step(instance: NsInstance, entry: Mapping[str, Any]) -> Step:
+    """A ScaleVnfData entry (6.5.3.21) as an operation on the member."""
+    how = entry["scaleVnfType"]
+    if how in ("SCALE_OUT", "SCALE_IN"):
+        data = entry.get("scaleByStepData", {})
+        request = {"type": how, "aspectId": data.get("aspectId", ""), "numberOfSteps": data.get("numberOfSteps", 1)}
+        if extra := data.get("additionalParams"):
+            request["additionalParams"] = extra
+        return member_step(instance, entry["vnfInstanceId"], "vnf.scale", request)
+    data = entry.get("scaleToLevelData", {})
+    if "vnfInstantiationLevelId" in data:
+        request = {"instantiationLevelId": data["vnfInstantiationLevelId"]}
+    elif "vnfScaleInfo" in data:
+        request = {"scaleInfo": data["vnfScaleInfo"]}
+    else:
+        fault = Fault(message=f"{how} needs scaleToLevelData", path="/scaleVnfData", code="scale")
+        raise InvalidError("cannot scale: no level is given", faults=[fault])
+    return member_step(instance, entry["vnfInstanceId"], "vnf.scale_to_level", request)

@@ -1,0 +1,170 @@
+"""Step handlers of the NFVO: member VNFs are made and changed by child operations of the VNFM."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from skerry.engine.children import derive
+from skerry.engine.engine import Engine
+from skerry.engine.kinds import StepContext
+from skerry.model.descriptors import VnfDependency
+from skerry.model.states import InstantiationState
+from skerry.model.vnf import VnfInstance
+from skerry.nfvo.dependencies import handed
+from skerry.nfvo.desk import NsDesk
+from skerry.packages.functions import resolve
+from skerry.store import aggregates
+from skerry.vnfm.goal import flavour_of
+from skerry.vnfm.values import provided
+
+
+class MemberSteps:
+    """The handlers, bound to their desk."""
+
+    def __init__(self, desk: NsDesk) -> None:
+        self.desk = desk
+
+    def register(self, engine: Engine) -> None:
+        for action, handler in (
+            ("member.create", self.create),
+            ("member.update", self.update),
+            ("member.delete", self.delete),
+            ("member.configure", self.configure),
+            ("member.run", self.run),
+        ):
+            engine.add_handler(action, handler, waits=True)
+
+    async def create(self, context: StepContext) -> Mapping[str, Any]:
+        spec = context.args["spec"]
+        name = context.step.resource.removeprefix("vnf:")
+        given = self._given(context.operation.subject, spec)
+        values = self._values(context.operation.subject, spec, given)
+        if spec["existing"]:
+            id = spec["existing"]
+            await self._tell(context, id, values, given)
+            return {"vnf_instance_id": id}
+        ns = self.desk.instance(context.operation.subject)
+        id = derive(ns.id, name)
+        label = f"{ns.ns_instance_name or ns.id[:8]}-{name}"
+        vnf = await self.desk.vnfm.create(spec["vnfd_id"], name=label, tenant=ns.tenant, id=id, ns_id=ns.id)
+        if vnf.instantiation_state is InstantiationState.NOT_INSTANTIATED:
+            await context.child("vnf.instantiate", id, self._request(vnf, spec, values, given))
+        return {"vnf_instance_id": id}
+
+    def _request(
+        self, vnf: VnfInstance, spec: Mapping[str, Any], values: Mapping[str, Any], given: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """The InstantiateVnfRequest of a member."""
+        vnfd = self.desk.vnfd(vnf.vnfd_id, vnf.tenant)
+        flavour = flavour_of(vnfd, spec["flavour_id"])
+        links = [
+            {
+                "id": entry["link"],
+                "resourceId": entry["network"],
+                "vimConnectionId": entry["vim"],
+                "extCps": [{"cpdId": entry["cp"]}],
+            }
+            for entry in spec["links"]
+        ]
+        request: dict[str, Any] = {
+            "flavourId": flavour.id,
+            "extVirtualLinks": links,
+            "vnfConfigurableProperties": {k: v for k, v in values.items() if k not in flavour.inputs},
+            "additionalParams": {
+                "inputs": {k: v for k, v in values.items() if k in flavour.inputs},
+                "placement": spec["placement"],
+                "dependencies": given,
+            },
+        }
+        if spec["level_id"]:
+            request["instantiationLevelId"] = spec["level_id"]
+        return request
+
+    async def update(self, context: StepContext) -> Mapping[str, Any]:
+        ns_id = context.operation.subject
+        spec = context.args["spec"]
+        member = self.desk.instance(ns_id).members[context.step.resource.removeprefix("vnf:")]
+        given = self._given(ns_id, spec)
+        await self._tell(context, member.vnf_instance_id, self._values(ns_id, spec, given), given)
+        return {}
+
+    async def configure(self, context: StepContext) -> Mapping[str, Any]:
+        """Tell a member what its sources provide now; nothing happens when it knows."""
+        ns = self.desk.instance(context.operation.subject)
+        name = context.args["member"]
+        member = ns.members[name]
+        spec = ns.resources[f"vnf:{name}"].spec
+        given = self._given(ns.id, spec)
+        values = self._values(ns.id, spec, given)
+        vnf = aggregates.vnf_instances.get(self.desk.database, member.vnf_instance_id)
+        known = {k: vnf.vnf_configurable_properties.get(k, vnf.inputs.get(k)) for k in values}
+        if given != vnf.dependencies or known != values:
+            await self._tell(context, vnf.id, values, given)
+        return {}
+
+    async def delete(self, context: StepContext) -> None:
+        ns = self.desk.instance(context.operation.subject)
+        spec = context.args["spec"]
+        name = context.step.resource.removeprefix("vnf:")
+        id = derive(ns.id, name)
+        vnf = aggregates.vnf_instances.find(self.desk.database, id)
+        if vnf is None or spec["existing"]:
+            return
+        if context.undoing:
+            await context.engine.children.release(id)
+            vnf = self.desk.vnfm.instance(id, tenant=ns.tenant)
+        if vnf.instantiation_state is InstantiationState.INSTANTIATED or vnf.resources:
+            await context.child("vnf.terminate", id, context.args.get("terminate", {"terminationType": "GRACEFUL"}))
+        await self.desk.vnfm.delete(id, tenant=ns.tenant)
+
+    async def run(self, context: StepContext) -> Mapping[str, Any]:
+        """Run one VNF operation on a member."""
+        operation = await context.child(context.args["kind"], context.args["vnf"], context.args["params"])
+        return {"operation": operation.id}
+
+    async def _tell(self, context: StepContext, id: str, values: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+        await context.child("vnf.modify", id, {"vnfConfigurableProperties": values, "dependencies": given})
+
+    def _given(self, ns_id: str, spec: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+        """Source profile → values that it hands over, as they are now."""
+        pairs = [msgspec.convert(pair, VnfDependency) for pair in spec["depends"]]
+        return {pair.source: handed(pair, self._provided(ns_id, pair.source)) for pair in pairs}
+
+    def _provided(self, ns_id: str, profile: str) -> list[dict[str, Any]]:
+        ns = self.desk.instance(ns_id)
+        offers = []
+        for member in ns.members.values():
+            vnf = aggregates.vnf_instances.find(self.desk.database, member.vnf_instance_id)
+            if member.profile == profile and vnf is not None and vnf.vnfcs:
+                vnfd = self.desk.vnfm.desk.descriptor(vnf.vnf_pkg_id, vnf.inputs)
+                offers.append(provided(vnf, vnfd, flavour_of(vnfd, vnf.flavour_id)))
+        return offers
+
+    def _values(self, ns_id: str, spec: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+        """The member's values with every function answered."""
+        ns = self.desk.instance(ns_id)
+
+        def lookup(function: str, path: tuple[Any, ...]) -> Any:
+            if function == "get_input":
+                return _input(ns.inputs, self.desk.flavour(ns).inputs, str(path[0]))
+            node, *rest = [str(part) for part in path]
+            offers = self._provided(ns_id, node)
+            for source in ([given[node]] if node in given else []) + offers[:1]:
+                for name in (rest[-1] if rest else "", *rest):
+                    if name in source:
+                        return source[name]
+            raise LookupError(function)
+
+        answered: dict[str, Any] = resolve(dict(spec["values"]), lookup)
+        return answered
+
+
+def _input(inputs: Mapping[str, Any], declared: Mapping[str, Any], name: str) -> Any:
+    if name in inputs:
+        return inputs[name]
+    if name in declared and declared[name].default is not None:
+        return declared[name].default
+    raise LookupError(name)

@@ -1,0 +1,58 @@
+"""Terminate an NS (SOL005 6.4.8): its VNFs and virtual links go, those that existed before it stay."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import msgspec
+
+from skerry.errors import ConflictError
+from skerry.model.ns import NsInstance
+from skerry.model.operations import Operation, Step
+from skerry.model.states import InstantiationState
+from skerry.nfvo.goal import NsGoal
+from skerry.nfvo.operation import NsOperation
+from skerry.store import aggregates
+from skerry.store.database import Transaction
+
+
+class TerminateNs(NsOperation):
+    """Parameters: TerminateNsRequest (6.5.2.15); own key `additionalParams.terminationType` GRACEFUL or FORCEFUL for the
+    VNFs. Also removes what an instantiation that was given up left behind."""
+
+    name: ClassVar[str] = "ns.terminate"
+    revertible: ClassVar[bool] = False
+
+    def admit(self, tx: Transaction, operation: Operation) -> None:
+        instance = aggregates.ns_instances.get(tx, operation.subject)
+        if instance.ns_state is not InstantiationState.INSTANTIATED and not instance.resources:
+            raise ConflictError(
+                f"cannot terminate NS {instance.id}: it is NOT_INSTANTIATED", suggestion="delete its record instead"
+            )
+
+    def goal(self, instance: NsInstance, params: Mapping[str, Any]) -> NsGoal:
+        return NsGoal(flavour_id=instance.flavour_id, inputs=instance.inputs)
+
+    def adjust(self, step: Step, params: Mapping[str, Any]) -> Step:
+        if step.action != "member.delete":
+            return step
+        how = params.get("additionalParams", {}).get("terminationType", "GRACEFUL")
+        args = {**step.args, "terminate": {"terminationType": how}}
+        return msgspec.structs.replace(step, args=args, timeout_s=3600.0)
+
+    def completed(self, instance: NsInstance, goal: NsGoal) -> NsInstance:
+        return msgspec.structs.replace(
+            instance,
+            ns_state=InstantiationState.NOT_INSTANTIATED,
+            flavour_id="",
+            level_id="",
+            scale_status={},
+            counts={},
+            members={},
+            placement={},
+            inputs={},
+            properties={},
+            resources={},
+            failed=False,
+        )

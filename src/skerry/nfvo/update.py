@@ -1,0 +1,66 @@
+"""Update an NS (SOL005 6.4.6): add, remove, start, stop or modify a member VNF."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import msgspec
+
+from skerry.errors import Fault, InvalidError
+from skerry.model.descriptors import NsDeploymentFlavour
+from skerry.model.ns import NsInstance
+from skerry.model.operations import Step
+from skerry.nfvo.goal import NsGoal, adopting, current, grown, without
+from skerry.nfvo.operation import NsOperation, member_named, member_step
+
+SUPPORTED = ("INSTANTIATE_VNF", "ADD_VNF", "REMOVE_VNF", "OPERATE_VNF", "MODIFY_VNF_INFORMATION")
+
+
+class UpdateNs(NsOperation):
+    """Parameters: UpdateNsRequest (6.5.2.12) with `updateType` one of `SUPPORTED`."""
+
+    name: ClassVar[str] = "ns.update"
+
+    def goal(self, instance: NsInstance, params: Mapping[str, Any]) -> NsGoal:
+        goal = current(instance)
+        kind = params["updateType"]
+        if kind not in SUPPORTED:
+            fault = Fault(message=f"supported are: {', '.join(SUPPORTED)}", path="/updateType", code="update-type")
+            raise InvalidError(f"cannot update an NS by {kind}", faults=[fault])
+        flavour = self.desk.flavour(instance)
+        if kind == "INSTANTIATE_VNF":
+            for entry in params.get("instantiateVnfData", ()):
+                goal = _one_more(goal, flavour, entry)
+        elif kind == "ADD_VNF":
+            for entry in params.get("addVnfInstance", params.get("addVnfIstance", ())):
+                goal = adopting(goal, flavour, entry["vnfProfileId"], entry["vnfInstanceId"])
+        elif kind == "REMOVE_VNF":
+            goal = without(goal, [member_named(instance, id) for id in params.get("removeVnfInstanceId", ())])
+        return goal
+
+    async def besides(self, instance: NsInstance, params: Mapping[str, Any]) -> list[Step]:
+        found: list[Step] = []
+        if params["updateType"] == "OPERATE_VNF":
+            for entry in params.get("operateVnfData", ()):
+                body = {k: entry[k] for k in ("changeStateTo", "stopType", "gracefulStopTimeout") if k in entry}
+                found.append(member_step(instance, entry["vnfInstanceId"], "vnf.operate", body))
+        elif params["updateType"] == "MODIFY_VNF_INFORMATION":
+            for entry in params.get("modifyVnfInfoData", ()):
+                body = {k: v for k, v in entry.items() if k != "vnfInstanceId"}
+                found.append(member_step(instance, entry["vnfInstanceId"], "vnf.modify", body))
+        return found
+
+
+def _one_more(goal: NsGoal, flavour: NsDeploymentFlavour, entry: Mapping[str, Any]) -> NsGoal:
+    """The goal with one more member of the profile that InstantiateVnfData (6.5.3.19) means."""
+    profile = entry.get("vnfProfileId") or next(
+        (p.id for p in flavour.vnf_profiles.values() if p.vnfd_id == entry.get("vnfdId")), ""
+    )
+    if profile not in flavour.vnf_profiles:
+        known = ", ".join(sorted(flavour.vnf_profiles)) or "none"
+        fault = Fault(message=f"no such VNF profile; there are: {known}", path="/instantiateVnfData", code="profile")
+        raise InvalidError(f"cannot add a VNF of profile '{profile}'", faults=[fault])
+    properties = {**goal.properties.get(profile, {}), **entry.get("vnfConfigurableProperty", {})}
+    goal = msgspec.structs.replace(goal, properties={**goal.properties, profile: properties}) if properties else goal
+    return grown(goal, flavour, {profile: len(goal.groups.get(profile, ())) + 1})

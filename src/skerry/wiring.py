@@ -1,0 +1,94 @@
+"""Builds a node: the only module that knows every package."""
+
+from __future__ import annotations
+
+import msgspec
+
+from skerry.engine.clock import RandomIds, SystemClock
+from skerry.engine.engine import Engine
+from skerry.model.time import Clock, Ids
+from skerry.model.vnf import VimConnection
+from skerry.nfvo.catalogue import Catalogue
+from skerry.nfvo.desk import NsDesk
+from skerry.nfvo.grants import PlacingGranter
+from skerry.nfvo.lifecycle import Nfvo
+from skerry.settings import Settings
+from skerry.store import aggregates
+from skerry.store.database import Database
+from skerry.vim.connections import Vims
+from skerry.vim.driver import DriverContext
+from skerry.vnfm.desk import Desk
+from skerry.vnfm.lifecycle import Vnfm
+
+
+class Node:
+    """One Skerry node. `inline` runs the store's writes on the caller's thread, for virtual time."""
+
+    def __init__(
+        self, settings: Settings, *, clock: Clock | None = None, ids: Ids | None = None, inline: bool = False
+    ) -> None:
+        self.settings = settings
+        self.clock: Clock = clock or SystemClock()
+        self.ids: Ids = ids or RandomIds()
+        self.ready = False
+        data = settings.data_dir
+        self.store = Database(data / "skerry.db", inline=inline)
+        self.engine = Engine(self.store, self.clock, self.ids, slots=settings.step_concurrency)
+        self.vims = Vims(self._context)
+        self.granter = PlacingGranter(self.vims, self.ids)
+        self.catalogue = Catalogue(self.store, data / "packages", self.clock, self.ids)
+        desk = Desk(
+            database=self.store,
+            vims=self.vims,
+            granter=self.granter,
+            clock=self.clock,
+            archive=self.catalogue.content,
+            scratch=data / "images",
+        )
+        self.vnfm = Vnfm(desk, self.engine, self.ids)
+        ns_desk = NsDesk(
+            database=self.store, vnfm=self.vnfm, vims=self.vims, granter=self.granter, clock=self.clock
+        )
+        self.nfvo = Nfvo(ns_desk, self.engine, self.ids)
+
+    async def start(self) -> None:
+        """Open the store, make the VIMs known, take up interrupted operations."""
+        self.settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.store.open()
+        await self._register_vims()
+        await self.engine.start()
+        self.ready = True
+
+    async def stop(self) -> None:
+        """Let go of everything; instances keep running, operations go on at the next start."""
+        self.ready = False
+        await self.engine.stop()
+        await self.vims.close()
+        self.store.close()
+
+    async def _register_vims(self) -> None:
+        """The VIMs of the settings, and those that were registered through the API."""
+        for wished in self.settings.vims:
+            recorded = aggregates.vims.find(self.store, wished.id)
+            connection = VimConnection(
+                id=wished.id,
+                rev=recorded.rev if recorded else 0,
+                vim_type=wished.type.upper(),
+                name=wished.id,
+                settings=wished.settings,
+                zone=wished.zone,
+            )
+            self.vims.add(connection)
+            if recorded is None:
+                await self.store.write(lambda tx, new=connection: aggregates.vims.insert(tx, new))  # type: ignore[misc]
+            elif msgspec.structs.replace(recorded, created_at="") != connection:
+                await self.store.write(lambda tx, new=connection: aggregates.vims.put(tx, new))  # type: ignore[misc]
+        known = {wished.id for wished in self.settings.vims}
+        for connection in aggregates.vims.select(self.store):
+            if connection.id not in known:
+                self.vims.add(connection)
+
+    def _context(self, vim_id: str) -> DriverContext:
+        folder = self.settings.data_dir / "vims" / vim_id
+        folder.mkdir(parents=True, exist_ok=True)
+        return DriverContext(node=self.settings.node, data_dir=folder, clock=self.clock)
