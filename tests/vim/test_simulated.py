@@ -311,7 +311,7 @@ async def test_images_from_files_are_checked(driver: Driver, tmp_path: Path) -> 
     wrong = ImageSpec(name="w", source=str(file), checksum="0" * 64, checksum_algorithm="sha-256")
     with pytest.raises(InvalidError, match=good):
         await driver.ensure_image(wrong)
-    with pytest.raises(NotFoundError):
+    with pytest.raises(InvalidError, match="does not exist"):
         await driver.ensure_image(ImageSpec(name="m", source=str(tmp_path / "missing")))
     right = ImageSpec(name="r", source=str(file), checksum=good, checksum_algorithm="sha-256")
     assert (await driver.ensure_image(right)).size_bytes == 7

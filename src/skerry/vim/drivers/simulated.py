@@ -517,8 +517,8 @@ def _check_source(spec: ImageSpec) -> int:
         return 0
     path = Path(spec.source)
     if not path.exists():
-        raise NotFoundError(
-            f"cannot import the image {spec.name}: there is no {spec.source}",
+        raise InvalidError(
+            f"cannot make the image {spec.name} available: {spec.source} does not exist",
             suggestion="give a file, a directory, host:PROGRAM or docker://REPOSITORY:TAG",
         )
     if not path.is_file():
