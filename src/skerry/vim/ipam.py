@@ -36,7 +36,7 @@ def mac_address(*names: str) -> str:
 
 
 def free_subnet(pool: str, taken: Iterable[str], prefix: int = 24) -> str:
-    """The first subnet of `pool` of this prefix length that overlaps none of `taken`; `RejectedError` if none is left."""
+    """The first subnet of `pool` of that length that overlaps none of `taken`; `RejectedError` if none is left."""
     space = ipaddress.ip_network(pool)
     others = [other for other in map(ipaddress.ip_network, taken) if other.version == space.version]
     step = 1 << (space.max_prefixlen - max(prefix, space.prefixlen))

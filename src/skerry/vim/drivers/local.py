@@ -1,0 +1,572 @@
+"""The embedded default VIM: containers on this host, run by an OCI runtime, supervised by a shim, without a daemon.
+
+What runs outlives Skerry: names are derived, states are files, and `open` adopts what it finds. The blocking work is in
+`skerry.vim.local` and done by a few worker threads; this module decides about states, order and events.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+import os
+import re
+import signal
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import ClassVar, TypeVar
+
+import msgspec
+
+from skerry.errors import (
+    ConflictError,
+    DriverError,
+    Fault,
+    InvalidError,
+    NotFoundError,
+    UnsupportedError,
+)
+from skerry.model.time import stamp
+from skerry.vim import ipam
+from skerry.vim.driver import (
+    Capacity,
+    Compute,
+    ComputeSpec,
+    ComputeState,
+    ComputeStats,
+    DriverContext,
+    ExecResult,
+    File,
+    Image,
+    ImageSpec,
+    LogLine,
+    Network,
+    NetworkSpec,
+    VimEvent,
+)
+from skerry.vim.local import admission, cgroups, execution, logfile, oci, probe, records, supervise, watch, workshop
+from skerry.vim.local.admission import Instance
+from skerry.vim.local.images import Images, StoredImage
+from skerry.vim.local.links import Links
+from skerry.vim.local.network import EdgeNetwork, Plug
+from skerry.vim.local.news import News
+from skerry.vim.local.records import Creation, Process, State
+from skerry.vim.local.settings import LocalSettings
+
+T = TypeVar("T")
+
+_SHIM_S = 5.0
+_LOST = 255  # the exit code where the shim died before it could tell
+_RESTART_FIRST_S, _RESTART_MOST_S, _RESTART_HEALTHY_S = 0.1, 10.0, 10.0
+_ACTIVE = frozenset({ComputeState.RUNNING, ComputeState.STOPPING})
+
+
+class Driver:
+    """The driver of the type LOCAL. One object per data folder; `open` before use."""
+
+    type: ClassVar[str] = "LOCAL"
+    settings_type: ClassVar[builtins.type[msgspec.Struct]] = LocalSettings
+
+    def __init__(self, settings: LocalSettings, context: DriverContext) -> None:
+        self._settings, self._context = settings, context
+        self._data = context.data_dir.resolve()
+        tag = ipam.digest(context.node, str(self._data), length=8)
+        self.network = EdgeNetwork(tag, re.sub(r"[^\w.-]", "-", settings.host))
+        self._links = Links(self._data / "networks", self.network, settings.pool)
+        self._instances: dict[str, Instance] = {}
+        self._image_locks: dict[str, asyncio.Lock] = {}
+        self._network_lock = asyncio.Lock()
+        self._news = News(context.clock)
+        self._exits = watch.Exits()
+        self._threads: ThreadPoolExecutor | None = None
+        self._shop: workshop.Workshop | None = None
+
+    async def open(self) -> None:
+        """Choose the runtime, make the networks' bridges again where missing, adopt what runs. Interrupts nothing."""
+        self._threads = ThreadPoolExecutor(self._settings.workers, thread_name_prefix="local-vim")
+        runner = await self._work(self._runner)
+        folder = Path(self._settings.images) if self._settings.images else self._data / "images"
+        images = Images(
+            folder,
+            max_bytes=self._settings.image_max_bytes,
+            max_files=self._settings.image_max_files,
+            tls_verify=self._settings.registry_tls_verify,
+        )
+        self._shop = workshop.Workshop(self._data / "compute", runner=runner, network=self.network, images=images)
+        await self._work(self._links.load)
+        await self._work(images.open)
+        for creation, state in await self._work(self._shop.load):
+            self._instances[creation.spec.name] = Instance(creation, state)
+        for instance in list(self._instances.values()):
+            self._adopt(instance)
+
+    def _runner(self) -> supervise.Runner:
+        groups = cgroups.this_machine()
+        shim = probe.tool("conmon")
+        if os.geteuid() != 0:
+            raise UnsupportedError("cannot run containers: Skerry is not root", suggestion="run it as root")
+        if not shim:
+            raise UnsupportedError("cannot run containers: conmon is missing", suggestion="apt-get install conmon")
+        self._data.mkdir(parents=True, exist_ok=True)
+        runtime = self._known_runtime(groups)
+        return supervise.Runner(
+            runtime=runtime,
+            shim=shim,
+            state=self._data / "runtime",
+            cgroup=f"/skerry/{self.network.tag}",
+            groups=groups,
+        )
+
+    def _known_runtime(self, groups: cgroups.Layout) -> str:
+        """The runtime that works here; tried once per installed version, for the trial costs a container's start."""
+        note = self._data / "runtime.json"
+        installed = [(path, Path(path).stat().st_mtime_ns) for path in probe.runtimes(groups)]
+        mark = f"{self._settings.runtime} {groups.mode} {installed}"
+        known = records.read(note, tuple[str, str])
+        if known and known[0] == mark:
+            return known[1]
+        runtime, reason = probe.choose(self._settings.runtime, groups)
+        if not runtime:
+            raise UnsupportedError(
+                f"cannot run containers: no OCI runtime works here ({reason})", suggestion="apt-get install runc"
+            )
+        records.write_bytes(note, msgspec.json.encode((mark, runtime)))
+        return runtime
+
+    def _adopt(self, instance: Instance) -> None:
+        """Go on with an instance of an earlier Skerry: watch it, or learn how it ended, or that it was just started."""
+        state, creation = instance.state, instance.creation
+        if state.state in _ACTIVE:
+            if state.process and state.boot == supervise.boot() and supervise.alive(state.process):
+                self._watch(instance)
+            else:
+                self._ended(instance)
+            return
+        found = supervise.found(self._made.runner, creation.id, self._made.folder(creation.id))
+        if found and state.state in {ComputeState.CREATED, ComputeState.EXITED}:
+            self._set(instance, self._running(state, *found))
+            self._watch(instance)
+        elif creation.spec.restart and state.state is ComputeState.EXITED and not state.asked:
+            self._restart_later(instance)
+
+    async def close(self) -> None:
+        """Stop watching. What runs keeps running."""
+        self._exits.close()
+        for instance in self._instances.values():
+            for task in (instance.settling, instance.restarting):
+                if task:
+                    task.cancel()
+        self._news.end()
+        if self._threads:
+            self._threads.shutdown(wait=True)
+            self._threads = None
+        self._instances.clear()
+
+    async def _work(self, function: Callable[..., T], *arguments: object) -> T:
+        if self._threads is None:
+            raise DriverError("cannot use the local driver: it is not open", suggestion="call open() first")
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
+
+    @property
+    def _made(self) -> workshop.Workshop:
+        if self._shop is None:
+            raise DriverError("cannot use the local driver: it is not open", suggestion="call open() first")
+        return self._shop
+
+    async def capacity(self) -> Capacity:
+        settings = self._settings
+        disk = await self._work(os.statvfs, self._data)
+        specs = self._limited()
+        stored = sum(image.size_bytes for image in await self._work(self._made.images.all))
+        return Capacity(
+            vcpus=settings.vcpus or (os.cpu_count() or 1) * settings.cpu_ratio,
+            memory_bytes=settings.memory_bytes or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
+            storage_bytes=settings.storage_bytes or disk.f_blocks * disk.f_frsize,
+            instances=settings.instances,
+            used_vcpus=sum(spec.vcpus for spec in specs),
+            used_memory_bytes=sum(spec.memory_bytes for spec in specs),
+            used_storage_bytes=stored + sum(spec.storage_bytes for spec in specs),
+            used_instances=len(specs),
+        )
+
+    def _limited(self) -> list[ComputeSpec]:
+        """Every instance's specification with its present limits."""
+        return [workshop.limited(one.creation.spec, one.state) for one in self._instances.values()]
+
+    async def ensure_image(self, spec: ImageSpec) -> Image:
+        async with self._image_locks.setdefault(spec.name, asyncio.Lock()):
+            return (await self._work(self._made.images.ensure, spec)).public()
+
+    async def list_images(self) -> Sequence[Image]:
+        return [image.public() for image in await self._work(self._made.images.all)]
+
+    async def delete_image(self, name: str) -> None:
+        users = [one.creation.spec.name for one in self._instances.values() if one.creation.image == name]
+        if users:
+            raise ConflictError(
+                f"cannot delete the image {name}: {', '.join(sorted(users)[:5])} use it", suggestion="delete them first"
+            )
+        used = {layer for one in self._instances.values() for layer in one.creation.layers}
+        async with self._image_locks.setdefault(name, asyncio.Lock()):
+            await self._work(self._made.images.delete, name, used)
+
+    async def create_network(self, spec: NetworkSpec) -> Network:
+        async with self._network_lock:
+            fresh = self._links.get(spec.name) is None
+            network = await self._work(self._links.create, spec)
+        if fresh:
+            self._news.tell("network", spec.name, "created")
+        return network
+
+    async def delete_network(self, name: str) -> None:
+        async with self._network_lock:
+            attached = (one.creation for one in self._instances.values())
+            users = sorted(one.spec.name for one in attached if any(nic.network == name for nic in one.nics))
+            if users:
+                raise ConflictError(
+                    f"cannot delete the network {name}: {', '.join(users[:5])} are attached",
+                    suggestion="delete them first",
+                )
+            known = await self._work(self._links.delete, name)
+        if known:
+            self._news.tell("network", name, "deleted")
+
+    async def list_networks(self) -> Sequence[Network]:
+        """The networks whose bridges the kernel has."""
+        return await self._work(self._links.present)
+
+    async def create_compute(self, spec: ComputeSpec) -> Compute:
+        known = self._instances.get(spec.name)
+        if known is None:
+            image = await self._work(self._checked, spec)
+            total = await self.capacity()
+            known = self._instances.get(spec.name) or self._allocate(spec, image, total)
+        async with known.lock:
+            if not records.same(known.creation.spec, spec):
+                raise ConflictError(
+                    f"cannot create {spec.name}: it exists with another specification",
+                    suggestion="delete it first or choose another name",
+                )
+            if known.state.state is ComputeState.UNAVAILABLE:
+                await self._make(known)
+        return self._public(known)
+
+    def _checked(self, spec: ComputeSpec) -> StoredImage:
+        """The image of a specification that can work here; `InvalidError` with everything that cannot."""
+        if spec.ports:
+            raise UnsupportedError(
+                f"cannot create {spec.name}: the local driver publishes no ports",
+                suggestion="reach the instance by its address, or use the docker driver",
+            )
+        faults = oci.faults(spec, probe.bounding_set())
+        missing = (mount for mount in spec.mounts if not Path(mount.source).exists())
+        faults += [
+            Fault(message=f"there is no {mount.source} to mount", code="mount", path="mounts") for mount in missing
+        ]
+        image = self._made.images.get(spec.image)
+        if not (spec.command or image.entrypoint or image.command):
+            faults.append(
+                Fault(message="neither the image nor the request has a command", code="command", path="command")
+            )
+        if faults:
+            raise InvalidError(f"cannot create {spec.name}: {faults[0].message}", faults=faults)
+        return image
+
+    def _allocate(self, spec: ComputeSpec, image: StoredImage, total: Capacity) -> Instance:
+        """Reserve capacity and addresses. No await in here: what is free now is taken at the return."""
+        admission.admit(spec, self._limited(), total)
+        networks = self._links.all()
+        taken: dict[str, set[str]] = {}
+        for one in self._instances.values():
+            for nic in one.creation.nics:
+                taken.setdefault(nic.network, set()).add(nic.ip)
+        creation = Creation(
+            id=f"sk{ipam.digest(self.network.tag, spec.name)}",
+            spec=spec,
+            nics=ipam.allocate(spec.owner, spec.name, spec.nics, networks, taken),
+            image=spec.image,
+            layers=image.layers,
+            program=spec.command or (*image.entrypoint, *image.command),
+            base_env=image.env,
+            folder=image.folder,
+            user=image.user,
+            stop_signal=image.stop_signal,
+        )
+        instance = Instance(creation, State())
+        self._instances[spec.name] = instance
+        return instance
+
+    async def _make(self, instance: Instance) -> None:
+        spec = instance.creation.spec
+        state = State(state=ComputeState.CREATED, env=dict(spec.env), files=workshop.stored(spec.files))
+        try:
+            await self._work(self._made.make, instance.creation, state, self._plugs(instance))
+        except (DriverError, OSError) as wrong:
+            await self._remove(instance)
+            raise _as_driver_error(f"cannot create {spec.name}", wrong) from wrong
+        instance.state = state
+        self._news.tell("compute", spec.name, "created")
+
+    def _plugs(self, instance: Instance) -> list[Plug]:
+        creation, networks = instance.creation, self._links.all()
+        return [
+            Plug(nic, asked, networks[nic.network])
+            for nic, asked in zip(creation.nics, creation.spec.nics, strict=True)
+        ]
+
+    async def delete_compute(self, name: str) -> None:
+        instance = self._instances.get(name)
+        if instance is None:
+            return
+        instance.leaving = True
+        supervise.send(instance.state.process, signal.SIGKILL)  # also ends a stop that is waiting with the lock held
+        async with instance.lock:
+            if self._instances.get(name) is not instance:
+                return
+            await self._remove(instance)
+        self._news.tell("compute", name, "deleted")
+
+    async def _remove(self, instance: Instance) -> None:
+        creation = instance.creation
+        self._exits.forget(creation.id)
+        if instance.restarting:
+            instance.restarting.cancel()
+        shim = instance.state.shim if instance.state.boot == supervise.boot() else None
+        await self._work(self._made.remove, creation, shim)
+        if instance.settling:
+            await instance.settling
+        self._instances.pop(creation.spec.name, None)
+        self._wake(instance)
+        if not self._instances:
+            await self._work(self._made.release)
+
+    async def set_environment(self, name: str, env: Mapping[str, str], files: Sequence[File] = ()) -> Compute:
+        instance = self._instance(name)
+        async with instance.lock:
+            state = instance.state
+            faults = oci.faults(msgspec.structs.replace(instance.creation.spec, env=env, files=tuple(files)), -1)
+            if faults:
+                raise InvalidError(f"cannot change {name}: {faults[0].message}", faults=faults)
+            merged = {
+                key: value for key, value in {**state.env, **env}.items() if env.get(key, value) or key not in env
+            }
+            kept = {file.path: file for file in (*state.files, *workshop.stored(files))}
+            await self._work(self._made.store, instance.creation.id, files)
+            self._set(instance, msgspec.structs.replace(state, env=merged, files=tuple(kept.values())))
+        self._news.tell("compute", name, "changed")
+        return self._public(instance)
+
+    async def start_compute(self, name: str) -> Compute:
+        instance = self._instance(name)
+        async with instance.lock:
+            await self._settled(instance)
+            if instance.state.state is not ComputeState.RUNNING:
+                await self._start(instance)
+        return self._public(instance)
+
+    async def _start(self, instance: Instance) -> None:
+        name, state = instance.creation.spec.name, instance.state
+        if state.state not in {ComputeState.CREATED, ComputeState.EXITED}:
+            raise ConflictError(f"cannot start {name}: it is {state.state}", suggestion="delete and create it again")
+        if instance.leaving:
+            raise ConflictError(f"cannot start {name}: it is being deleted")
+        try:
+            process, shim = await self._work(self._made.run, instance.creation, state, self._plugs(instance))
+        except OSError as wrong:
+            raise _as_driver_error(f"cannot start {name}", wrong) from wrong
+        self._set(instance, self._running(state, process, shim))
+        self._watch(instance)
+        self._wake(instance)
+        self._news.tell("compute", name, "started")
+
+    def _running(self, state: State, process: Process, shim: Process) -> State:
+        return msgspec.structs.replace(
+            state,
+            state=ComputeState.RUNNING,
+            process=process,
+            shim=shim,
+            boot=supervise.boot(),
+            exit_code=None,
+            started_at=stamp(self._context.clock.now()),
+            asked=False,
+        )
+
+    def _set(self, instance: Instance, state: State) -> None:
+        instance.state = state
+        self._made.save(instance.creation.id, state)
+
+    def _watch(self, instance: Instance) -> None:
+        instance.settling = None
+        instance.started = self._context.clock.monotonic()
+        if instance.state.process:
+            self._exits.watch(instance.creation.id, instance.state.process, lambda: self._ended(instance))
+
+    def _ended(self, instance: Instance) -> None:
+        if instance.settling is None and not instance.leaving:
+            instance.settling = asyncio.create_task(self._settle(instance))
+
+    async def _settled(self, instance: Instance) -> None:
+        """Bring the state up to date where the process has ended but the event has not come through yet."""
+        if instance.state.state in _ACTIVE and not supervise.alive(instance.state.process):
+            self._ended(instance)
+        if instance.settling:
+            await instance.settling
+
+    async def _settle(self, instance: Instance) -> None:
+        """Learn how the instance ended, write it down, tell, and start it again where asked to."""
+        creation, state = instance.creation, instance.state
+        self._exits.forget(creation.id)
+        await watch.ended(state.shim if state.boot == supervise.boot() else None, _SHIM_S)
+        code = supervise.exit_code(self._made.folder(creation.id), creation.id)
+        memory = cgroups.out_of_memory(self._made.runner.groups, self._made.runner.group(creation.id))
+        code = _LOST if code is None else code
+        again = creation.spec.restart and not state.asked
+        ended = ComputeState.EXITED if code == 0 or state.asked or again else ComputeState.FAILED
+        self._set(instance, msgspec.structs.replace(state, state=ended, exit_code=code, process=None, shim=None))
+        if memory:
+            self._news.tell("compute", creation.spec.name, "oom", code)
+        self._news.tell("compute", creation.spec.name, "killed" if code > 128 and not state.asked else "exited", code)
+        if again and not instance.leaving:
+            self._restart_later(instance)
+
+    def _restart_later(self, instance: Instance) -> None:
+        if self._context.clock.monotonic() - instance.started > _RESTART_HEALTHY_S:
+            instance.restarts = 0
+        delay = min(_RESTART_MOST_S, _RESTART_FIRST_S * 2**instance.restarts)
+        instance.restarts = min(instance.restarts + 1, 16)
+        instance.restarting = asyncio.create_task(self._restart(instance, delay))
+
+    async def _restart(self, instance: Instance, delay: float) -> None:
+        await asyncio.sleep(delay)
+        async with instance.lock:
+            if instance.state.asked or instance.leaving or instance.state.state is not ComputeState.EXITED:
+                return
+            try:
+                await self._start(instance)
+            except DriverError:
+                self._restart_later(instance)
+
+    async def stop_compute(self, name: str, grace_s: float | None = None) -> Compute:
+        instance = self._instance(name)
+        async with instance.lock:
+            await self._settled(instance)
+            if instance.restarting:
+                instance.restarting.cancel()
+            if instance.state.state in _ACTIVE:
+                await self._stop(instance, instance.creation.spec.grace_s if grace_s is None else grace_s)
+            elif instance.creation.spec.restart:
+                self._set(instance, msgspec.structs.replace(instance.state, asked=True))
+        return self._public(instance)
+
+    async def _stop(self, instance: Instance, grace_s: float) -> None:
+        self._set(instance, msgspec.structs.replace(instance.state, state=ComputeState.STOPPING, asked=True))
+        process = instance.state.process
+        supervise.send(process, instance.creation.stop_signal if grace_s > 0 else signal.SIGKILL)
+        if not await watch.ended(process, grace_s):
+            supervise.send(process, signal.SIGKILL)
+            if not await watch.ended(process, _SHIM_S):
+                raise DriverError(
+                    f"cannot stop {instance.creation.spec.name}: its process does not die", transient=True
+                )
+        self._ended(instance)
+        if instance.settling:
+            await instance.settling
+
+    def _instance(self, name: str) -> Instance:
+        instance = self._instances.get(name)
+        if instance is None:
+            raise NotFoundError(f"cannot find the instance {name}", suggestion="list the instances of this VIM")
+        return instance
+
+    async def get_compute(self, name: str) -> Compute:
+        instance = self._instance(name)
+        await self._settled(instance)
+        return self._public(instance)
+
+    async def list_compute(self) -> Sequence[Compute]:
+        for instance in list(self._instances.values()):
+            await self._settled(instance)
+        return [self._public(one) for one in sorted(self._instances.values(), key=lambda one: one.creation.spec.name)]
+
+    def _public(self, instance: Instance) -> Compute:
+        creation, state = instance.creation, instance.state
+        return Compute(
+            id=creation.id,
+            name=creation.spec.name,
+            owner=creation.spec.owner,
+            state=state.state,
+            image=creation.image,
+            nics=creation.nics,
+            host=self._settings.host,
+            exit_code=state.exit_code,
+            pid=state.process.pid if state.process else None,
+            started_at=state.started_at,
+            labels=creation.spec.labels,
+            env=state.env,
+        )
+
+    def _live(self, name: str, what: str) -> tuple[Instance, Process]:
+        instance = self._instance(name)
+        if instance.state.process is None or not supervise.alive(instance.state.process):
+            raise ConflictError(
+                f"cannot {what} {name}: it is not running ({instance.state.state})", suggestion="start it first"
+            )
+        return instance, instance.state.process
+
+    async def exec(
+        self,
+        name: str,
+        argv: Sequence[str],
+        *,
+        stdin: bytes = b"",
+        env: Mapping[str, str] | None = None,
+        timeout_s: float = 60.0,
+    ) -> ExecResult:
+        instance, _ = self._live(name, "run a command in")
+        command = execution.Command(argv=tuple(argv), stdin=stdin, env=dict(env or {}), timeout_s=timeout_s)
+        folder = self._made.folder(instance.creation.id)
+        return await execution.run(self._made.runner, instance.creation.id, folder, command)
+
+    async def logs(self, name: str, *, follow: bool = False, tail: int | None = None) -> AsyncIterator[LogLine]:
+        instance = self._instance(name)
+        path = self._made.folder(instance.creation.id) / "log"
+        if not follow:
+            lines, _, _ = await self._work(logfile.last, path, tail)
+            for line in lines:
+                yield line
+            return
+        wake = asyncio.Event()
+        instance.readers.add(wake)
+        try:
+            async for line in logfile.follow(path, tail, lambda: self._instances.get(name) is not instance, wake):
+                yield line
+        finally:
+            instance.readers.discard(wake)
+
+    def _wake(self, instance: Instance) -> None:
+        for reader in instance.readers:
+            reader.set()
+
+    async def stats(self, name: str) -> ComputeStats:
+        instance, process = self._live(name, "measure")
+        return await self._work(execution.stats, self._made.runner, instance.creation.id, process.pid)
+
+    async def resize(self, name: str, *, vcpus: float = 0.0, memory_bytes: int = 0) -> Compute:
+        instance = self._instance(name)
+        async with instance.lock:
+            old = workshop.limited(instance.creation.spec, instance.state)
+            new = msgspec.structs.replace(old, vcpus=vcpus or old.vcpus, memory_bytes=memory_bytes or old.memory_bytes)
+            if supervise.alive(instance.state.process):
+                await self._work(execution.resize, self._made.runner, instance.creation.id, new)
+            limits = {"vcpus": new.vcpus, "memory_bytes": new.memory_bytes}
+            self._set(instance, msgspec.structs.replace(instance.state, **limits))
+        self._news.tell("compute", name, "changed")
+        return self._public(instance)
+
+    def events(self) -> AsyncIterator[VimEvent]:
+        """Every event from this call on, until the driver is closed."""
+        return self._news.listen()
+
+
+def _as_driver_error(what: str, wrong: Exception) -> DriverError:
+    return wrong if isinstance(wrong, DriverError) else DriverError(f"{what}: {wrong}", answer=str(wrong))

@@ -1,0 +1,1 @@
+"""Parts of the embedded driver: images, bundles, networks, supervision. Used by `skerry.vim.drivers.local` alone."""

@@ -1,0 +1,40 @@
+"""Who is here, and whether there is room for one more."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from skerry.errors import RejectedError
+from skerry.vim.driver import Capacity, ComputeSpec
+from skerry.vim.local.records import Creation, State
+
+
+class Instance:
+    """One instance in memory: its records and what waits for it."""
+
+    def __init__(self, creation: Creation, state: State) -> None:
+        self.creation, self.state = creation, state
+        self.lock = asyncio.Lock()
+        self.settling: asyncio.Task[None] | None = None
+        self.restarting: asyncio.Task[None] | None = None
+        self.restarts = 0
+        self.started = 0.0
+        self.leaving = False
+        self.readers: set[asyncio.Event] = set()
+
+
+def admit(spec: ComputeSpec, used: Sequence[ComputeSpec], total: Capacity) -> None:
+    """Accept one more instance, or `RejectedError` that names what is used up."""
+    wanted = (
+        ("instances", len(used) + 1, total.instances),
+        ("vCPUs", sum(one.vcpus for one in used) + spec.vcpus, total.vcpus),
+        ("bytes of memory", sum(one.memory_bytes for one in used) + spec.memory_bytes, total.memory_bytes),
+        ("bytes of storage", total.used_storage_bytes + spec.storage_bytes, total.storage_bytes),
+    )
+    for what, need, have in wanted:
+        if need > have:
+            raise RejectedError(
+                f"cannot create {spec.name}: {need:g} {what} would be in use of {have:g}",
+                suggestion="delete instances, ask for less, or place it elsewhere",
+            )
