@@ -1,0 +1,41 @@
+"""Readers of packages: SOL004 and SOL007 archives with SOL001 descriptors, into `skerry.model.descriptors`.
+
+Importing this package is cheap: the readers, and PyYAML with them, are loaded when one of these names is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from skerry.packages.archive import extract_artifact, open_artifact
+    from skerry.packages.binding import bind_nsd, bind_vnfd
+    from skerry.packages.build import build
+    from skerry.packages.functions import resolve
+    from skerry.packages.limits import Limits
+    from skerry.packages.lint import lint, read
+
+__all__ = ["Limits", "bind_nsd", "bind_vnfd", "build", "extract_artifact", "lint", "open_artifact", "read", "resolve"]
+
+_MODULES = {
+    "Limits": "limits",
+    "bind_nsd": "binding",
+    "bind_vnfd": "binding",
+    "build": "build",
+    "extract_artifact": "archive",
+    "lint": "lint",
+    "open_artifact": "archive",
+    "read": "lint",
+    "resolve": "functions",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a reader on first use (PEP 562)."""
+    module = _MODULES.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(import_module(f"{__name__}.{module}"), name)
+    globals()[name] = found
+    return found

@@ -1,89 +1,156 @@
-"""TOSCA functions in values: get_input, get_property, get_attribute, concat, join and token, answered by a lookup. Pure."""
+"""TOSCA functions in values: `get_input`, `get_property`, `get_attribute`, `concat`, `join`, `token` (TOSCA 1.3 clause 4).
+
+A function is a map with exactly one of these keys. Everything here is pure: what names stand for comes from the caller.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final, Protocol
+from collections.abc import Callable
+from typing import Any
 
 from skerry.errors import Fault, InvalidError
 
+Lookup = Callable[[str, tuple[Any, ...]], Any]
+"""`lookup("get_attribute", ("server", "address"))` gives the value, or raises `LookupError` if there is none (yet)."""
 
-class _Unknown:
-    """The type of `UNKNOWN`."""
-
-    def __repr__(self) -> str:
-        return "UNKNOWN"
-
-    def __bool__(self) -> bool:
-        return False
-
-
-UNKNOWN: Final[Any] = _Unknown()
-"""What a lookup answers when it has no such value (None is a value)."""
-
-
-class Lookup(Protocol):
-    """Answers references; each gets the function's arguments as a sequence and may answer `UNKNOWN`."""
-
-    def get_input(self, path: Sequence[Any]) -> Any: ...
-
-    def get_property(self, path: Sequence[Any]) -> Any: ...
-
-    def get_attribute(self, path: Sequence[Any]) -> Any: ...
-
-
-REFERENCES: Final = ("get_input", "get_property", "get_attribute")
-FUNCTIONS: Final = (*REFERENCES, "concat", "join", "token")
+REFERENCES = frozenset({"get_input", "get_property", "get_attribute", "get_artifact"})
+COMPUTED = frozenset({"concat", "join", "token"})
+_LONGEST = 1024 * 1024
+FUNCTIONS = REFERENCES | COMPUTED
 
 
 def is_function(value: Any) -> bool:
-    """Whether this value is a call: a map with a function's name as its only key."""
-    return isinstance(value, Mapping) and len(value) == 1 and next(iter(value)) in FUNCTIONS
+    """Whether the value itself is a function (not whether one stands deeper inside it)."""
+    return isinstance(value, dict) and len(value) == 1 and next(iter(value)) in FUNCTIONS
+
+
+def has_function(value: Any) -> bool:
+    """Whether a function stands anywhere in the value."""
+    if isinstance(value, dict):
+        return is_function(value) or any(has_function(item) for item in value.values())
+    return isinstance(value, list | tuple) and any(has_function(item) for item in value)
+
+
+def references(value: Any) -> list[tuple[str, tuple[Any, ...]]]:
+    """Every `get_…` in the value with its arguments."""
+    if isinstance(value, dict):
+        if is_function(value) and next(iter(value)) in REFERENCES:
+            name = next(iter(value))
+            return [(name, _arguments(value[name]))]
+        return [found for item in value.values() for found in references(item)]
+    if isinstance(value, list | tuple):
+        return [found for item in value for found in references(item)]
+    return []
 
 
 def resolve(value: Any, lookup: Lookup) -> Any:
-    """The value with every function in it answered. `InvalidError` lists every reference that has no answer."""
+    """The value with every function answered.
+
+    Raises `InvalidError` with one fault for each reference that `lookup` does not know and each function used wrongly.
+    """
     faults: list[Fault] = []
-    answer = _resolve(value, lookup, faults)
+    result = evaluate(value, lookup, faults)
     if faults:
-        raise InvalidError("cannot evaluate: " + "; ".join(fault.message for fault in faults), faults=faults)
-    return answer
+        raise InvalidError(f"cannot resolve a value: {faults[0].message}", suggestion=faults[0].fix, faults=faults)
+    return result
 
 
-def _resolve(value: Any, lookup: Lookup, faults: list[Fault]) -> Any:
-    if is_function(value):
-        name, argument = next(iter(value.items()))
-        return _call(name, argument, lookup, faults)
-    if isinstance(value, Mapping):
-        return {key: _resolve(item, lookup, faults) for key, item in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
-        return [_resolve(item, lookup, faults) for item in value]
+def evaluate(value: Any, lookup: Lookup, faults: list[Fault] | None = None) -> Any:
+    """The value with every function answered that can be.
+
+    What `lookup` does not know stays as it is; with `faults`, a fault is added for it.
+    """
+    if isinstance(value, dict):
+        if is_function(value):
+            return _call(value, lookup, faults)
+        return {key: evaluate(item, lookup, faults) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [evaluate(item, lookup, faults) for item in value]
     return value
 
 
-def _call(name: str, argument: Any, lookup: Lookup, faults: list[Fault]) -> Any:
-    listed = isinstance(argument, Sequence) and not isinstance(argument, str)
-    path = [_resolve(part, lookup, faults) for part in (argument if listed else [argument])]
-    if name in REFERENCES:
-        found = getattr(lookup, name)(path)
-        if found is UNKNOWN:
-            shown = ", ".join(str(part) for part in path)
-            faults.append(Fault(message=f"{name} [{shown}] has no value", code="reference", fix="give it or correct the name"))
-            return None
-        return found
-    return _COMBINERS[name](path)
+def _arguments(raw: Any) -> tuple[Any, ...]:
+    return tuple(raw) if isinstance(raw, list | tuple) else (raw,)
 
 
-def _concat(path: Sequence[Any]) -> str:
-    return "".join(str(part) for part in path)
+def _call(call: dict[str, Any], lookup: Lookup, faults: list[Fault] | None) -> Any:
+    name, raw = next(iter(call.items()))
+    if name in COMPUTED:
+        return _compute(name, evaluate(raw, lookup, faults), faults)
+    try:
+        return lookup(name, _arguments(raw))
+    except LookupError:
+        if faults is not None:
+            what = f"{{ {name}: {raw} }}"[:200]
+            faults.append(
+                Fault(
+                    message=f"cannot find what {what} refers to",
+                    code="unresolved",
+                    fix="check the names; give the input a value",
+                )
+            )
+        return call
 
 
-def _join(path: Sequence[Any]) -> str:
-    return (str(path[1]) if len(path) > 1 else "").join(str(part) for part in path[0])
+def _compute(name: str, arguments: Any, faults: list[Fault] | None) -> Any:
+    if has_function(arguments):
+        return {name: arguments}
+    try:
+        return _COMPUTE[name](arguments)
+    except (TypeError, ValueError, IndexError):
+        if faults is not None:
+            faults.append(
+                Fault(
+                    message=f"cannot use {name} with these arguments", code="bad-function", fix=f"write {_USAGE[name]}"
+                )
+            )
+        return {name: arguments}
 
 
-def _token(path: Sequence[Any]) -> str:
-    return str(path[0]).split(str(path[1]))[int(path[2])]
+def text_of(value: Any) -> str:
+    """A plain value as TOSCA prints it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "" if value is None else str(value)
 
 
-_COMBINERS = {"concat": _concat, "join": _join, "token": _token}
+def _listed(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError
+    return value
+
+
+def _concat(arguments: Any) -> Any:
+    items = _listed(arguments)
+    if items and all(isinstance(item, list) for item in items):
+        return [part for item in items for part in item]
+    return _bounded("".join(text_of(item) for item in items))
+
+
+def _bounded(text: str) -> str:
+    if len(text) > _LONGEST:
+        raise ValueError
+    return text
+
+
+def _join(arguments: Any) -> str:
+    items, *rest = _listed(arguments)
+    return _bounded(text_of(rest[0] if rest else "").join(text_of(item) for item in _listed(items)))
+
+
+def _token(arguments: Any) -> str:
+    text, separators, index = _listed(arguments)
+    parts = [text_of(text)]
+    for separator in text_of(separators):
+        parts = [piece for part in parts for piece in part.split(separator)]
+    if int(index) < 0:
+        raise IndexError
+    return parts[int(index)]
+
+
+_COMPUTE: dict[str, Callable[[Any], Any]] = {"concat": _concat, "join": _join, "token": _token}
+_USAGE = {
+    "concat": "concat: [a, b, …]",
+    "join": "join: [[a, b, …], separator]",
+    "token": "token: [text, separators, index]",
+}

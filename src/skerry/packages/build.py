@@ -1,0 +1,163 @@
+"""Makes a CSAR from a folder: `TOSCA-Metadata/TOSCA.meta` and a manifest with digests are generated, the rest is taken as is.
+
+The same folder always gives the same bytes: names are sorted, times and rights fixed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import posixpath
+import zipfile
+from pathlib import Path
+
+from skerry.errors import InvalidError
+from skerry.model.descriptors import NsPackage, VnfPackage
+from skerry.packages.archive import Archive, chunks, opened, read_small
+from skerry.packages.imports import STANDARD_FILE
+from skerry.packages.limits import Limits
+from skerry.packages.lint import META, read_archive
+from skerry.packages.metafile import blocks, decode
+from skerry.packages.report import Report
+
+_TIME = (1980, 1, 1, 0, 0, 0)
+_RELEASE = "1980-01-01T00:00:00Z"
+_MODE = 0o100644 << 16
+_ENTRIES = {
+    "ETSI-Entry-Change-Log": ("ChangeLog.txt", "Files/ChangeLog.txt", "Artifacts/ChangeLog.txt"),
+    "ETSI-Entry-Licenses": ("Licenses", "Files/Licenses", "Artifacts/Licenses"),
+    "ETSI-Entry-Tests": ("Tests", "Files/Tests", "Artifacts/Tests"),
+}
+
+
+def build(folder: Path, dest: Path, *, entry: str = "", release: str = _RELEASE, limits: Limits | None = None) -> Path:
+    """Make the CSAR `dest` from a folder with Definitions/, Files/, Scripts/ …
+
+    `entry` is the entry file; empty: the one that the folder's own `TOSCA.meta` names, else the only template of Definitions/
+    (or of the root) that is not imported by name. `release` is the release time in the manifest. Raises `InvalidError` with
+    every fault of the package that it would be; `dest` appears whole or not at all.
+    """
+    limits = limits or Limits()
+    report = Report(limit=limits.max_faults)
+    with opened(folder, limits, report) as archive:
+        report.raise_errors(f"folder {folder.name}")
+        assert archive is not None  # noqa: S101 - without archive the report has an error
+        main = entry or _entry(archive, limits, report)
+        package = read_archive(archive, limits, report, entry=main)
+        report.raise_errors(f"folder {folder.name}")
+        assert package is not None  # noqa: S101 - without package the report has an error
+        _write(archive, dest, main, package, release)
+    return dest
+
+
+def _entry(archive: Archive, limits: Limits, report: Report) -> str:
+    if META in archive.sizes:
+        text = decode(read_small(archive, META, limits.max_meta_bytes, report) or b"", META, report)
+        named = [
+            item.value
+            for block in blocks(text or "", META, report)
+            for item in block
+            if item.key == "Entry-Definitions"
+        ]
+        if named and named[0] in archive.sizes:
+            return named[0]
+    for folder in ("Definitions", ""):
+        names = [
+            name for name in archive.sizes if posixpath.dirname(name) == folder and name.endswith((".yaml", ".yml"))
+        ]
+        names = [name for name in names if STANDARD_FILE.fullmatch(posixpath.basename(name)) is None]
+        texts = {
+            name: (read_small(archive, name, limits.max_yaml_bytes, report) or b"").decode("utf-8", "replace")
+            for name in names
+        }
+        tops = [
+            name
+            for name in names
+            if not any(posixpath.basename(name) in text for other, text in texts.items() if other != name)
+        ]
+        if len(tops) == 1:
+            return tops[0]
+    raise InvalidError(
+        "cannot tell the entry file of the package",
+        suggestion="name it, or add TOSCA-Metadata/TOSCA.meta with Entry-Definitions",
+    )
+
+
+def _write(archive: Archive, dest: Path, main: str, package: VnfPackage | NsPackage, release: str) -> None:
+    manifest = f"{Path(main).stem.removesuffix('.vnfd').removesuffix('.nsd')}.mf"
+    names = sorted(name for name in archive.sizes if name != META and not ("/" not in name and name.endswith(".mf")))
+    digests: dict[str, str] = {}
+    partial = dest.with_name(f".{dest.name}.partial")
+    try:
+        with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as target:
+            digests[META] = _put(target, META, _meta(names, main, manifest))
+            for name in names:
+                digests[name] = _copy(archive, target, name)
+            _put(target, manifest, _manifest(package, digests, release))
+        partial.replace(dest)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _info(name: str) -> zipfile.ZipInfo:
+    info = zipfile.ZipInfo(name, _TIME)
+    info.compress_type = zipfile.ZIP_DEFLATED
+    info.external_attr = _MODE
+    info.create_system = 3
+    return info
+
+
+def _put(target: zipfile.ZipFile, name: str, text: str) -> str:
+    data = text.encode()
+    target.writestr(_info(name), data)
+    return hashlib.sha256(data).hexdigest()
+
+
+def _copy(archive: Archive, target: zipfile.ZipFile, name: str) -> str:
+    digest = hashlib.sha256()
+    info = _info(name)
+    info.file_size = archive.sizes[name]
+    with target.open(info, "w") as stream:
+        for piece in chunks(archive, name):
+            digest.update(piece)
+            stream.write(piece)
+    return digest.hexdigest()
+
+
+def _meta(names: list[str], main: str, manifest: str) -> str:
+    lines = [
+        "TOSCA-Meta-File-Version: 1.1",
+        "CSAR-Version: 1.1",
+        "Created-By: skerry",
+        f"Entry-Definitions: {main}",
+        f"ETSI-Entry-Manifest: {manifest}",
+    ]
+    for key, places in _ENTRIES.items():
+        found = [place for place in places if any(name == place or name.startswith(f"{place}/") for name in names)]
+        lines += [f"{key}: {place}" for place in found[:1]]
+    return "\n".join(lines) + "\n"
+
+
+def _manifest(package: VnfPackage | NsPackage, digests: dict[str, str], release: str) -> str:
+    if isinstance(package, VnfPackage):
+        vnfd = package.vnfd
+        metadata = {
+            "vnfd_id": vnfd.id,
+            "vnf_product_name": vnfd.product_name,
+            "vnf_provider_id": vnfd.provider,
+            "vnf_software_version": vnfd.software_version,
+            "vnf_package_version": vnfd.version,
+            "vnf_release_date_time": release,
+        }
+    else:
+        nsd = package.nsd
+        metadata = {
+            "nsd_designer": nsd.designer,
+            "nsd_invariant_id": nsd.invariant_id,
+            "nsd_name": nsd.name,
+            "nsd_release_date_time": release,
+            "nsd_file_structure_version": nsd.version,
+        }
+    lines = ["metadata:", *(f"  {key}: {value}" for key, value in metadata.items())]
+    for name, digest in digests.items():
+        lines += ["", f"Source: {name}", "Algorithm: SHA-256", f"Hash: {digest}"]
+    return "\n".join(lines) + "\n"

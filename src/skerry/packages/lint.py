@@ -1,0 +1,221 @@
+"""Reads a package as a whole: archive, metadata, digests, templates, descriptor.
+
+Forms: with `TOSCA-Metadata/TOSCA.meta` (SOL004 clause 4.1.2), or with one YAML file in the root (clause 4.1.3; two are
+tolerated as long as only one of them is no type file). SOL007 packages of NSDs have the same forms.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from pathlib import Path
+
+from skerry.errors import Fault
+from skerry.model.descriptors import Artifact, NsPackage, VnfPackage
+from skerry.packages.archive import Archive, opened, read_small
+from skerry.packages.imports import STANDARD_FILE, Documents
+from skerry.packages.limits import Limits
+from skerry.packages.manifest import Digest, Manifest, meta_digests, parse_manifest, verify
+from skerry.packages.metafile import blocks, decode
+from skerry.packages.nsd import make_nsd
+from skerry.packages.report import Report
+from skerry.packages.templates import merge
+from skerry.packages.types import collect_types
+from skerry.packages.vnfd import make_vnfd
+
+META = "TOSCA-Metadata/TOSCA.meta"
+_KINDS = (
+    ("ETSI-Entry-Licenses", "licence"),
+    ("ETSI-Entry-Change-Log", "changelog"),
+    ("ETSI-Entry-Tests", "test"),
+    ("ETSI-Entry-Certificate", "certificate"),
+)
+_SUFFIXES = {
+    ".cert": "certificate",
+    ".cms": "certificate",
+    ".sm": "certificate",
+    ".pem": "certificate",
+    ".sh": "script",
+    ".py": "script",
+}
+
+
+def lint(
+    source: Path | bytes, *, limits: Limits | None = None
+) -> tuple[list[Fault], list[Fault], VnfPackage | NsPackage | None]:
+    """Errors, warnings and, if there are no errors, the package. Never raises for bad content."""
+    limits = limits or Limits()
+    report = Report(limit=limits.max_faults)
+    package: VnfPackage | NsPackage | None = None
+    with opened(source, limits, report) as archive:
+        if archive is not None and not report.errors:
+            package = read_archive(archive, limits, report)
+    report.documents.clear()
+    return report.errors, report.warnings, None if report.errors else package
+
+
+def read(source: Path | bytes, *, limits: Limits | None = None) -> VnfPackage | NsPackage:
+    """The package in a zip file, its bytes, or a directory.
+
+    Raises `InvalidError` with every fault (file, line, column, path, code, what to do) at once. Nothing is written to disk.
+    """
+    errors, _, package = lint(source, limits=limits)
+    report = Report(limit=len(errors) + 1)
+    report.extend(errors)
+    report.raise_errors(f"package {source.name}" if isinstance(source, Path) else "the package")
+    assert package is not None  # noqa: S101 - without errors there is a package
+    return package
+
+
+def read_archive(archive: Archive, limits: Limits, report: Report, *, entry: str = "") -> VnfPackage | NsPackage | None:
+    """The package in an open archive, or None; faults go to the report. `entry` overrides what `TOSCA.meta` says."""
+    return _Reading(archive, limits, report, entry).package()
+
+
+class _Reading:
+    """One reading of one package."""
+
+    def __init__(self, archive: Archive, limits: Limits, report: Report, entry: str = "") -> None:
+        self.archive = archive
+        self.limits = limits
+        self.entry = entry
+        self.report = report
+        self.meta: dict[str, str] = {}
+        self.digests: list[Digest] = []
+        self.manifest = Manifest()
+
+    def package(self) -> VnfPackage | NsPackage | None:
+        """The package, or None; faults go to the report."""
+        main = self._entry()
+        if not self.entry:
+            self._read_manifest(main)
+        sums = verify(self.archive, self.digests, self.report)
+        if not main:
+            return None
+        documents = Documents(self.archive, self.limits, self.report)
+        documents.load(main)
+        if main not in documents.files:
+            return None
+        templates = merge(
+            documents.files, main, collect_types(documents.files, self.report), self.archive.sizes, self.report
+        )
+        if templates is None:
+            return None
+        artifacts, metadata = self._artifacts(sums), self.manifest.metadata
+        if templates.kind == "nsd":
+            nsd = make_nsd(templates, self.report)
+            if nsd is None:
+                return None
+            return NsPackage(nsd=nsd, artifacts=artifacts, manifest=metadata, templates=templates.data)
+        vnfd = make_vnfd(templates, self.report)
+        if vnfd is None:
+            self.report.error(
+                "no-vnf-or-ns",
+                "cannot find the VNF's template",
+                file=main,
+                fix="add substitution_mappings or a VNF node",
+            )
+            return None
+        return VnfPackage(vnfd=vnfd, artifacts=artifacts, manifest=metadata, templates=templates.data)
+
+    def _entry(self) -> str:
+        """The name of the entry file; empty, with a fault, if there is none."""
+        if self.entry:
+            return self.entry
+        if META in self.archive.sizes:
+            self._read_meta()
+            entry = self.meta.get("Entry-Definitions", "")
+            if not entry:
+                self.report.error(
+                    "no-entry", "cannot find Entry-Definitions", file=META, fix="add `Entry-Definitions: FILE`"
+                )
+            elif entry not in self.archive.sizes:
+                self.report.error(
+                    "missing-file",
+                    f"cannot find the entry file {entry[:200]}",
+                    file=META,
+                    fix="correct Entry-Definitions or add the file",
+                )
+            return entry if entry in self.archive.sizes else ""
+        roots = [name for name in self.archive.sizes if "/" not in name and name.endswith((".yaml", ".yml"))]
+        templates = [name for name in roots if STANDARD_FILE.fullmatch(name) is None]
+        if len(templates) == 1:
+            return templates[0]
+        found = "no YAML file" if not templates else f"{len(templates)} YAML files"
+        self.report.error(
+            "no-entry",
+            f"cannot tell the entry file: there is no {META} and {found} in the root",
+            fix=f"add {META} with `Entry-Definitions: FILE`",
+        )
+        return ""
+
+    def _text(self, name: str) -> str | None:
+        data = read_small(self.archive, name, self.limits.max_meta_bytes, self.report)
+        return None if data is None else decode(data, name, self.report)
+
+    def _read_meta(self) -> None:
+        text = self._text(META)
+        found = blocks(text or "", META, self.report)
+        for block in found:
+            for entry in block:
+                self.meta.setdefault(entry.key, entry.value)
+        self.digests += meta_digests(found, META, self.report)
+
+    def _read_manifest(self, main: str) -> None:
+        named = self.meta.get("ETSI-Entry-Manifest") or self.meta.get("Entry-Manifest") or ""
+        beside = (
+            [f"{posixpath.splitext(main)[0]}.mf", f"{posixpath.splitext(posixpath.basename(main))[0]}.mf"]
+            if main
+            else []
+        )
+        roots = sorted(name for name in self.archive.sizes if "/" not in name and name.endswith(".mf"))
+        name = named or next((name for name in [*beside, *roots] if name in self.archive.sizes), "")
+        if not name:
+            self.report.warning(
+                "no-manifest",
+                "the package has no manifest: nothing proves that it is whole",
+                fix="add a manifest with digests",
+            )
+        elif name not in self.archive.sizes:
+            self.report.error(
+                "missing-file",
+                f"cannot find the manifest {name[:200]}",
+                file=META,
+                fix="correct ETSI-Entry-Manifest or add the file",
+            )
+        else:
+            text = self._text(name)
+            self.manifest = parse_manifest(text or "", name, self.report)
+            self.digests += self.manifest.digests
+
+    def _artifacts(self, sums: dict[str, str]) -> tuple[Artifact, ...]:
+        images = {digest.source for digest in self.digests}
+        return tuple(
+            Artifact(
+                path=name,
+                size_bytes=self.archive.sizes[name],
+                checksum=sums[name],
+                checksum_algorithm="sha-256",
+                kind=self._kind(name, images),
+            )
+            for name in sorted(self.archive.sizes)
+        )
+
+    def _kind(self, name: str, images: set[str]) -> str:
+        for key, kind in _KINDS:
+            entry = self.meta.get(key, "").rstrip("/")
+            if entry and (name == entry or name.startswith(f"{entry}/")):
+                return kind
+        if (
+            name == META
+            or name.endswith(".mf")
+            or (name.endswith((".yaml", ".yml")) and name.startswith("Definitions/"))
+        ):
+            return "definition"
+        if self.manifest.sets.get(name):
+            return self.manifest.sets[name]
+        folder = f"/{posixpath.dirname(name).lower()}/"
+        if "/images/" in folder:
+            return "image"
+        if "/licenses/" in folder or "/licences/" in folder:
+            return "licence"
+        return _SUFFIXES.get(posixpath.splitext(name)[1], "other")
