@@ -7,6 +7,9 @@ place where the resource allows it, else a replacement, which takes along everyt
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import Any
+
+import msgspec
 
 from skerry.errors import InvalidError
 from skerry.model.operations import Change, Step
@@ -71,6 +74,7 @@ def diff(wanted: Graph, recorded: Recorded, force: Collection[str] = ()) -> tupl
     Independent steps have no order between them, so that they run in parallel. Every step can be undone: the undo of a
     deletion makes the resource again as it was recorded.
     """
+    wanted = {key: msgspec.structs.replace(want, spec=_plain(want.spec)) for key, want in wanted.items()}
     what = effects(wanted, recorded, force)
     forward = order(wanted)
     steps: list[Step] = []
@@ -84,6 +88,12 @@ def diff(wanted: Graph, recorded: Recorded, force: Collection[str] = ()) -> tupl
             steps.append(_update(wanted[key], recorded[key], what))
     changes = [_change(key, what[key], wanted, recorded) for key in (*forward, *(recorded.keys() - wanted.keys()))]
     return steps, changes
+
+
+def _plain(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """The spec as it comes back from the store, so that equal specs compare equal."""
+    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(spec))
+    return plain
 
 
 def _removal(have: Resource, recorded: Recorded, what: Mapping[str, str]) -> Step:

@@ -66,16 +66,17 @@ def _links(
 def external_points(profile: VnfProfile, flavour: DeploymentFlavour) -> dict[str, str]:
     """External connection point of the VNFD → NS virtual link.
 
-    The NSD names requirements (`virtual_link`, `virtual_link_1` …) or the connection points themselves; requirements that
-    are no point's name are given to the remaining points in order.
+    The NSD names the requirements that the VNFD maps to its points, or the points themselves; a name that is neither is
+    given to the points that are left, in order.
     """
-    points = list(flavour.ext_cps) or [cp.id for cp in flavour.cps.values() if not cp.virtual_link]
-    named = {cp: link for cp, link in profile.links.items() if cp in points}
-    rest = [cp for cp in points if cp not in named]
-    others = [link for requirement, link in profile.links.items() if requirement not in named]
+    names = {name: cp.id for cp in flavour.ext_cps.values() for name in (cp.external, cp.id) if name}
+    named = {names[name]: link for name, link in profile.links.items() if name in names}
+    rest = [cp for cp in flavour.ext_cps if cp not in named]
+    others = [link for name, link in profile.links.items() if name not in names]
     if len(others) > len(rest):
+        points = ", ".join(flavour.ext_cps) or "none"
         fault = Fault(
-            message=f"{len(profile.links)} links for {len(points)} external connection points ({', '.join(points) or 'none'})",
+            message=f"{len(profile.links)} links for the external connection points {points}",
             path=profile.id,
             code="links",
         )

@@ -51,12 +51,12 @@ def _nics(
     nics: list[dict[str, Any]] = []
     networks: dict[str, Wanted] = {}
     for cp in sorted_cps(flavour, vdu):
-        external = goal.ext_links.get(cp.external or cp.id) if not cp.virtual_link else None
+        external = goal.ext_links.get(cp.external)
         if external is not None:
             link: VirtualLink | None = None
             nic = {"network": external.network, "ip": external.ip, "mac": external.mac}
         else:
-            link_id = cp.virtual_link or cp.external or cp.id
+            link_id = cp.virtual_link if cp.virtual_link in flavour.virtual_links else cp.external or cp.id
             link = flavour.virtual_links.get(link_id, VirtualLink(id=link_id))
             network = _network(instance_id, link, goal.placement[vnfc])
             networks[network.key] = network

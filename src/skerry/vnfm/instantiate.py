@@ -62,7 +62,7 @@ class Instantiate(VnfOperation):
 
 def _ext_links(flavour: DeploymentFlavour, params: Mapping[str, Any]) -> dict[str, ExtLink]:
     """External connection point → network, from extVirtualLinks (SOL003 4.4.1.11). All unknown points are named at once."""
-    external = set(flavour.ext_cps) | {cp.id for cp in flavour.cps.values() if not cp.virtual_link}
+    external = set(flavour.ext_cps)
     links: dict[str, ExtLink] = {}
     faults = []
     for number, data in enumerate(params.get("extVirtualLinks", ())):
