@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import zipfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -20,7 +20,7 @@ LARGEST_MEMBER = 1 << 30
 
 
 @asynccontextmanager
-async def received(call: Call) -> AsyncIterator[Path]:
+async def received(call: Call) -> AsyncGenerator[Path]:
     """The body as a file that is gone afterwards. `TooLargeError` over the limit of the settings."""
     settings = call.services.settings
     folder = settings.data_dir / "uploads"

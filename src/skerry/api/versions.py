@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from starlette.responses import Response
 
 from skerry.api.route import Api, Call, Endpoint
@@ -22,7 +24,7 @@ class ApiVersionInformation(Wire, frozen=True, kw_only=True):
     api_versions: tuple[ApiVersion, ...]
 
 
-def endpoint(api: Api, majors: tuple[int, ...]) -> Endpoint:
+def endpoint(api: Api, majors: Sequence[int]) -> Endpoint:
     """The resource that tells the versions of `api` among `majors`."""
 
     async def versions(call: Call) -> Response:

@@ -11,6 +11,7 @@ from starlette.responses import Response, StreamingResponse
 from skerry.api.own import types as own
 from skerry.api.route import Call, Endpoint, Query
 from skerry.api.sol003 import translate
+from skerry.client import views
 from skerry.errors import InvalidError, MalformedError, NotFoundError
 from skerry.model import states
 from skerry.model.ns import NsInstance
@@ -51,11 +52,11 @@ def _resting(record: VnfInstance) -> str:
     return "ACTIVE" if record.vnf_state is VnfOperationalState.STARTED else "INACTIVE"
 
 
-def view_vnf(call: Call, record: VnfInstance) -> own.VnfView:
+def view_vnf(call: Call, record: VnfInstance) -> views.VnfView:
     """A VNF for people."""
     latest = _latest(call, record.id)
     computes = [resource for key, resource in sorted(record.resources.items()) if key.startswith("compute:")]
-    return own.VnfView(
+    return views.VnfView(
         id=record.id,
         name=record.vnf_instance_name or record.vnf_product_name or record.id,
         vnfd_id=record.vnfd_id,
@@ -72,11 +73,11 @@ def view_vnf(call: Call, record: VnfInstance) -> own.VnfView:
     )
 
 
-def _vnfc(record: VnfInstance, resource: Resource) -> own.VnfcView:
+def _vnfc(record: VnfInstance, resource: Resource) -> views.VnfcView:
     name = translate.vnfc_name(resource)
     powered = record.resources.get(f"power:{name}")
     state = "FAILED" if resource.state is ResourceState.FAILED else "STARTED" if powered else "STOPPED"
-    return own.VnfcView(
+    return views.VnfcView(
         name=name,
         vdu=str(resource.spec.get("vdu", "")),
         vim=str(resource.spec.get("vim", "")),
@@ -87,7 +88,7 @@ def _vnfc(record: VnfInstance, resource: Resource) -> own.VnfcView:
     )
 
 
-def view_ns(call: Call, record: NsInstance) -> own.NsView:
+def view_ns(call: Call, record: NsInstance) -> views.NsView:
     """An NS for people."""
     members = [view for view in (_member(call, record, key) for key in sorted(record.members)) if view]
     latest = _latest(call, record.id)
@@ -96,7 +97,7 @@ def view_ns(call: Call, record: NsInstance) -> own.NsView:
         for key, resource in sorted(record.resources.items())
         if key.startswith("network:")
     }
-    return own.NsView(
+    return views.NsView(
         id=record.id,
         name=record.ns_instance_name or record.id,
         nsd_id=record.nsd_id,
@@ -123,13 +124,13 @@ def _ns_status(record: NsInstance, latest: Operation | None, members: list[str])
     return states.summary(members)
 
 
-def _member(call: Call, record: NsInstance, key: str) -> own.MemberView | None:
+def _member(call: Call, record: NsInstance, key: str) -> views.MemberView | None:
     member = record.members[key]
     try:
         vnf = call.services.vnfm.instance(member.vnf_instance_id, tenant=call.tenant)
     except NotFoundError:
         return None
-    return own.MemberView(key=key, profile=member.profile, existing=member.existing, vnf=view_vnf(call, vnf))
+    return views.MemberView(key=key, profile=member.profile, existing=member.existing, vnf=view_vnf(call, vnf))
 
 
 def find_vnf(call: Call) -> VnfInstance:
@@ -169,7 +170,7 @@ async def run(call: Call) -> Response:
         record.id, asked.vnfc, asked.argv, stdin=asked.stdin.encode(), tenant=call.tenant
     )
     return call.show(
-        own.ExecAnswer(
+        views.ExecAnswer(
             exit_code=result.exit_code,
             stdout=result.stdout.decode(errors="replace"),
             stderr=result.stderr.decode(errors="replace"),
@@ -208,9 +209,9 @@ VNFC = Query("vnfc", "Name of the VNFC, such as server-0; may be left out where 
 FOLLOW = (VNFC, Query("tail", "Only so many of the last lines."), Query("follow", "Go on as lines are printed."))
 LINES: Any = LogLine
 ROUTES = (
-    Endpoint("GET", "/vnfs", vnfs, "List VNFs", answer=list[own.VnfView]),
-    Endpoint("GET", "/vnfs/{vnfId}", show_vnf, "Read a VNF", answer=own.VnfView),
-    Endpoint("POST", "/vnfs/{vnfId}/exec", run, "Run a command in a VNFC", own.ExecRequest, own.ExecAnswer),
+    Endpoint("GET", "/vnfs", vnfs, "List VNFs", answer=list[views.VnfView]),
+    Endpoint("GET", "/vnfs/{vnfId}", show_vnf, "Read a VNF", answer=views.VnfView),
+    Endpoint("POST", "/vnfs/{vnfId}/exec", run, "Run a command in a VNFC", own.ExecRequest, views.ExecAnswer),
     Endpoint(
         "GET",
         "/vnfs/{vnfId}/logs",
@@ -221,6 +222,6 @@ ROUTES = (
         query=FOLLOW,
     ),
     Endpoint("GET", "/vnfs/{vnfId}/stats", stats, "Counters of a VNFC", answer=ComputeStats, query=(VNFC,)),
-    Endpoint("GET", "/nss", nss, "List NSs", answer=list[own.NsView]),
-    Endpoint("GET", "/nss/{nsId}", show_ns, "Read an NS", answer=own.NsView),
+    Endpoint("GET", "/nss", nss, "List NSs", answer=list[views.NsView]),
+    Endpoint("GET", "/nss/{nsId}", show_ns, "Read an NS", answer=views.NsView),
 )

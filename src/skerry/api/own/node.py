@@ -10,6 +10,7 @@ from starlette.responses import Response
 from skerry import __version__
 from skerry.api.own import types as own
 from skerry.api.route import Call, Endpoint
+from skerry.client import views
 from skerry.errors import NotFoundError
 from skerry.model.time import stamp
 from skerry.model.vnf import VimConnection
@@ -26,7 +27,7 @@ async def show(call: Call) -> Response:
         "vnfs": len(services.vnfm.instances(tenant=tenant)),
         "nss": len(services.nfvo.instances(tenant=tenant)),
     }
-    info = own.NodeInfo(
+    info = views.NodeInfo(
         name=services.settings.node,
         version=__version__,
         ready=services.ready,
@@ -43,9 +44,9 @@ def masked(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {key: "***" if any(word in key.lower() for word in SECRET) else value for key, value in settings.items()}
 
 
-def render(vim: VimConnection) -> own.VimInfo:
+def render(vim: VimConnection) -> views.VimInfo:
     """An infrastructure as clients see it."""
-    return own.VimInfo(
+    return views.VimInfo(
         id=vim.id, vim_type=vim.vim_type, name=vim.name or vim.id, settings=masked(vim.settings), zone=vim.zone
     )
 
@@ -93,10 +94,10 @@ async def resources(call: Call) -> Response:
 
 
 ROUTES = (
-    Endpoint("GET", "/node", show, "The node", answer=own.NodeInfo),
-    Endpoint("GET", "/vims", vims, "List infrastructures", answer=list[own.VimInfo]),
-    Endpoint("POST", "/vims", register, "Register an infrastructure", own.VimRequest, own.VimInfo, 201),
-    Endpoint("GET", "/vims/{vimId}", show_vim, "Read an infrastructure", answer=own.VimInfo),
+    Endpoint("GET", "/node", show, "The node", answer=views.NodeInfo),
+    Endpoint("GET", "/vims", vims, "List infrastructures", answer=list[views.VimInfo]),
+    Endpoint("POST", "/vims", register, "Register an infrastructure", own.VimRequest, views.VimInfo, 201),
+    Endpoint("GET", "/vims/{vimId}", show_vim, "Read an infrastructure", answer=views.VimInfo),
     Endpoint("DELETE", "/vims/{vimId}", delete_vim, "Forget an infrastructure", status=204),
     Endpoint("GET", "/vims/{vimId}/resources", resources, "What an infrastructure has", answer=dict[str, Any]),
 )

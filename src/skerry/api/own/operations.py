@@ -14,6 +14,7 @@ from skerry.api.route import Call, Endpoint, Query
 from skerry.api.sol003 import vnf_instances
 from skerry.api.sol003.types import CancelMode, VnfInfoModificationRequest
 from skerry.api.sol005 import ns_instances
+from skerry.client import views
 from skerry.errors import MalformedError
 from skerry.model.operations import Event, Operation, Plan, Step, StepRecord
 
@@ -33,12 +34,12 @@ async def plan(call: Call) -> Response:
     return call.show(made)
 
 
-def view(call: Call, operation: Operation) -> own.OperationView:
+def view(call: Call, operation: Operation) -> views.OperationView:
     """An operation with its steps."""
     records = {record.key: record for record in call.services.engine.steps(operation.id)}
     planned = operation.plan.steps if operation.plan else ()
     others = call.services.engine.operations(tenant=call.tenant)
-    return own.OperationView(
+    return views.OperationView(
         operation=msgspec.structs.replace(operation, plan=None),
         changes=operation.plan.changes if operation.plan else (),
         steps=[_step(step, records.get(step.key)) for step in planned],
@@ -46,8 +47,8 @@ def view(call: Call, operation: Operation) -> own.OperationView:
     )
 
 
-def _step(step: Step, record: StepRecord | None) -> own.StepView:
-    return own.StepView(
+def _step(step: Step, record: StepRecord | None) -> views.StepView:
+    return views.StepView(
         key=step.key,
         action=step.action,
         note=step.note,
@@ -155,7 +156,7 @@ ROUTES = (
         answer=list[Operation],
         query=(Query("subject", "Of one instance."),),
     ),
-    Endpoint("GET", ONE, show, "Read an operation with its steps", answer=own.OperationView, query=WAIT),
+    Endpoint("GET", ONE, show, "Read an operation with its steps", answer=views.OperationView, query=WAIT),
     Endpoint("POST", f"{ONE}/retry", retry, "Retry an operation", status=202),
     Endpoint("POST", f"{ONE}/rollback", rollback, "Roll an operation back", status=202),
     Endpoint("POST", f"{ONE}/fail", fail, "Give an operation up", status=202),

@@ -1,0 +1,178 @@
+"""One HTTP connection to a node: requests out, problem details back as the errors that they are."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+
+from skerry import errors
+from skerry.client.profile import Profile
+
+if TYPE_CHECKING:
+    import httpx
+
+T = TypeVar("T")
+TYPE_PREFIX = "urn:skerry:problem:"
+
+BY_STATUS: Mapping[int, type[errors.SkerryError]] = {
+    400: errors.MalformedError,
+    401: errors.UnauthorizedError,
+    403: errors.ForbiddenError,
+    404: errors.NotFoundError,
+    409: errors.ConflictError,
+    412: errors.PreconditionError,
+    413: errors.TooLargeError,
+    422: errors.InvalidError,
+    502: errors.DriverError,
+    503: errors.UnavailableError,
+    504: errors.UnavailableError,
+}
+
+
+class ProblemBody(msgspec.Struct, frozen=True, kw_only=True):
+    """Problem details, whoever wrote them."""
+
+    detail: str = ""
+    type: str = ""
+    title: str = ""
+    suggestion: str = ""
+    faults: tuple[errors.Fault, ...] = ()
+
+
+def error_of(status: int, body: bytes) -> errors.SkerryError:
+    """The error that an answer tells of: by its type where we know it, else by the status."""
+    try:
+        problem = msgspec.json.decode(body, type=ProblemBody)
+    except msgspec.DecodeError:
+        problem = ProblemBody(detail=body[:200].decode(errors="replace"))
+    kind = _by_type().get(problem.type.removeprefix(TYPE_PREFIX)) or BY_STATUS.get(status, errors.SkerryError)
+    detail = problem.detail or problem.title or f"cannot do that: the node answered {status}"
+    if issubclass(kind, errors.DriverError):
+        return kind(detail, suggestion=problem.suggestion)
+    return kind(detail, suggestion=problem.suggestion, faults=problem.faults)
+
+
+def _by_type() -> dict[str, type[errors.SkerryError]]:
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.SkerryError)]
+    return {_name(kind): kind for kind in kinds}
+
+
+def _name(kind: type[errors.SkerryError]) -> str:
+    stem = kind.__name__.removesuffix("Error")
+    return "".join(f"-{char.lower()}" if char.isupper() else char for char in stem).lstrip("-")
+
+
+class Http:
+    """Sends requests to one node. `httpx` is imported when the first one goes out."""
+
+    def __init__(self, profile: Profile, *, timeout_s: float = 120.0) -> None:
+        self.profile = profile
+        self._timeout_s = timeout_s
+        self._client: httpx.Client | None = None
+
+    @property
+    def client(self) -> httpx.Client:
+        """The connection pool."""
+        if self._client is None:
+            import httpx  # noqa: PLC0415  # half of the start of a command, not needed for most of `--help`
+
+            headers = {"Authorization": f"Bearer {self.profile.token}"} if self.profile.token else {}
+            self._client = httpx.Client(
+                base_url=self.profile.endpoint,
+                headers=headers,
+                verify=self._trust(),
+                timeout=httpx.Timeout(self._timeout_s, connect=10.0),
+                trust_env=False,
+            )
+        return self._client
+
+    def _trust(self) -> ssl.SSLContext | bool:
+        if not self.profile.endpoint.startswith("https"):
+            return False
+        try:
+            return ssl.create_default_context(cafile=self.profile.ca or None)
+        except OSError as error:
+            raise errors.InvalidError(
+                f"cannot read the CA file {self.profile.ca}: {error.strerror or error}",
+                suggestion="set it with `skerry config set ca FILE`",
+            ) from error
+
+    def close(self) -> None:
+        """Let the connections go."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    def send(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+        """One request; the answer if it is a success, else the error it tells of."""
+        with self._reaching():
+            response = self.client.request(method, path, **arguments)
+        if response.status_code >= 400:
+            raise error_of(response.status_code, response.content)
+        return response
+
+    def get(self, path: str, kind: type[T], **query: Any) -> T:
+        """Read a resource as `kind`."""
+        asked = {key: value for key, value in query.items() if value not in (None, "")}
+        return msgspec.json.decode(self.send("GET", path, params=asked).content, type=kind)
+
+    def every(self, path: str, kind: type[T], **query: Any) -> list[T]:
+        """Read a whole list, page by page."""
+        asked = {key: value for key, value in query.items() if value not in (None, "")}
+        response = self.send("GET", path, params=asked)
+        found = msgspec.json.decode(response.content, type=list[kind])  # type: ignore[valid-type]
+        while following := response.links.get("next"):
+            response = self.send("GET", following["url"])
+            found += msgspec.json.decode(response.content, type=list[kind])  # type: ignore[valid-type]
+        return found
+
+    def post(self, path: str, body: Any) -> httpx.Response:
+        """Create or start something."""
+        return self.send("POST", path, content=msgspec.json.encode(body), headers={"Content-Type": "application/json"})
+
+    def patch(self, path: str, body: Any) -> httpx.Response:
+        """Change attributes."""
+        headers = {"Content-Type": "application/merge-patch+json"}
+        return self.send("PATCH", path, content=msgspec.json.encode(body), headers=headers)
+
+    @contextmanager
+    def stream(self, path: str, **query: Any) -> Generator[Iterator[str]]:
+        """The lines of an answer that goes on; ends when the node or the caller has enough."""
+        import httpx  # noqa: PLC0415
+
+        asked = {key: value for key, value in query.items() if value not in (None, "")}
+        endless = httpx.Timeout(10.0, read=None)
+        with self._reaching(), self.client.stream("GET", path, params=asked, timeout=endless) as response:
+            if response.status_code >= 400:
+                raise error_of(response.status_code, response.read())
+            yield response.iter_lines()
+
+    @contextmanager
+    def _reaching(self) -> Generator[None]:
+        """Failures of the network and of TLS, told with what to do."""
+        import httpx  # noqa: PLC0415
+
+        where = self.profile.endpoint
+        try:
+            yield
+        except httpx.TimeoutException as error:
+            raise errors.UnavailableError(
+                f"cannot get an answer from {where} in time",
+                suggestion="see whether the node is overloaded, then try again",
+            ) from error
+        except httpx.TransportError as error:
+            trust = "CERTIFICATE_VERIFY_FAILED" in str(error)
+            raise errors.UnavailableError(
+                f"cannot trust {where}: {error}" if trust else f"cannot reach the node at {where}: {error}",
+                suggestion="set its CA with `skerry config set ca FILE`"
+                if trust
+                else "start it with `skerry up`, or name another with `skerry config set endpoint URL`",
+            ) from error
+        except httpx.InvalidURL as error:
+            raise errors.InvalidError(
+                f"cannot use the endpoint {where}: {error}", suggestion="write it as https://HOST:PORT"
+            ) from error

@@ -1,0 +1,197 @@
+"""The typed client of a node: our own API and the ETSI APIs, as the CLI and the tests call them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from skerry.client.http import Http
+from skerry.client.profile import Profile
+from skerry.client.views import ExecAnswer, NodeInfo, NsView, OperationView, PackageView, VimInfo, VnfView
+from skerry.model.operations import Event, Operation, Plan
+from skerry.model.states import FINAL, OperationState
+from skerry.vim.driver import ComputeStats, LogLine
+
+OWN = "/skerry/v1"
+VNFLCM = "/vnflcm/v2/vnf_instances"
+NSLCM = "/nslcm/v2/ns_instances"
+SETTLED = frozenset({*FINAL, OperationState.FAILED_TEMP})
+"""States in which an operation waits for nobody but a person."""
+
+CONTENT = {"vnf": "/vnfpkgm/v2/vnf_packages/{id}/package_content", "ns": "/nsd/v2/ns_descriptors/{id}/nsd_content"}
+RECORDS = {"vnf": "/vnfpkgm/v2/vnf_packages", "ns": "/nsd/v2/ns_descriptors"}
+
+
+class NodeClient:
+    """Everything a node can be asked, as methods. Errors are those of `skerry.errors`."""
+
+    def __init__(self, profile: Profile, *, timeout_s: float = 120.0) -> None:
+        self.http = Http(profile, timeout_s=timeout_s)
+
+    def close(self) -> None:
+        """Let the connections go."""
+        self.http.close()
+
+    # -- node and infrastructures ---------------------------------------------------------------------------------------
+
+    def info(self) -> NodeInfo:
+        """The node."""
+        return self.http.get(f"{OWN}/node", NodeInfo)
+
+    def vims(self) -> list[VimInfo]:
+        """Registered infrastructures."""
+        return self.http.every(f"{OWN}/vims", VimInfo)
+
+    def register_vim(self, request: Mapping[str, Any]) -> VimInfo:
+        """Register an infrastructure."""
+        return msgspec.json.decode(self.http.post(f"{OWN}/vims", request).content, type=VimInfo)
+
+    def delete_vim(self, id: str) -> None:
+        """Forget an infrastructure."""
+        self.http.send("DELETE", f"{OWN}/vims/{id}")
+
+    def vim_resources(self, id: str) -> dict[str, Any]:
+        """What an infrastructure has."""
+        return self.http.get(f"{OWN}/vims/{id}/resources", dict[str, Any])
+
+    # -- packages -------------------------------------------------------------------------------------------------------
+
+    def packages(self) -> list[PackageView]:
+        """VNF packages and NSDs."""
+        return self.http.every(f"{OWN}/packages", PackageView)
+
+    def onboard(self, kind: str, archive: Path, user_data: Mapping[str, Any]) -> str:
+        """Create a record (`kind` vnf or ns) and upload the archive. A refused archive leaves no record behind."""
+        created = self.http.post(RECORDS[kind], {"userDefinedData": user_data}).json()
+        id = str(created["id"])
+        try:
+            with archive.open("rb") as content:
+                headers = {"Content-Type": "application/zip", "Content-Length": str(archive.stat().st_size)}
+                self.http.send("PUT", CONTENT[kind].format(id=id), content=content, headers=headers)
+        except BaseException:
+            self.http.send("DELETE", f"{RECORDS[kind]}/{id}")
+            raise
+        return id
+
+    def download(self, kind: str, id: str, target: Path) -> None:
+        """Fetch an archive as it was uploaded."""
+        target.write_bytes(self.http.send("GET", CONTENT[kind].format(id=id)).content)
+
+    def switch(self, kind: str, id: str, *, enabled: bool) -> None:
+        """Enable or disable a package."""
+        word = "operationalState" if kind == "vnf" else "nsdOperationalState"
+        self.http.patch(f"{RECORDS[kind]}/{id}", {word: "ENABLED" if enabled else "DISABLED"})
+
+    def delete_package(self, kind: str, id: str) -> None:
+        """Delete a package."""
+        self.http.send("DELETE", f"{RECORDS[kind]}/{id}")
+
+    # -- instances ------------------------------------------------------------------------------------------------------
+
+    def vnfs(self) -> list[VnfView]:
+        """VNFs."""
+        return self.http.every(f"{OWN}/vnfs", VnfView)
+
+    def vnf(self, id: str) -> VnfView:
+        """One VNF."""
+        return self.http.get(f"{OWN}/vnfs/{id}", VnfView)
+
+    def nss(self) -> list[NsView]:
+        """NSs."""
+        return self.http.every(f"{OWN}/nss", NsView)
+
+    def ns(self, id: str) -> NsView:
+        """One NS."""
+        return self.http.get(f"{OWN}/nss/{id}", NsView)
+
+    def create_vnf(self, vnfd_id: str, *, name: str, description: str, metadata: Mapping[str, Any]) -> str:
+        """Make a VNF record; returns its id."""
+        body = {
+            "vnfdId": vnfd_id,
+            "vnfInstanceName": name,
+            "vnfInstanceDescription": description,
+            "metadata": metadata,
+        }
+        return str(self.http.post(VNFLCM, body).json()["id"])
+
+    def create_ns(self, nsd_id: str, *, name: str, description: str) -> str:
+        """Make an NS record; returns its id."""
+        body = {"nsdId": nsd_id, "nsName": name, "nsDescription": description}
+        return str(self.http.post(NSLCM, body).json()["id"])
+
+    def delete_vnf(self, id: str) -> None:
+        """Delete a VNF record."""
+        self.http.send("DELETE", f"{VNFLCM}/{id}")
+
+    def delete_ns(self, id: str) -> None:
+        """Delete an NS record."""
+        self.http.send("DELETE", f"{NSLCM}/{id}")
+
+    def start(self, kind: str, id: str, params: Mapping[str, Any]) -> str:
+        """Start an operation (`vnf.scale` …) with the body of the ETSI request; returns the operation's id."""
+        family, _, verb = kind.partition(".")
+        base = f"{VNFLCM if family == 'vnf' else NSLCM}/{id}"
+        response = self.http.patch(base, params) if verb == "modify" else self.http.post(f"{base}/{verb}", params)
+        return response.headers["Location"].rpartition("/")[2]
+
+    def plan(self, kind: str, id: str, params: Mapping[str, Any]) -> Plan:
+        """What an operation would do."""
+        body = {"kind": kind, "subject": id, "params": params}
+        return msgspec.json.decode(self.http.post(f"{OWN}/plan", body).content, type=Plan)
+
+    def exec(self, vnf_id: str, vnfc: str, argv: Sequence[str], stdin: str = "") -> ExecAnswer:
+        """Run a command inside a VNFC."""
+        body = {"argv": list(argv), "vnfc": vnfc, "stdin": stdin}
+        return msgspec.json.decode(self.http.post(f"{OWN}/vnfs/{vnf_id}/exec", body).content, type=ExecAnswer)
+
+    def stats(self, vnf_id: str, vnfc: str = "") -> ComputeStats:
+        """Counters of a VNFC."""
+        return self.http.get(f"{OWN}/vnfs/{vnf_id}/stats", ComputeStats, vnfc=vnfc)
+
+    def logs(self, vnf_id: str, vnfc: str = "", *, follow: bool = False, tail: int | None = None) -> Iterator[LogLine]:
+        """What a VNFC printed; with `follow` without end."""
+        query = {"vnfc": vnfc, "tail": tail, "follow": "true" if follow else None}
+        with self.http.stream(f"{OWN}/vnfs/{vnf_id}/logs", **query) as lines:
+            for line in lines:
+                if line:
+                    yield msgspec.json.decode(line, type=LogLine)
+
+    # -- operations and events ------------------------------------------------------------------------------------------
+
+    def operations(self, subject: str = "") -> list[Operation]:
+        """Operations of all instances or of one."""
+        return self.http.every(f"{OWN}/operations", Operation, subject=subject)
+
+    def operation(self, id: str, *, wait_s: float = 0.0) -> OperationView:
+        """An operation with its steps; with `wait_s` once it settles, or as it is then."""
+        return self.http.get(f"{OWN}/operations/{id}", OperationView, wait=wait_s or None)
+
+    def follow(self, id: str, *, every_s: float = 0.5) -> Iterator[OperationView]:
+        """The operation again and again until it settles."""
+        while True:
+            view = self.operation(id, wait_s=every_s)
+            yield view
+            if view.operation.state in SETTLED:
+                return
+
+    def decide(self, id: str, verb: str, *, forceful: bool = False) -> None:
+        """`retry`, `rollback`, `fail` or `cancel` an operation."""
+        body = {"cancelMode": "FORCEFUL" if forceful else "GRACEFUL"} if verb == "cancel" else {}
+        self.http.post(f"{OWN}/operations/{id}/{verb}", body)
+
+    def events(self, since: int = 0, *, subject: str = "", operation: str = "", last: int | None = None) -> list[Event]:
+        """Events over a number."""
+        return self.http.get(f"{OWN}/events", list[Event], since=since, subject=subject, operation=operation, last=last)
+
+    def follow_events(
+        self, since: int = 0, *, subject: str = "", operation: str = "", last: int | None = None
+    ) -> Iterator[Event]:
+        """Events as they happen, without end."""
+        query = {"since": since, "subject": subject, "operation": operation, "last": last, "follow": "true"}
+        with self.http.stream(f"{OWN}/events", **query) as lines:
+            for line in lines:
+                if line.startswith("data: "):
+                    yield msgspec.json.decode(line.removeprefix("data: "), type=Event)

@@ -1,0 +1,150 @@
+"""Answers of our own API: instances, operations and packages as people want to see them. The API fills them in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from skerry.model.operations import Change, Operation, StepRecord
+
+
+class View(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Base of our own answers."""
+
+
+class NodeInfo(View, frozen=True, kw_only=True):
+    """The node: who it is, how long it runs, what it holds."""
+
+    name: str
+    version: str
+    ready: bool
+    time: str
+    uptime_s: float
+    counts: Mapping[str, int]
+    vims: list[str]
+
+
+class VimInfo(View, frozen=True, kw_only=True):
+    """A registered infrastructure; secrets among its settings are masked."""
+
+    id: str
+    vim_type: str
+    name: str = ""
+    settings: Mapping[str, Any] = {}
+    zone: str = ""
+
+
+class FlavourView(View, frozen=True, kw_only=True):
+    """What a deployment flavour offers: its levels, its scaling aspects with their greatest level, its inputs."""
+
+    levels: list[str] = []
+    default_level: str = ""
+    aspects: Mapping[str, int] = {}
+    inputs: Mapping[str, str] = {}
+    parts: list[str] = []
+
+
+class PackageView(View, frozen=True, kw_only=True):
+    """A VNF package (`kind` vnf) or NSD (ns). `descriptor` is the VNFD's or NSD's own identifier."""
+
+    id: str
+    kind: str
+    name: str
+    version: str
+    provider: str
+    descriptor: str
+    onboarding_state: str
+    operational_state: str
+    usage_state: str
+    size_bytes: int = 0
+    created_at: str = ""
+    default_flavour: str = ""
+    flavours: Mapping[str, FlavourView] = {}
+    user_defined_data: Mapping[str, Any] = {}
+    problem: Mapping[str, Any] = {}
+
+
+class StepView(View, frozen=True, kw_only=True):
+    """One step of an operation: what the plan says and what the journal knows."""
+
+    key: str
+    action: str
+    note: str = ""
+    resource: str = ""
+    needs: tuple[str, ...] = ()
+    record: StepRecord
+
+
+class OperationView(View, frozen=True, kw_only=True):
+    """An operation with its steps and what they mean."""
+
+    operation: Operation
+    changes: tuple[Change, ...] = ()
+    steps: list[StepView] = []
+    children: list[str] = []
+
+
+class ExecAnswer(View, frozen=True, kw_only=True):
+    """What a command printed and returned."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+
+class VnfcView(View, frozen=True, kw_only=True):
+    """One VNFC."""
+
+    name: str
+    vdu: str
+    vim: str
+    state: str
+    host: str = ""
+    id: str = ""
+    addresses: list[str] = []
+
+
+class VnfView(View, frozen=True, kw_only=True):
+    """A VNF for people: its state in one word, its VNFCs and addresses. `name` is never empty."""
+
+    id: str
+    name: str
+    vnfd_id: str
+    product: str
+    status: str
+    instantiation_state: str
+    vnfcs: list[VnfcView] = []
+    scale: Mapping[str, int] = {}
+    ns_id: str = ""
+    description: str = ""
+    flavour_id: str = ""
+    created_at: str = ""
+    operation: str = ""
+
+
+class MemberView(View, frozen=True, kw_only=True):
+    """A VNF of an NS."""
+
+    key: str
+    profile: str
+    existing: bool = False
+    vnf: VnfView
+
+
+class NsView(View, frozen=True, kw_only=True):
+    """An NS for people: the state of the least advanced of its VNFs, its members and links."""
+
+    id: str
+    name: str
+    nsd_id: str
+    status: str
+    ns_state: str
+    members: list[MemberView] = []
+    networks: Mapping[str, str] = {}
+    scale: Mapping[str, int] = {}
+    description: str = ""
+    flavour_id: str = ""
+    created_at: str = ""
+    operation: str = ""
