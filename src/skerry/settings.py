@@ -63,6 +63,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     step_concurrency: Annotated[
         int, Meta(ge=1, le=1024, description="How many steps of all operations run at the same time.")
     ] = 32
+    sweep_s: Annotated[
+        float,
+        Meta(gt=0, le=86400, description="Seconds between two comparisons of all records with the infrastructure."),
+    ] = 30.0
     stop_grace_s: Annotated[
         float, Meta(ge=0, le=3600, description="Seconds that a stopping node gives running requests and steps.")
     ] = 5.0

@@ -19,6 +19,7 @@ from skerry.vim.connections import Vims
 from skerry.vim.driver import DriverContext
 from skerry.vnfm.desk import Desk
 from skerry.vnfm.lifecycle import Vnfm
+from skerry.vnfm.watch import Watch
 
 
 class Node:
@@ -46,9 +47,8 @@ class Node:
             scratch=data / "images",
         )
         self.vnfm = Vnfm(desk, self.engine, self.ids)
-        ns_desk = NsDesk(
-            database=self.store, vnfm=self.vnfm, vims=self.vims, granter=self.granter, clock=self.clock
-        )
+        ns_desk = NsDesk(database=self.store, vnfm=self.vnfm, vims=self.vims, granter=self.granter, clock=self.clock)
+        self.watch = Watch(desk, self.engine, sweep_s=settings.sweep_s)
         self.nfvo = Nfvo(ns_desk, self.engine, self.ids)
 
     async def start(self) -> None:
@@ -57,11 +57,13 @@ class Node:
         self.store.open()
         await self._register_vims()
         await self.engine.start()
+        await self.watch.start()
         self.ready = True
 
     async def stop(self) -> None:
         """Let go of everything; instances keep running, operations go on at the next start."""
         self.ready = False
+        await self.watch.stop()
         await self.engine.stop()
         await self.vims.close()
         self.store.close()

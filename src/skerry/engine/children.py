@@ -54,9 +54,9 @@ class Children:
             )
         return child
 
-    async def release(self, subject: str) -> None:
-        """End whatever operation holds this instance, so that it can be removed in every state."""
-        while held := journal.holder(self._engine.database, subject):
+    async def release(self, subject: str, *, keep: str = "") -> None:
+        """End whatever operation holds this instance, so that it can be removed in every state; children of `keep` stay."""
+        while (held := journal.holder(self._engine.database, subject)) and not (keep and held.parent == keep):
             if held.state is OperationState.FAILED_TEMP:
                 await self._engine.fail(held.id)
                 continue

@@ -113,9 +113,8 @@ class MemberSteps:
         vnf = aggregates.vnf_instances.find(self.desk.database, id)
         if vnf is None or spec["existing"]:
             return
-        if context.undoing:
-            await context.engine.children.release(id)
-            vnf = self.desk.vnfm.instance(id, tenant=ns.tenant)
+        await context.engine.children.release(id, keep="" if context.undoing else context.operation.id)
+        vnf = self.desk.vnfm.instance(id, tenant=ns.tenant)
         if vnf.instantiation_state is InstantiationState.INSTANTIATED or vnf.resources:
             await context.child("vnf.terminate", id, context.args.get("terminate", {"terminationType": "GRACEFUL"}))
         await self.desk.vnfm.delete(id, tenant=ns.tenant)

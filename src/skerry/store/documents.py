@@ -81,6 +81,11 @@ class Collection(Generic[D]):
         rows = _rows(source, f"SELECT doc FROM {self.table} WHERE {where} ORDER BY rowid", tuple(equal.values()))  # noqa: S608
         return [self._decode(row[0]) for row in rows]
 
+    def starting(self, source: Database | Transaction, prefix: str) -> list[D]:
+        """Every document whose id begins so."""
+        sql = f"SELECT doc FROM {self.table} WHERE id >= ? AND id < ?"  # noqa: S608
+        return [self._decode(row[0]) for row in _rows(source, sql, (prefix, prefix + "\x7f"))]
+
     def count(self, source: Database | Transaction, **equal: str) -> int:
         """How many documents have these values in their columns."""
         where = " AND ".join(f"{name} = ?" for name in equal) or "1"

@@ -22,6 +22,7 @@ class Vims:
         self._connections: dict[str, VimConnection] = {}
         self._drivers: dict[str, Driver] = {}
         self._locks: dict[str, asyncio.Lock] = {}
+        self.on_open: list[Callable[[str, Driver], None]] = []
 
     def add(self, connection: VimConnection) -> None:
         """Make a connection known. `InvalidError` if its type or settings are wrong; nothing is opened yet."""
@@ -56,6 +57,8 @@ class Vims:
                 driver = catalogue.load(connection.vim_type)(self.check(connection), self._context(id))
                 await driver.open()
                 self._drivers[id] = driver
+                for tell in self.on_open:
+                    tell(id, driver)
         return self._drivers[id]
 
     def opened(self) -> dict[str, Driver]:

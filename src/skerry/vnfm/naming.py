@@ -13,3 +13,11 @@ def resource_name(instance_id: str, key: str) -> str:
 def link_key(link: str, vim: str) -> str:
     """The resource key of a virtual link on one VIM."""
     return f"network:{link}@{vim}"
+
+
+def instance_prefix(name: str) -> str:
+    """How the id of the instance begins that a driver's name was derived from; "-" (nothing) for a foreign name."""
+    parts = name.split("-")
+    if len(parts) < 3 or parts[0] != "sk" or len(parts[1]) != 12:
+        return "-"
+    return f"{parts[1][:8]}-{parts[1][8:]}"

@@ -11,10 +11,22 @@ import msgspec
 from skerry.engine.children import derive
 from skerry.engine.engine import Engine
 from skerry.engine.kinds import StepContext
-from skerry.errors import DriverError, NotFoundError, SkerryError, UnsupportedError
+from skerry.errors import ConflictError, DriverError, NotFoundError, SkerryError, UnsupportedError
 from skerry.model.vnf import VnfInstance
 from skerry.store import aggregates
-from skerry.vim.driver import ComputeSpec, Driver, Exec, File, ImageSpec, Mount, NetworkSpec, NicSpec, Port, Resize
+from skerry.vim.driver import (
+    ComputeSpec,
+    ComputeState,
+    Driver,
+    Exec,
+    File,
+    ImageSpec,
+    Mount,
+    NetworkSpec,
+    NicSpec,
+    Port,
+    Resize,
+)
 from skerry.vnfm.desk import Desk
 from skerry.vnfm.scripts import WRAPPER, outcome
 from skerry.vnfm.values import Attributes, environment, parameter_files, text
@@ -128,6 +140,9 @@ class Steps:
             await driver.stop_compute(spec["name"], context.args.get("grace_s"))
         except NotFoundError:
             return  # what is gone runs no more
+        except ConflictError:
+            if (await driver.get_compute(spec["name"])).state is not ComputeState.FAILED:
+                raise  # what failed runs no more either
 
     async def _provision(self, driver: Driver, context: StepContext, cleared: Mapping[str, str]) -> None:
         """Hand over environment and files before a start."""
