@@ -11,6 +11,7 @@ import io
 import os
 import stat
 import struct
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Generator, Iterator
@@ -375,15 +376,23 @@ def extract_artifact(csar: Path, path: str, dest: Path, *, limits: Limits | None
 
     Raises `InvalidError` if the package is unsafe or has no such file; nothing is left behind then.
     """
-    partial = dest.with_name(f".{dest.name}.partial")
+    with _one(csar, path, limits or Limits()) as archive, replacing(dest) as partial, partial.open("wb") as target:
+        for piece in chunks(archive, path):
+            target.write(piece)
+    return dest
+
+
+@contextmanager
+def replacing(dest: Path) -> Generator[Path, None, None]:
+    """A new sibling of `dest` that takes its place at the end, or is removed if there is an error."""
+    descriptor, name = tempfile.mkstemp(dir=dest.parent, prefix=f".{dest.name}.")
+    os.close(descriptor)
+    partial = Path(name)
     try:
-        with _one(csar, path, limits or Limits()) as archive, partial.open("wb") as target:
-            for piece in chunks(archive, path):
-                target.write(piece)
+        yield partial
         partial.replace(dest)
     finally:
         partial.unlink(missing_ok=True)
-    return dest
 
 
 @contextmanager

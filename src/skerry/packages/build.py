@@ -12,7 +12,7 @@ from pathlib import Path
 
 from skerry.errors import InvalidError
 from skerry.model.descriptors import NsPackage, VnfPackage
-from skerry.packages.archive import Archive, chunks, opened, read_small
+from skerry.packages.archive import Archive, chunks, opened, read_small, replacing
 from skerry.packages.imports import STANDARD_FILE
 from skerry.packages.limits import Limits
 from skerry.packages.lint import META, read_archive
@@ -86,16 +86,11 @@ def _write(archive: Archive, dest: Path, main: str, package: VnfPackage | NsPack
     manifest = f"{Path(main).stem.removesuffix('.vnfd').removesuffix('.nsd')}.mf"
     names = sorted(name for name in archive.sizes if name != META and not ("/" not in name and name.endswith(".mf")))
     digests: dict[str, str] = {}
-    partial = dest.with_name(f".{dest.name}.partial")
-    try:
-        with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as target:
-            digests[META] = _put(target, META, _meta(names, main, manifest))
-            for name in names:
-                digests[name] = _copy(archive, target, name)
-            _put(target, manifest, _manifest(package, digests, release))
-        partial.replace(dest)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(dest) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as target:
+        digests[META] = _put(target, META, _meta(names, main, manifest))
+        for name in names:
+            digests[name] = _copy(archive, target, name)
+        _put(target, manifest, _manifest(package, digests, release))
 
 
 def _info(name: str) -> zipfile.ZipInfo:

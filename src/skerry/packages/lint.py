@@ -161,14 +161,7 @@ class _Reading:
         self.digests += meta_digests(found, META, self.report)
 
     def _read_manifest(self, main: str) -> None:
-        named = self.meta.get("ETSI-Entry-Manifest") or self.meta.get("Entry-Manifest") or ""
-        beside = (
-            [f"{posixpath.splitext(main)[0]}.mf", f"{posixpath.splitext(posixpath.basename(main))[0]}.mf"]
-            if main
-            else []
-        )
-        roots = sorted(name for name in self.archive.sizes if "/" not in name and name.endswith(".mf"))
-        name = named or next((name for name in [*beside, *roots] if name in self.archive.sizes), "")
+        name = self.meta.get("ETSI-Entry-Manifest") or self.meta.get("Entry-Manifest") or self._find_manifest(main)
         if not name:
             self.report.warning(
                 "no-manifest",
@@ -176,16 +169,28 @@ class _Reading:
                 fix="add a manifest with digests",
             )
         elif name not in self.archive.sizes:
-            self.report.error(
-                "missing-file",
-                f"cannot find the manifest {name[:200]}",
-                file=META,
-                fix="correct ETSI-Entry-Manifest or add the file",
-            )
+            message = f"cannot find the manifest {name[:200]}"
+            self.report.error("missing-file", message, file=META, fix="correct ETSI-Entry-Manifest or add the file")
         else:
-            text = self._text(name)
-            self.manifest = parse_manifest(text or "", name, self.report)
+            self.manifest = parse_manifest(self._text(name) or "", name, self.report)
             self.digests += self.manifest.digests
+
+    def _find_manifest(self, main: str) -> str:
+        """The manifest that nothing names: it has the name of the entry file, or is the only one in the root."""
+        if main:
+            stem = posixpath.splitext(main)[0]
+            for name in (f"{stem}.mf", f"{posixpath.basename(stem)}.mf"):
+                if name in self.archive.sizes:
+                    return name
+        roots = sorted(name for name in self.archive.sizes if "/" not in name and name.endswith(".mf"))
+        if roots and META not in self.archive.sizes:
+            self.report.error(
+                "manifest-name",
+                f"cannot use the manifest {roots[0]}: without TOSCA.meta it must have the name of the entry file",
+                file=roots[0],
+                fix=f"rename it to {posixpath.splitext(main)[0] or 'NAME'}.mf",
+            )
+        return roots[0] if len(roots) == 1 else ""
 
     def _artifacts(self, sums: dict[str, str]) -> tuple[Artifact, ...]:
         images = {digest.source for digest in self.digests}

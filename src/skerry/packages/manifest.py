@@ -152,6 +152,15 @@ def _complete(digest: Digest, report: Report) -> bool:
             fix="use one of " + ", ".join(_ALGORITHMS),
         )
         return False
+    size = hashlib.new(_ALGORITHMS[digest.algorithm.upper()]).digest_size * 2 if digest.algorithm else 0
+    if len(digest.hash) != size or not set(digest.hash) <= set("0123456789abcdef"):
+        report.error(
+            "manifest-hash",
+            f"cannot use the Hash of the {where}: it is no {digest.algorithm} of {size} hexadecimal digits",
+            file=digest.file,
+            fix="make the manifest again",
+        )
+        return False
     return True
 
 
