@@ -69,7 +69,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = 30.0
     stop_grace_s: Annotated[
         float, Meta(ge=0, le=3600, description="Seconds that a stopping node gives running requests and steps.")
-    ] = 5.0
+    ] = 2.0
     graceful_stop_s: Annotated[
         float,
         Meta(

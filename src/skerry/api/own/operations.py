@@ -11,7 +11,7 @@ from starlette.responses import Response, StreamingResponse
 from skerry.api import body
 from skerry.api.own import types as own
 from skerry.api.route import Call, Endpoint, Query
-from skerry.api.sol003 import vnf_instances
+from skerry.api.sol003 import translate, vnf_instances
 from skerry.api.sol003.types import CancelMode, VnfInfoModificationRequest
 from skerry.api.sol005 import ns_instances
 from skerry.client import views
@@ -29,8 +29,10 @@ async def plan(call: Call) -> Response:
     """What an operation would do."""
     asked = await call.body(own.PlanRequest)
     body.convert(asked.params, KINDS[asked.kind])
-    manager = call.services.vnfm if asked.kind.startswith("vnf.") else call.services.nfvo
-    made = await manager.plan(asked.kind, asked.subject, ns_instances.normal(dict(asked.params)), tenant=call.tenant)
+    of_vnf = asked.kind.startswith("vnf.")
+    manager = call.services.vnfm if of_vnf else call.services.nfvo
+    params = (translate.normal if of_vnf else ns_instances.normal)(dict(asked.params))
+    made = await manager.plan(asked.kind, asked.subject, params, tenant=call.tenant)
     return call.show(made)
 
 

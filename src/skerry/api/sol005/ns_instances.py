@@ -133,12 +133,41 @@ async def delete(call: Call) -> Response:
     return call.done()
 
 
+RENAMED = {
+    "addVnfIstance": "addVnfInstance",
+    "additionalParamsForVnf": "additionalParamForVnf",
+    "vnfConfigurableProperties": "vnfConfigurableProperty",
+}
+"""Names of V3.7.1 -> the name that the NFVO reads (those of 2.6.1, except the misspelt one)."""
+
+
 def normal(params: Any) -> Any:
-    """A request in one form, whichever version and spelling it came in."""
-    plain = translate.normal(params)
-    if isinstance(plain, dict) and "addVnfIstance" in plain:
-        plain["addVnfInstance"] = plain.pop("addVnfIstance")
+    """A request in one form, whichever version and spelling it came in; location constraints become placement."""
+    plain: dict[str, Any] = translate.normal(params)
+    plain = {RENAMED.get(key, key): value for key, value in plain.items()}
+    for name in ("additionalParamForVnf", "instantiateVnfData"):
+        if name in plain:
+            plain[name] = [{RENAMED.get(key, key): value for key, value in entry.items()} for entry in plain[name]]
+    if constraints := plain.pop("locationConstraints", None):
+        additional = dict(plain.get("additionalParamsForNs") or {})
+        plain["additionalParamsForNs"] = {
+            **additional,
+            "placement": {**_places(constraints), **additional.get("placement", {})},
+        }
+    if how := plain.pop("terminationType", None):
+        plain["additionalParams"] = {"terminationType": how}
     return plain
+
+
+def _places(constraints: list[dict[str, Any]]) -> dict[str, str]:
+    """`profile` or `profile/vdu` -> the infrastructure that the request chose for it."""
+    return {
+        "/".join(part for part in (entry["vnfProfileId"], entry.get("vduId")) if part): entry["locationConstraints"][
+            "vimId"
+        ]
+        for entry in constraints
+        if (entry.get("locationConstraints") or {}).get("vimId")
+    }
 
 
 def task(name: str, kind: type[Any]) -> Handler:

@@ -75,6 +75,7 @@ class InstantiateNsRequest(Wire, frozen=True, kw_only=True):
     location_constraints: list[VnfLocationConstraint] | None = None
     additional_params_for_ns: KeyValuePairs | None = None
     additional_params_for_vnf: list[ParamsForVnf] | None = None
+    additional_param_for_vnf: list[ParamsForVnf] | None = None  # its name in version 1
     additional_affinity_or_anti_affinity_rule: list[KeyValuePairs] | None = None
     start_time: str | None = None
 

@@ -1,0 +1,332 @@
+"""`skerry ns`: life of network services."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from skerry.cli import follow, output
+from skerry.cli.session import Session, body, command, pairs, pick
+from skerry.cli.vnf import find as find_vnf
+from skerry.cli.vnf import find_package, only
+from skerry.client.views import MemberView, NsView
+from skerry.errors import InvalidError, NotFoundError
+
+
+@click.group()
+def ns() -> None:
+    """Deploy, scale, heal, update and terminate network services."""
+
+
+def find(session: Session, wanted: str) -> NsView:
+    """The NS that a name or id means."""
+    return pick(session.node.nss(), wanted, "NS")
+
+
+def member(view: NsView, wanted: str) -> MemberView:
+    """The VNF of an NS that a member key (`server-0`), a VNF name or an id means."""
+    for entry in view.members:
+        if wanted in (entry.key, entry.vnf.id, entry.vnf.name) or (len(wanted) > 3 and entry.vnf.id.startswith(wanted)):
+            return entry
+    known = ", ".join(entry.key for entry in view.members) or "none"
+    raise NotFoundError(f"cannot find the VNF {wanted} in NS {view.name}", suggestion=f"its VNFs are: {known}")
+
+
+@ns.command("list")
+@command
+def list_(session: Session) -> None:
+    """List network services."""
+    found = session.node.nss()
+    if session.as_json:
+        session.emit(found)
+        return
+    now = datetime.now(UTC)
+    rows = [
+        (output.short(n.id), n.name, n.status, ", ".join(m.key for m in n.members), output.ago(n.created_at, now))
+        for n in found
+    ]
+    output.table(("ID", "NAME", "STATUS", "VNFS", "AGE"), rows)
+
+
+@ns.command()
+@click.argument("ns")
+@command
+def show(session: Session, ns: str) -> None:
+    """Show a network service with its VNFs and links."""
+    view = find(session, ns)
+    if session.as_json:
+        session.emit(view)
+        return
+    output.facts(
+        (
+            ("id", view.id),
+            ("name", view.name),
+            ("status", view.status),
+            ("flavour", view.flavour_id),
+            ("scale", ", ".join(f"{aspect}={level}" for aspect, level in view.scale.items())),
+            ("links", ", ".join(f"{name} {cidr}".strip() for name, cidr in view.networks.items())),
+            ("last operation", view.operation),
+        )
+    )
+    rows = [
+        (m.key, m.profile, output.short(m.vnf.id), m.vnf.status, c.name, c.state, c.vim, ", ".join(c.addresses))
+        for m in view.members
+        for c in m.vnf.vnfcs
+    ]
+    if rows:
+        output.table(("VNF", "PROFILE", "ID", "STATUS", "VNFC", "STATE", "VIM", "ADDRESSES"), rows)
+
+
+@ns.command()
+@click.argument("nsd")
+@click.option("--name", default="", help="Name of the network service.")
+@click.option("--description", default="", help="What it is for.")
+@command
+def create(session: Session, nsd: str, name: str, description: str) -> None:
+    """Create a record of a network service from NSD."""
+    chosen = find_package(session, nsd, "ns")
+    id = session.node.create_ns(chosen.descriptor, name=name or chosen.name, description=description)
+    if session.as_json:
+        session.emit({"id": id})
+    else:
+        click.echo(id)
+
+
+def shape(function: Any) -> Any:
+    """Options that say how a network service shall be instantiated."""
+    for option in (
+        click.option("--flavour", default="", help="Deployment flavour; default: the NSD's own."),
+        click.option("--level", default="", help="Instantiation level; default: the flavour's own."),
+        click.option(
+            "--param", "params", multiple=True, metavar="KEY=VALUE", help="Input of the NSD; may be repeated."
+        ),
+        click.option(
+            "--set",
+            "settings",
+            multiple=True,
+            metavar="PROFILE.KEY=VALUE",
+            help="Configurable property of the VNFs of a profile; may be repeated.",
+        ),
+        click.option(
+            "--place", "places", multiple=True, metavar="PROFILE[/VDU]=VIM", help="Where VNFs go; may be repeated."
+        ),
+        click.option(
+            "--use", "existing", multiple=True, metavar="PROFILE=VNF", help="Use an existing VNF; may be repeated."
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def request(
+    session: Session,
+    nsd: str,
+    *,
+    file: str | None,
+    flavour: str,
+    level: str,
+    params: tuple[str, ...],
+    settings: tuple[str, ...],
+    places: tuple[str, ...],
+    existing: tuple[str, ...],
+) -> dict[str, Any]:
+    """The InstantiateNsRequest that the options mean."""
+    given = {
+        "nsFlavourId": flavour,
+        "nsInstantiationLevelId": level,
+        "additionalParamsForNs": pairs(params, "--param"),
+        "additionalParamsForVnf": _settings(settings),
+        "locationConstraints": [_place(target, str(vim)) for target, vim in pairs(places, "--place").items()],
+        "vnfInstanceData": [
+            {"vnfProfileId": profile, "vnfInstanceId": find_vnf(session, str(vnf)).id}
+            for profile, vnf in (text.split("=", 1) for text in existing if "=" in text)
+        ],
+    }
+    asked = body(file, given)
+    if "nsFlavourId" not in asked:
+        asked["nsFlavourId"] = find_package(session, nsd, "ns").default_flavour
+    return asked
+
+
+def _settings(given: tuple[str, ...]) -> list[dict[str, Any]]:
+    profiles: dict[str, dict[str, Any]] = {}
+    for key, value in pairs(given, "--set").items():
+        profile, dot, name = key.partition(".")
+        if not dot:
+            raise InvalidError(f"cannot read --set {key}", suggestion="write --set PROFILE.KEY=VALUE")
+        profiles.setdefault(profile, {})[name] = value
+    return [{"vnfProfileId": p, "vnfConfigurableProperties": values} for p, values in profiles.items()]
+
+
+def _place(target: str, vim: str) -> dict[str, Any]:
+    profile, _, vdu = target.partition("/")
+    entry: dict[str, Any] = {"vnfProfileId": profile, "locationConstraints": {"vimId": vim}}
+    return {**entry, "vduId": vdu} if vdu else entry
+
+
+@ns.command()
+@click.argument("ns")
+@shape
+@follow.lifecycle
+@command
+def instantiate(session: Session, /, ns: str, file: str | None, detach: bool, dry_run: bool, **options: Any) -> None:
+    """Instantiate a network service: its links, its VNFs in the order of their dependencies."""
+    view = find(session, ns)
+    asked = request(session, view.nsd_id, file=file, **options)
+    follow.perform(session, "ns.instantiate", view.id, asked, detach=detach, dry_run=dry_run)
+
+
+@ns.command()
+@click.argument("nsd")
+@click.option("--name", default="", help="Name of the network service.")
+@click.option("--description", default="", help="What it is for.")
+@shape
+@follow.lifecycle
+@command
+def deploy(
+    session: Session,
+    /,
+    nsd: str,
+    name: str,
+    description: str,
+    file: str | None,
+    detach: bool,
+    dry_run: bool,
+    **options: Any,
+) -> None:
+    """Create and instantiate a network service from NSD in one go."""
+    chosen = find_package(session, nsd, "ns")
+    asked = request(session, chosen.id, file=file, **options)
+    id = session.node.create_ns(chosen.descriptor, name=name or chosen.name, description=description)
+    try:
+        follow.perform(session, "ns.instantiate", id, asked, detach=detach, dry_run=dry_run)
+    finally:
+        if dry_run:
+            session.node.delete_ns(id)
+
+
+@ns.command()
+@click.argument("ns")
+@click.option("--aspect", default="", help="Scaling aspect of the NS; may be left out where it has only one.")
+@click.option("--vnf", "vnf", default="", help="Scale this VNF of the NS by its own aspect instead.")
+@click.option("--level", default="", help="NS instantiation level to reach instead of steps.")
+@click.option("--steps", type=click.IntRange(1), default=1, show_default=True, help="How many steps.")
+@click.option("--in", "inward", is_flag=True, help="Scale in; without it, out.")
+@follow.lifecycle
+@command
+def scale(
+    session: Session,
+    ns: str,
+    aspect: str,
+    vnf: str,
+    level: str,
+    steps: int,
+    inward: bool,
+    file: str | None,
+    detach: bool,
+    dry_run: bool,
+) -> None:
+    """Scale a network service, or one of its VNFs, out or --in."""
+    view = find(session, ns)
+    direction = "SCALE_IN" if inward else "SCALE_OUT"
+    given: dict[str, Any]
+    if file:
+        given = {}
+    elif vnf:
+        chosen = member(view, vnf).vnf
+        by_step = {"aspectId": aspect or only(chosen.scale, "scaling aspect"), "numberOfSteps": steps}
+        entry = {"vnfInstanceId": chosen.id, "scaleVnfType": direction, "scaleByStepData": by_step}
+        given = {"scaleType": "SCALE_VNF", "scaleVnfData": [entry]}
+    elif level:
+        given = {"scaleType": "SCALE_NS", "scaleNsData": {"scaleNsToLevelData": {"nsInstantiationLevel": level}}}
+    else:
+        chosen_aspect = aspect or only(view.scale, "scaling aspect")
+        by_steps = {"scalingDirection": direction, "aspectId": chosen_aspect, "numberOfSteps": steps}
+        given = {"scaleType": "SCALE_NS", "scaleNsData": {"scaleNsByStepsData": by_steps}}
+    follow.perform(session, "ns.scale", view.id, body(file, given), detach=detach, dry_run=dry_run)
+
+
+@ns.command()
+@click.argument("ns")
+@click.option("--vnf", "vnfs", multiple=True, help="Heal only this VNF; may be repeated.")
+@click.option("--cause", default="", help="Why, for the record.")
+@follow.lifecycle
+@command
+def heal(
+    session: Session, ns: str, vnfs: tuple[str, ...], cause: str, file: str | None, detach: bool, dry_run: bool
+) -> None:
+    """Replace what is broken in a network service."""
+    view = find(session, ns)
+    given: dict[str, Any] = {"healNsData": {"degreeHealing": "HEAL_RESTORE"}}
+    if vnfs:
+        given = {
+            "healVnfData": [{"vnfInstanceId": member(view, vnf).vnf.id, "cause": cause or "asked"} for vnf in vnfs]
+        }
+    asked = body(file, {} if file else given)
+    follow.perform(session, "ns.heal", view.id, asked, detach=detach, dry_run=dry_run)
+
+
+@ns.command()
+@click.argument("ns")
+@click.option("--add", metavar="PROFILE[=VNF]", help="Add a new VNF of a profile, or an existing VNF.")
+@click.option("--remove", metavar="VNF", help="Remove a VNF.")
+@click.option("--start", metavar="VNF", help="Start a VNF.")
+@click.option("--stop", metavar="VNF", help="Stop a VNF.")
+@follow.lifecycle
+@command
+def update(
+    session: Session,
+    ns: str,
+    add: str | None,
+    remove: str | None,
+    start: str | None,
+    stop: str | None,
+    file: str | None,
+    detach: bool,
+    dry_run: bool,
+) -> None:
+    """Add, remove, start or stop one VNF of a network service."""
+    view = find(session, ns)
+    chosen = [name for name, value in (("add", add), ("remove", remove), ("start", start), ("stop", stop)) if value]
+    if len(chosen) + bool(file) != 1:
+        raise click.UsageError("give one of --add, --remove, --start, --stop or --file")
+    given = _update(session, view, chosen[0], add or remove or start or stop or "") if chosen else {}
+    follow.perform(session, "ns.update", view.id, body(file, given), detach=detach, dry_run=dry_run)
+
+
+def _update(session: Session, view: NsView, verb: str, wanted: str) -> dict[str, Any]:
+    if verb == "add":
+        profile, existing, vnf = wanted.partition("=")
+        if existing:
+            entry = {"vnfProfileId": profile, "vnfInstanceId": find_vnf(session, vnf).id}
+            return {"updateType": "ADD_VNF", "addVnfInstance": [entry]}
+        return {"updateType": "INSTANTIATE_VNF", "instantiateVnfData": [{"vnfProfileId": profile}]}
+    id = member(view, wanted).vnf.id
+    if verb == "remove":
+        return {"updateType": "REMOVE_VNF", "removeVnfInstanceId": [id]}
+    state = "STARTED" if verb == "start" else "STOPPED"
+    return {"updateType": "OPERATE_VNF", "operateVnfData": [{"vnfInstanceId": id, "changeStateTo": state}]}
+
+
+@ns.command()
+@click.argument("ns")
+@click.option("--force", is_flag=True, help="Stop its VNFs at once instead of gracefully.")
+@follow.lifecycle
+@command
+def terminate(session: Session, ns: str, force: bool, file: str | None, detach: bool, dry_run: bool) -> None:
+    """Stop a network service and free its resources; the record stays."""
+    given = {"terminationType": "FORCEFUL" if force else ""}
+    follow.perform(session, "ns.terminate", find(session, ns).id, body(file, given), detach=detach, dry_run=dry_run)
+
+
+@ns.command()
+@click.argument("ns")
+@command
+def delete(session: Session, ns: str) -> None:
+    """Delete the record of a network service that has no resources."""
+    view = find(session, ns)
+    session.node.delete_ns(view.id)
+    if session.as_json:
+        session.emit({"deleted": view.id})

@@ -1,0 +1,151 @@
+"""Tables and progress for people. Data goes to stdout, progress to stderr; no colour where nobody looks."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from skerry.client.views import OperationView
+from skerry.model.operations import Change
+from skerry.model.states import OperationState, StepState
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+COLOURS = {
+    "ACTIVE": "green",
+    "COMPLETED": "green",
+    "DONE": "green",
+    "ONBOARDED": "green",
+    "ENABLED": "green",
+    "STARTED": "green",
+    "ok": "green",
+    "ERROR": "red",
+    "FAILED": "red",
+    "FAILED_TEMP": "red",
+    "missing": "red",
+    "PROCESSING": "yellow",
+    "RUNNING": "yellow",
+    "SCALING": "yellow",
+    "ROLLING_BACK": "yellow",
+}
+
+
+def console(*, err: bool = False) -> Console:
+    """A rich console; colours and width follow the terminal, a pipe gets plain wide text."""
+    from rich.console import Console  # noqa: PLC0415  # people's output only
+
+    stream = sys.stderr if err else sys.stdout
+    plain = not stream.isatty()
+    return Console(file=stream, highlight=False, no_color=plain, width=160 if plain else None, soft_wrap=False)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str = "") -> None:
+    """A table that fits the terminal."""
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    shown = Table(*columns, box=None, title=title or None, title_justify="left", pad_edge=False, header_style="bold")
+    count = 0
+    for row in rows:
+        count += 1
+        shown.add_row(*(Text(cell, style=COLOURS.get(cell, "")) for cell in row))
+    if count:
+        console().print(shown)
+    else:
+        click.echo("none", err=True)
+
+
+def facts(pairs: Iterable[tuple[str, str]]) -> None:
+    """Names and values, one a line; empty values are left out."""
+    rows = [(name, value) for name, value in pairs if value]
+    width = max((len(name) for name, _ in rows), default=0)
+    for name, value in rows:
+        click.echo(f"{click.style(name.ljust(width), bold=True)}  {click.style(value, fg=COLOURS.get(value))}")
+
+
+def note(text: str) -> None:
+    """A line beside the answer."""
+    click.echo(text, err=True)
+
+
+def changes(lines: Sequence[Change], steps: int) -> None:
+    """A plan for people."""
+    marks = {"create": "+", "delete": "-", "replace": "±", "update": "~", "run": ">", "reuse": "="}
+    rows = [
+        (marks.get(line.effect, "?"), line.effect, line.resource, line.detail, "yes" if line.disrupts else "")
+        for line in lines
+    ]
+    table(("", "EFFECT", "RESOURCE", "DETAIL", "DISRUPTS"), rows)
+    note(f"{len(lines)} changes in {steps} steps; nothing was done")
+
+
+def short(id: str) -> str:
+    """The beginning of an id that people can type."""
+    return id[:8]
+
+
+def ago(stamp: str, now: datetime) -> str:
+    """How long ago a time was."""
+    if not stamp:
+        return ""
+    seconds = (now - datetime.fromisoformat(stamp.replace("Z", "+00:00"))).total_seconds()
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
+        if seconds >= size:
+            return f"{int(seconds // size)}{unit}"
+    return f"{max(0, int(seconds))}s"
+
+
+def progress(views: Iterator[OperationView]) -> OperationView:
+    """Show an operation going on until it settles; returns its last view."""
+    return _bars(views) if sys.stderr.isatty() else _lines(views)
+
+
+def _lines(views: Iterator[OperationView]) -> OperationView:
+    """One line for every step that ended, for logs."""
+    seen: set[tuple[str, StepState]] = set()
+    last: OperationView | None = None
+    for last in views:
+        done = sum(step.record.state is StepState.DONE for step in last.steps)
+        for step in last.steps:
+            mark = (step.key, step.record.state)
+            if mark not in seen and step.record.state in (StepState.DONE, StepState.FAILED, StepState.UNDONE):
+                note(f"[{done}/{len(last.steps)}] {step.record.state.lower():7} {step.note or step.key}")
+            seen.add(mark)
+    assert last is not None  # noqa: S101  # follow() yields at least once
+    return last
+
+
+def _bars(views: Iterator[OperationView]) -> OperationView:
+    last: OperationView | None = None
+    with _progress() as bars:
+        task = bars.add_task("planning", total=None)
+        for last in views:
+            running = [step.note or step.key for step in last.steps if step.record.state is StepState.RUNNING]
+            done = sum(step.record.state is StepState.DONE for step in last.steps)
+            text = ", ".join(running[:2]) + (f" and {len(running) - 2} more" if len(running) > 2 else "")
+            shown = text or last.operation.state.value
+            bars.update(task, total=len(last.steps) or None, completed=done, description=shown)
+    assert last is not None  # noqa: S101  # follow() yields at least once
+    return last
+
+
+def _progress() -> Progress:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+
+    return Progress(
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}"),
+        console=console(err=True),
+        transient=True,
+    )
+
+
+FAILED = frozenset({OperationState.FAILED, OperationState.FAILED_TEMP, OperationState.ROLLED_BACK})

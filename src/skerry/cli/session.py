@@ -1,0 +1,128 @@
+"""What every command shares: the connection to the node, `--json`, names to ids, parameters from the command line."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+
+import click
+import msgspec
+
+from skerry.client.node import NodeClient
+from skerry.client.profile import Profile, find
+from skerry.errors import InvalidError, NotFoundError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Named(Protocol):
+    """Something with an id and a name."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+
+
+N = TypeVar("N", bound=Named)
+
+
+class Session:
+    """One run of a command."""
+
+    def __init__(self, profile: Profile, *, as_json: bool) -> None:
+        self.profile = profile
+        self.as_json = as_json
+        self.node = NodeClient(profile)
+
+    def emit(self, value: Any) -> None:
+        """The answer of a command as JSON, the form that programs read."""
+        click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
+
+
+def command(function: Callable[Concatenate[Session, P], R]) -> Callable[P, R]:
+    """Give a command `--json` and its session."""
+
+    @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+    @click.pass_context
+    @functools.wraps(function)
+    def wrapped(ctx: click.Context, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        as_json = bool(kwargs.pop("as_json"))
+        # Any further spot of the context tree sees it too: the group prints errors in this form.
+        ctx.meta["skerry.json"] = as_json
+        session = Session(find(os.environ, Profile(**ctx.find_root().obj)), as_json=as_json)
+        ctx.call_on_close(session.node.close)
+        return function(session, *args, **kwargs)
+
+    return wrapped
+
+
+def pick(items: Sequence[N], wanted: str, what: str, *, also: Callable[[N], str] | None = None) -> N:
+    """The one that `wanted` means: its id, its name (or what `also` gives), or a unique beginning of its id."""
+    for test in (
+        lambda item: item.id == wanted,
+        lambda item: item.name == wanted,
+        lambda item: also is not None and also(item) == wanted,
+        lambda item: len(wanted) >= 2 and item.id.startswith(wanted),
+    ):
+        found = [item for item in items if test(item)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            several = ", ".join(f"{item.id} ({item.name})" for item in found[:8])
+            raise InvalidError(f"cannot tell which {what} {wanted} means: {several}", suggestion="give more of the id")
+    known = ", ".join(sorted(item.name or item.id for item in items)[:12]) or "none"
+    raise NotFoundError(f"cannot find the {what} {wanted}", suggestion=f"there are: {known}")
+
+
+def pairs(given: Iterable[str], option: str) -> dict[str, Any]:
+    """`KEY=VALUE` options as a map; a value that is JSON (a number, true, a list …) is taken as such."""
+    found: dict[str, Any] = {}
+    for text in given:
+        key, sign, value = text.partition("=")
+        if not sign or not key:
+            raise InvalidError(f"cannot read {option} {text}", suggestion=f"write {option} KEY=VALUE")
+        found[key] = _value(value)
+    return found
+
+
+def _value(text: str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return text
+
+
+def body(file: str | None, more: Mapping[str, Any]) -> dict[str, Any]:
+    """The body of a request: a JSON or YAML file ("-" = stdin) with the options laid over it."""
+    base: Any = {}
+    if file:
+        text = sys.stdin.read() if file == "-" else _read(file)
+        base = _structured(text, file)
+        if not isinstance(base, dict):
+            raise InvalidError(f"cannot use {file}: it holds no map", suggestion="write the body of the request")
+    return {**base, **{key: value for key, value in more.items() if value not in (None, "", {}, [])}}
+
+
+def _read(file: str) -> str:
+    try:
+        return Path(file).read_text()
+    except OSError as error:
+        raise InvalidError(f"cannot read {file}: {error.strerror}", suggestion="name a readable file") from error
+
+
+def _structured(text: str, file: str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        import yaml  # noqa: PLC0415  # only for people who prefer it
+
+        try:
+            return yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise InvalidError(f"cannot read {file}: {error}", suggestion="write JSON or YAML") from error

@@ -1,0 +1,178 @@
+"""The CLI's own matters and the node's: `skerry config`, `completion`, `info` and `vim`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+import msgspec
+
+from skerry.cli import output
+from skerry.cli.session import Session, command, pairs, pick
+from skerry.client.profile import KEYS, Profile, config_file, read
+from skerry.errors import InvalidError
+
+
+@click.group()
+def config() -> None:
+    """Show or set how the CLI reaches a node."""
+
+
+@config.command("show")
+@command
+def show_config(session: Session) -> None:
+    """Show what is used now; the token itself is never shown."""
+    profile = session.profile
+    told = {
+        "file": str(config_file(os.environ)),
+        "endpoint": profile.endpoint,
+        "ca": profile.ca,
+        "token": "set" if profile.token else "none",
+        "token_file": profile.token_file,
+    }
+    if session.as_json:
+        session.emit(told)
+    else:
+        output.facts(told.items())
+
+
+@config.command("set")
+@click.argument("key", type=click.Choice(KEYS))
+@click.argument("value", required=False)
+@command
+def set_config(session: Session, key: str, value: str | None) -> None:
+    """Set endpoint, token, token_file or ca in the CLI's own file. Without VALUE it is asked for, hidden for a token."""
+    given = value if value is not None else click.prompt(key, hide_input=key == "token", err=True)
+    if key in ("ca", "token_file"):
+        path = Path(given).expanduser().resolve()
+        if not path.is_file():
+            raise InvalidError(f"cannot use {path}: it is no file", suggestion="name an existing file")
+        given = str(path)
+    if key == "endpoint" and not given.startswith(("https://", "http://")):
+        raise InvalidError(f"cannot use the endpoint {given}", suggestion="write it as https://HOST:PORT")
+    file = config_file(os.environ)
+    _write(file, msgspec.structs.replace(read(file), **{key: given}))
+    if session.as_json:
+        session.emit({"set": key})
+
+
+@config.command("unset")
+@click.argument("key", type=click.Choice(KEYS))
+@command
+def unset_config(session: Session, key: str) -> None:
+    """Remove a value from the CLI's own file."""
+    file = config_file(os.environ)
+    _write(file, msgspec.structs.replace(read(file), **{key: ""}))
+    if session.as_json:
+        session.emit({"unset": key})
+
+
+def _write(file: Path, profile: Profile) -> None:
+    """Replace the file in one step, readable by its owner alone."""
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    draft = file.with_suffix(f".{os.getpid()}")
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "wb") as out:
+        out.write(msgspec.json.format(msgspec.json.encode(profile), indent=2))
+    draft.replace(file)
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the script that completes commands in a shell.
+
+    bash: eval "$(skerry completion bash)" in ~/.bashrc
+    """
+    from click.shell_completion import get_completion_class  # noqa: PLC0415
+
+    from skerry.cli import root  # noqa: PLC0415
+
+    kind = get_completion_class(shell)
+    assert kind is not None  # noqa: S101  # the choice has click's own shells only
+    click.echo(kind(root, {}, "skerry", "_SKERRY_COMPLETE").source())
+
+
+@click.command()
+@command
+def info(session: Session) -> None:
+    """Show the node: version, time of run, what it holds."""
+    node = session.node.info()
+    if session.as_json:
+        session.emit(node)
+        return
+    output.facts(
+        (
+            ("node", node.name),
+            ("endpoint", session.profile.endpoint),
+            ("version", node.version),
+            ("up", f"{node.uptime_s:.0f} s"),
+            ("VIMs", ", ".join(node.vims)),
+            *((name.replace("_", " "), str(count)) for name, count in node.counts.items()),
+        )
+    )
+
+
+@click.group()
+def vim() -> None:
+    """Register and look at infrastructures (VIMs)."""
+
+
+@vim.command("list")
+@command
+def list_vims(session: Session) -> None:
+    """List infrastructures."""
+    found = session.node.vims()
+    if session.as_json:
+        session.emit(found)
+        return
+    output.table(("ID", "TYPE", "NAME", "ZONE"), [(v.id, v.vim_type, v.name, v.zone) for v in found])
+
+
+@vim.command()
+@click.argument("vim")
+@command
+def show(session: Session, vim: str) -> None:
+    """Show an infrastructure and what it has."""
+    view = pick(session.node.vims(), vim, "VIM")
+    resources = session.node.vim_resources(view.id)
+    if session.as_json:
+        session.emit({"vim": view, "resources": resources})
+        return
+    capacity = resources.get("capacity", {})
+    output.facts((("id", view.id), ("type", view.vim_type), ("name", view.name), ("zone", view.zone)))
+    output.facts((name.replace("_", " "), str(value)) for name, value in capacity.items())
+    rows = [
+        (str(c.get("name", "")), str(c.get("state", "")), str(c.get("owner", ""))) for c in resources.get("compute", ())
+    ]
+    if rows:
+        output.table(("COMPUTE", "STATE", "OWNER"), rows)
+
+
+@vim.command()
+@click.argument("id")
+@click.argument("type")
+@click.option("--name", default="", help="A name for people.")
+@click.option("--zone", default="", help="Zone that placement rules may name.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Setting of the driver; may be repeated.")
+@command
+def register(session: Session, id: str, type: str, name: str, zone: str, settings: tuple[str, ...]) -> None:
+    """Register an infrastructure under ID with the driver TYPE (local, docker, simulated …)."""
+    request = {"id": id, "vim_type": type.upper(), "name": name, "zone": zone, "settings": pairs(settings, "--set")}
+    made = session.node.register_vim(request)
+    if session.as_json:
+        session.emit(made)
+    else:
+        click.echo(made.id)
+
+
+@vim.command()
+@click.argument("vim")
+@command
+def delete(session: Session, vim: str) -> None:
+    """Forget an infrastructure that nothing is on."""
+    view = pick(session.node.vims(), vim, "VIM")
+    session.node.delete_vim(view.id)
+    if session.as_json:
+        session.emit({"deleted": view.id})

@@ -1,0 +1,210 @@
+"""Runs a node as a process: the socket first, everything else behind `/ready`.
+
+The first request is answered while the larger part of the program is still being imported: by `Front`, which knows no
+more than that the node is alive and not ready.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Awaitable, Callable, Generator
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from uvicorn.config import Config
+from uvicorn.server import Server
+
+from skerry.access.certificates import Certificates, ensure_certificates
+from skerry.access.files import private_folder, write_private
+from skerry.access.tokens import Tokens, ensure_tokens
+from skerry.errors import UnavailableError
+from skerry.settings import Settings, is_loopback
+
+log = logging.getLogger(__name__)
+ASGI = Callable[[Any, Any, Any], Awaitable[None]]
+NOT_READY = (
+    b'{"status":503,"type":"urn:skerry:problem:unavailable","title":"Service Unavailable",'
+    b'"detail":"cannot serve this yet: the node is starting","suggestion":"try again in a second"}'
+)
+
+
+class Front:
+    """Answers for the node until its application is there, then hands every request on."""
+
+    def __init__(self) -> None:
+        self.app: ASGI | None = None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """One request."""
+        if self.app is not None:
+            await self.app(scope, receive, send)
+        elif scope["type"] == "http":
+            await _early(scope["path"], send)
+
+
+async def _early(path: str, send: Any) -> None:
+    live = path == "/live"
+    kind = b"application/json" if live else b"application/problem+json"
+    body = b'{"live":true}' if live else NOT_READY
+    headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode()), (b"retry-after", b"1")]
+    await send({"type": "http.response.start", "status": 200 if live else 503, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+class Quiet(Server):
+    """uvicorn's server, told by us when to stop: its own handling of signals would end the process before the node."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Leave signals alone."""
+        yield
+
+
+def names_of(settings: Settings) -> list[str]:
+    """Names that the server certificate holds."""
+    anywhere = settings.listen in ("0.0.0.0", "::")  # noqa: S104  # compared, not bound
+    own = [] if anywhere else [settings.listen]
+    return ["localhost", "127.0.0.1", "::1", socket.gethostname(), *own, *settings.tls_names]
+
+
+def open_socket(settings: Settings) -> socket.socket:
+    """A listening socket. `UnavailableError` says what is in the way."""
+    family = socket.AF_INET6 if ":" in settings.listen else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.listen, settings.port))
+        listener.listen(512)
+    except OSError as error:
+        listener.close()
+        raise UnavailableError(
+            f"cannot listen on {settings.listen} port {settings.port}: {error.strerror}",
+            suggestion="stop what uses the port, or choose another with --port",
+        ) from error
+    listener.setblocking(False)
+    return listener
+
+
+def endpoint_of(settings: Settings, port: int) -> str:
+    """The URL by which this machine reaches the node."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.listen, settings.listen)  # noqa: S104  # compared, not bound
+    return f"{'http' if settings.plain else 'https'}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def leave_profile(settings: Settings, endpoint: str, certificates: Certificates | None) -> None:
+    """Write what the CLI of this machine's user needs to find the node."""
+    profile = {"endpoint": endpoint, "token_file": str((settings.data_dir / "access/admin.token").absolute())}
+    if certificates:
+        profile["ca"] = str(certificates.ca.absolute())
+    write_private(settings.data_dir / "client.json", msgspec.json.encode(profile))
+
+
+async def serve(
+    settings: Settings, *, started: float | None = None, on_ready: Callable[[str], None] | None = None
+) -> None:
+    """Run a node until SIGTERM or SIGINT. `on_ready` gets the endpoint when the node serves everything."""
+    begun = time.monotonic() if started is None else started
+    private_folder(settings.data_dir)
+    listener = open_socket(settings)
+    try:
+        tokens = ensure_tokens(settings.data_dir / "access", os.urandom)
+        certificates = None
+        if not settings.plain:
+            certificates = ensure_certificates(settings.data_dir / "tls", names_of(settings), datetime.now(UTC))
+        endpoint = endpoint_of(settings, listener.getsockname()[1])
+        leave_profile(settings, endpoint, certificates)
+        front = Front()
+        server = _server(front, settings, certificates)
+        await _run(settings, tokens, front, server, listener, lambda: _ready(settings, endpoint, begun, on_ready))
+    finally:
+        listener.close()
+
+
+def _ready(settings: Settings, endpoint: str, begun: float, on_ready: Callable[[str], None] | None) -> None:
+    log.info("node %s ready at %s after %.2f s", settings.node, endpoint, time.monotonic() - begun)
+    if on_ready:
+        on_ready(endpoint)
+
+
+def _server(front: Front, settings: Settings, certificates: Certificates | None) -> Quiet:
+    config = Config(
+        front,
+        http="h11",
+        ws="none",
+        loop="asyncio",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=max(1, int(settings.stop_grace_s)),
+        ssl_certfile=str(certificates.certificate) if certificates else None,
+        ssl_keyfile=str(certificates.key) if certificates else None,
+    )
+    return Quiet(config)
+
+
+async def _run(
+    settings: Settings,
+    tokens: Tokens,
+    front: Front,
+    server: Quiet,
+    listener: socket.socket,
+    ready: Callable[[], None],
+) -> None:
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        server.should_exit = True
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    building: asyncio.Task[Any] = loop.create_task(_build(settings, tokens, front, ready))
+    building.add_done_callback(lambda task: stop() if task.cancelled() or task.exception() else None)
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+        if not building.done():
+            building.cancel()
+        await asyncio.wait({building})
+        # A node that could not start raises here, with its own words.
+        if not building.cancelled():
+            await building.result().stop()
+
+
+async def _build(settings: Settings, tokens: Tokens, front: Front, ready: Callable[[], None]) -> Any:
+    """Import the node and its API beside the running server, then start it."""
+    # Bytecode is executed in the other thread, so the loop keeps answering meanwhile.
+    wiring = await asyncio.to_thread(importlib.import_module, "skerry.wiring")
+    api = await asyncio.to_thread(importlib.import_module, "skerry.api.app")
+    node = wiring.Node(settings)
+    front.app = api.build(node, tokens)
+    await node.start()
+    ready()
+    return node
+
+
+def main(settings: Settings, *, started: float | None = None) -> None:
+    """Run a node in this process, logging to stderr."""
+    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for noisy in ("uvicorn.error", "httpx", "httpcore"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    if settings.plain and is_loopback(settings.listen):
+        log.warning("serving without TLS, on the loopback interface only")
+    asyncio.run(serve(settings, started=started, on_ready=_announce))
+
+
+def _announce(endpoint: str) -> None:
+    sys.stderr.flush()
+    sys.stdout.write(f"{endpoint}\n")
+    sys.stdout.flush()
