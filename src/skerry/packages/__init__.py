@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from skerry.packages.archive import extract_artifact, open_artifact
     from skerry.packages.binding import bind_nsd, bind_vnfd
-    from skerry.packages.build import build
+    from skerry.packages.building import build
     from skerry.packages.functions import resolve
     from skerry.packages.limits import Limits
-    from skerry.packages.lint import lint, read
+    from skerry.packages.reading import lint, read
 
 __all__ = ["Limits", "bind_nsd", "bind_vnfd", "build", "extract_artifact", "lint", "open_artifact", "read", "resolve"]
 
@@ -22,11 +22,11 @@ _MODULES = {
     "Limits": "limits",
     "bind_nsd": "binding",
     "bind_vnfd": "binding",
-    "build": "build",
+    "build": "building",
     "extract_artifact": "archive",
-    "lint": "lint",
+    "lint": "reading",
     "open_artifact": "archive",
-    "read": "lint",
+    "read": "reading",
     "resolve": "functions",
 }
 

@@ -77,7 +77,7 @@ def check_value(types: Types, value: Cursor, spec: dict[str, Any], depth: int = 
     """Check one value against a property definition."""
     if is_function(value.value) or not value.exists or depth > _MAX_DEPTH:
         return
-    kind = spec.get("type")
+    kind = spec.get("type") if isinstance(spec.get("type"), str) else "any"
     if kind in ("list", "map"):
         _check_collection(types, value, spec, kind == "list", depth)
     elif kind in _SCALARS:
@@ -86,7 +86,8 @@ def check_value(types: Types, value: Cursor, spec: dict[str, Any], depth: int = 
             return
     elif isinstance(kind, str):
         _check_data(types, value, kind, depth)
-    for constraint in spec.get("constraints") or []:
+    constraints = spec.get("constraints")
+    for constraint in constraints if isinstance(constraints, list) else ():
         if isinstance(constraint, dict) and len(constraint) == 1:
             _check_constraint(value, *next(iter(constraint.items())))
 

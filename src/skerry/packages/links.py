@@ -51,7 +51,7 @@ def _virtual_link(node: Node) -> VirtualLink:
 
 
 def _protocol_data(listed: Cursor) -> tuple[Cursor, Cursor]:
-    entries = listed.items() if isinstance(listed.value, list) else [listed]
+    entries = (listed.items() if isinstance(listed.value, list) else []) or [listed]
     l2, l3 = entries[0].at("l2_protocol_data"), entries[0].at("l3_protocol_data")
     for entry in entries[1:]:
         l2, l3 = _first(l2, entry.at("l2_protocol_data")), _first(l3, entry.at("l3_protocol_data"))

@@ -112,13 +112,9 @@ def _kind(listed: Sequence[Mapping[str, Any]], main: str, types: Types) -> str:
 
 def _node_types(topology: Mapping[str, Any]) -> set[str]:
     nodes, mappings = topology.get("node_templates"), topology.get("substitution_mappings")
-    found = (
-        {node.get("type") for node in nodes.values() if isinstance(node, dict)}
-        if isinstance(nodes, dict)
-        else set[Any]()
-    )
-    if isinstance(mappings, dict):
-        found.add(mappings.get("node_type"))
+    found: list[Any] = [mappings.get("node_type")] if isinstance(mappings, dict) else []
+    if isinstance(nodes, dict):
+        found += [node.get("type") for node in nodes.values() if isinstance(node, dict)]
     return {name for name in found if isinstance(name, str)}
 
 

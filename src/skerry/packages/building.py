@@ -15,8 +15,8 @@ from skerry.model.descriptors import NsPackage, VnfPackage
 from skerry.packages.archive import Archive, chunks, opened, read_small, replacing
 from skerry.packages.imports import STANDARD_FILE
 from skerry.packages.limits import Limits
-from skerry.packages.lint import META, read_archive
 from skerry.packages.metafile import blocks, decode
+from skerry.packages.reading import META, read_archive
 from skerry.packages.report import Report
 
 _TIME = (1980, 1, 1, 0, 0, 0)
