@@ -64,7 +64,7 @@ def up(
 def lint(source: Path, as_json: bool, strict: bool) -> None:
     """Check SOURCE, a package file or folder: every fault with its place and what to do. Exits 5 if there are faults."""
     from skerry.errors import NotFoundError  # noqa: PLC0415
-    from skerry.packages.lint import lint as check  # noqa: PLC0415  # brings the YAML reader
+    from skerry.packages import lint as check  # noqa: PLC0415  # brings the YAML reader
 
     if not source.exists():
         raise NotFoundError(f"cannot find {source}", suggestion="name a package file or folder")
@@ -95,23 +95,31 @@ def _what(package: Any) -> str:
 @click.option("--output", "-o", "target", type=PATH, default=None, help="File to write; default FOLDER.csar.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 def build(folder: Path, target: Path | None, as_json: bool) -> None:
-    """Pack FOLDER into a package file with fresh digests in its manifest, then check it. Exits 5 if it has faults."""
-    from skerry.cli.csar import pack  # noqa: PLC0415
-    from skerry.packages.lint import lint as check  # noqa: PLC0415
+    """Make a package file of FOLDER, with TOSCA.meta and manifest, and check it. Exits 5 if it has faults."""
+    from skerry.packages import build as make  # noqa: PLC0415  # brings the YAML reader
 
-    made = target or folder.resolve().with_suffix(".csar")
-    pack(folder, made)
-    errors, warnings, _ = check(made)
+    made = make(folder, target or folder.resolve().with_suffix(".csar"))
     if as_json:
         import msgspec  # noqa: PLC0415
 
-        click.echo(msgspec.json.encode({"file": str(made), "errors": errors, "warnings": warnings}))
+        click.echo(msgspec.json.encode({"file": str(made)}))
     else:
-        for fault in (*errors, *warnings):
-            click.echo(str(fault), err=True)
         click.echo(str(made))
-    if errors:
-        raise SystemExit(5)
+
+
+def archive_of(source: Path, scratch: Path) -> Path:
+    """SOURCE itself, or the package file made of it in `scratch` where it is a folder."""
+    from skerry.packages import build as make  # noqa: PLC0415  # brings the YAML reader
+
+    return make(source, scratch / f"{source.resolve().name}.csar") if source.is_dir() else source
+
+
+def kind_of(archive: Path) -> str:
+    """`vnf` or `ns`: what a package holds. `InvalidError` lists every fault, before anything is uploaded."""
+    from skerry.model.descriptors import VnfPackage  # noqa: PLC0415
+    from skerry.packages import read  # noqa: PLC0415
+
+    return "vnf" if isinstance(read(archive), VnfPackage) else "ns"
 
 
 @click.command()

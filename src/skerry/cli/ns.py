@@ -12,7 +12,7 @@ from skerry.cli.session import Session, body, command, pairs, pick
 from skerry.cli.vnf import find as find_vnf
 from skerry.cli.vnf import find_package, only
 from skerry.client.views import MemberView, NsView
-from skerry.errors import InvalidError, NotFoundError
+from skerry.errors import ConflictError, InvalidError, NotFoundError
 
 
 @click.group()
@@ -242,6 +242,11 @@ def scale(
     elif level:
         given = {"scaleType": "SCALE_NS", "scaleNsData": {"scaleNsToLevelData": {"nsInstantiationLevel": level}}}
     else:
+        if not (aspect or view.scale):
+            raise ConflictError(
+                f"cannot scale NS {view.name}: its NSD has no scaling aspect",
+                suggestion="scale one of its VNFs with --vnf, or add one with `skerry ns update --add PROFILE`",
+            )
         chosen_aspect = aspect or only(view.scale, "scaling aspect")
         by_steps = {"scalingDirection": direction, "aspectId": chosen_aspect, "numberOfSteps": steps}
         given = {"scaleType": "SCALE_NS", "scaleNsData": {"scaleNsByStepsData": by_steps}}

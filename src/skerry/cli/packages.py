@@ -5,11 +5,12 @@ from __future__ import annotations
 import tempfile
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 
 import click
 
-from skerry.cli import csar, output
+from skerry.cli import output
 from skerry.cli.lazy import Lazy
 from skerry.cli.session import Session, command, pairs, pick
 from skerry.client.views import PackageView
@@ -102,11 +103,10 @@ def onboard(session: Session, source: Path, kind: str, data: tuple[str, ...]) ->
     if not source.exists():
         raise NotFoundError(f"cannot find {source}", suggestion="name a package file or folder")
     with ExitStack() as stack:
-        archive = source
-        if source.is_dir():
-            archive = Path(stack.enter_context(tempfile.TemporaryDirectory())) / f"{source.resolve().name}.csar"
-            csar.pack(source, archive)
-        chosen = csar.kind(archive) if kind == "auto" else kind
+        offline = import_module("skerry.commands_node")
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        archive: Path = offline.archive_of(source, scratch)
+        chosen = str(offline.kind_of(archive)) if kind == "auto" else kind
         id = session.node.onboard(chosen, archive, pairs(data, "--data"))
     view = find(session, id)
     if session.as_json:
