@@ -7,8 +7,9 @@ served, so that no operation starves another; steps that only wait for a child o
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any
 
 import msgspec
@@ -17,7 +18,7 @@ from skerry.engine.children import Children
 from skerry.engine.events import EventLog
 from skerry.engine.kinds import Handler, Kind
 from skerry.engine.run import Run, move
-from skerry.errors import ConflictError
+from skerry.errors import ConflictError, UnavailableError
 from skerry.model.operations import Operation, Plan, StepRecord
 from skerry.model.states import FINAL, OperationState
 from skerry.model.time import Clock, Ids, stamp
@@ -25,6 +26,8 @@ from skerry.store import journal
 from skerry.store.database import Database, Transaction
 
 log = logging.getLogger("skerry.engine")
+
+RESUME_S = 5.0  # how long to wait before an operation is taken up again that the store stopped
 
 ACTIVE = (OperationState.STARTING, OperationState.PROCESSING, OperationState.ROLLING_BACK)
 
@@ -125,9 +128,7 @@ class Engine:
             )
             return inserted
 
-        inserted = await self.database.write(work)
-        self._spawn(inserted)
-        return inserted
+        return await self._begin(self.database.write(work))
 
     async def preview(self, kind: str, subject: str, params: Mapping[str, Any], *, tenant: str = "") -> Plan:
         """The plan of an operation that is not started: the same checks, no change."""
@@ -135,21 +136,46 @@ class Engine:
         await self.database.write(lambda tx: self._kinds[kind].admit(tx, operation))
         return await self._kinds[kind].plan(operation)
 
+    async def _begin(self, written: Coroutine[Any, Any, Operation]) -> Operation:
+        """Write an operation that shall run and begin it: both or nothing, also when the caller is cancelled meanwhile."""
+
+        async def both() -> Operation:
+            operation = await written
+            self._spawn(operation)
+            return operation
+
+        return await asyncio.shield(asyncio.ensure_future(both()))
+
     def _spawn(self, operation: Operation) -> None:
-        if self._closing or operation.id in self._tasks:
+        if self._closing:
             return
         run = Run(self, operation)
-        task = asyncio.get_running_loop().create_task(run.drive(), name=f"operation-{operation.id}")
+        before = self._tasks.get(operation.id)
+        task = asyncio.get_running_loop().create_task(_after(before, run.drive), name=f"operation-{operation.id}")
         self._runs[operation.id] = run
         self._tasks[operation.id] = task
         task.add_done_callback(lambda done: self._ended(operation.id, done))
 
     def _ended(self, id: str, task: asyncio.Task[None]) -> None:
-        self._runs.pop(id, None)
-        self._tasks.pop(id, None)
-        if not task.cancelled() and (error := task.exception()):
-            # the store is full or gone: the operation is taken up again at the next start
-            log.error("operation %s stopped: %s", id, error, exc_info=error)
+        if self._tasks.get(id) is not task:
+            return
+        del self._runs[id], self._tasks[id]
+        if not task.cancelled() and (error := task.exception()) and not self._closing:
+            log.error("operation %s stopped and is taken up again: %s", id, error, exc_info=error)
+            asyncio.get_running_loop().call_later(RESUME_S, self._resume, id)
+
+    def _resume(self, id: str) -> None:
+        """Take up an operation that stopped because the store was full or gone."""
+        if self._closing or id in self._tasks:
+            return
+        try:
+            operation = journal.operations.find(self.database, id)
+        except UnavailableError as error:
+            log.warning("operation %s waits: %s", id, error.detail)
+            asyncio.get_running_loop().call_later(RESUME_S, self._resume, id)
+            return
+        if operation is not None and operation.state in ACTIVE:
+            self._spawn(operation)
 
     def report(self, reference: str, error: BaseException) -> None:
         """Log an unknown error under its reference."""
@@ -195,22 +221,29 @@ class Engine:
 
     async def _again(self, id: str, state: OperationState) -> Operation:
         forgotten = {"error": "", "suggestion": ""} if state is OperationState.PROCESSING else {}
-        operation = await move(self, id, state, cancel="", **forgotten)
-        self._spawn(operation)
-        return operation
+        return await self._begin(move(self, id, state, cancel="", **forgotten))
 
     async def fail(self, id: str) -> Operation:
-        """Give up (SOL003 5.4.16): FAILED_TEMP becomes FAILED, what exists stays recorded."""
+        """Give up (SOL003 5.4.16): FAILED_TEMP becomes FAILED, what exists stays recorded. Its children are given up too."""
+        if journal.operations.get(self.database, id).state is OperationState.FAILED_TEMP:
+            for child in self.children.alive(id):
+                ended = await self.wait(child.id)  # one that was cancelled with it may be about to end
+                if ended.state is OperationState.FAILED_TEMP:
+                    await self.fail(child.id)
         return await move(self, id, OperationState.FAILED)
 
     async def cancel(self, id: str, mode: str = "GRACEFUL") -> Operation:
         """Stop it (SOL003 5.4.17): GRACEFUL lets the steps under way end, FORCEFUL does not. Children follow."""
+        return await asyncio.shield(asyncio.ensure_future(self._cancel(id, mode)))
+
+    async def _cancel(self, id: str, mode: str) -> Operation:
         changed = await self.database.write(lambda tx: self._mark_cancelled(tx, id, mode))
         for child in self.children.alive(id):
             if child.state in ACTIVE:
-                await self.cancel(child.id, mode)
+                with contextlib.suppress(ConflictError):  # it ended meanwhile
+                    await self._cancel(child.id, mode)
         if run := self._runs.get(id):
-            run.cancelled.set()
+            run.cancel(mode)
         return changed
 
     @staticmethod
@@ -220,3 +253,10 @@ class Engine:
             final = "it is final" if current.state in FINAL else "retry, roll back or fail it"
             raise ConflictError(f"cannot cancel operation {id}: it is {current.state}", suggestion=final)
         return journal.operations.put(tx, msgspec.structs.replace(current, cancel=mode))
+
+
+async def _after(before: asyncio.Task[None] | None, work: Callable[[], Awaitable[None]]) -> None:
+    """Begin once the run before has let go; how that ended was told already."""
+    if before is not None:
+        await asyncio.wait({before})
+    await work()

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 BACKOFF_S = 0.2
 BACKOFF_MAX_S = 10.0
+STUCK = StepRecord(key="", error="cannot order the steps: they wait for each other", suggestion="fail or roll back")
 
 
 class Run:
@@ -32,9 +33,16 @@ class Run:
         self.operation = operation
         self.kind = engine.kind(operation.kind)
         self.cancelled = asyncio.Event()
+        self.forced = asyncio.Event()
         if operation.cancel:
-            self.cancelled.set()
+            self.cancel(operation.cancel)
         self._records = {record.key: record for record in journal.steps(engine.database, operation.id)}
+
+    def cancel(self, mode: str) -> None:
+        """Begin nothing more (GRACEFUL), and let go of what is under way (FORCEFUL, also after GRACEFUL)."""
+        self.cancelled.set()
+        if mode == "FORCEFUL":
+            self.forced.set()
 
     async def drive(self) -> None:
         """Go on from the recorded state until the operation is final or waits for a decision."""
@@ -74,7 +82,7 @@ class Run:
         elif self.cancelled.is_set() and not failed:
             await self._move(OperationState.FAILED_TEMP, error="cancelled", suggestion="retry, roll back or fail it")
         else:
-            worst = next(record for key, record in self._records.items() if key in failed)
+            worst = next((record for key, record in self._records.items() if key in failed), STUCK)
             await self._move(OperationState.FAILED_TEMP, error=worst.error, suggestion=worst.suggestion)
 
     async def _do(self, step: Step) -> bool:
@@ -130,17 +138,18 @@ class Run:
         well; the answer holds what failed."""
         failed: set[str] = set()
         running: dict[asyncio.Task[bool], str] = {}
-        stop = asyncio.ensure_future(self.cancelled.wait())
+        force = asyncio.ensure_future(self.forced.wait())
         try:
             while True:
                 if not failed and not self.cancelled.is_set():
                     await self._launch(waiting, needs, work, running)
                 if not running:
                     return failed
-                watch = {stop} if not stop.done() else set()
-                await asyncio.wait({*running, *watch}, return_when=asyncio.FIRST_COMPLETED)
-                if stop.done() and self.operation_cancel == "FORCEFUL":
+                await asyncio.wait({*running, force}, return_when=asyncio.FIRST_COMPLETED)
+                if force.done():
+                    left = set(running.values())
                     await _abandon(running)
+                    await self._let_go(left)
                     return failed
                 for task in [task for task in running if task.done()]:
                     key = running.pop(task)
@@ -149,8 +158,26 @@ class Run:
                     else:
                         failed.add(key)
         finally:
-            stop.cancel()
+            force.cancel()
             await _abandon(running)
+
+    async def _let_go(self, keys: set[str]) -> None:
+        """Record steps that were cut off, unless their end was journalled in the same moment."""
+
+        def work(tx: Transaction) -> list[StepRecord]:
+            records = journal.steps(tx, self.operation.id)
+            if self.operation.state is not OperationState.PROCESSING:
+                return records
+            cut = [
+                msgspec.structs.replace(record, state=StepState.FAILED, ended_at=self._now(), error="cut off by a cancel")
+                for record in records
+                if record.key in keys and record.state is StepState.RUNNING
+            ]
+            journal.put_steps(tx, self.operation.id, cut)
+            return journal.steps(tx, self.operation.id)
+
+        records = await self.engine.database.write(work)
+        self._records = {record.key: record for record in records}
 
     async def _launch(
         self,
@@ -176,11 +203,6 @@ class Run:
             return await work(step)
         async with self.engine.slots:
             return await work(step)
-
-    @property
-    def operation_cancel(self) -> str:
-        found = journal.operations.find(self.engine.database, self.operation.id)
-        return found.cancel if found else ""
 
     # -- attempts -----------------------------------------------------------------------------------------------------
 

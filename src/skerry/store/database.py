@@ -78,6 +78,7 @@ class Database:
             migrate(self._writer)
             self._reader = self._writer if self.path == ":memory:" else self._connect()
         except sqlite3.Error as error:
+            self._let_go()
             raise UnavailableError(
                 f"cannot open the store {self.path}: {error}",
                 suggestion="check the disk's space and rights, or restore a backup",
@@ -92,6 +93,9 @@ class Database:
             self._queue.put(None)
             self._thread.join()
             self._thread = None
+        self._let_go()
+
+    def _let_go(self) -> None:
         for connection in {self._writer, self._reader} - {None}:
             connection.close()  # type: ignore[union-attr]
         self._writer = self._reader = None
@@ -111,7 +115,12 @@ class Database:
         """Rows as committed now."""
         if self._reader is None:
             raise UnavailableError("cannot read: the store is closed", suggestion="start the node")
-        return self._reader.execute(sql, parameters).fetchall()
+        try:
+            return self._reader.execute(sql, parameters).fetchall()
+        except sqlite3.DatabaseError as error:
+            raise UnavailableError(
+                f"cannot read the store {self.path}: {error}", suggestion="check the disk, or restore a backup"
+            ) from error
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=10.0)
@@ -165,7 +174,12 @@ class Database:
             with contextlib.suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
             for write in group:
-                write.transaction = None
+                write.transaction = write.error = None
+            if len(group) > 1:  # whoever is to blame shall fail alone
+                for write in group:
+                    self._commit([write])
+                return
+            for write in group:
                 write.error = UnavailableError(
                     f"cannot write to the store {self.path}: {error}", suggestion="check the disk's space and rights"
                 )

@@ -63,7 +63,7 @@ class Collection(Generic[D]):
 
     def find(self, source: Database | Transaction, id: str) -> D | None:
         """The document, or None."""
-        return self._first(_rows(source, self._by_id, (id,)))
+        return self._first(rows(source, self._by_id, (id,)))
 
     def get(self, source: Database | Transaction, id: str, *, tenant: str | None = None) -> D:
         """The document. `NotFoundError` also for one of another tenant, so that nothing shows that it exists."""
@@ -78,18 +78,18 @@ class Collection(Generic[D]):
         if unknown:
             raise KeyError(f"no column {sorted(unknown)} in {self.table}")
         where = " AND ".join(f"{name} = ?" for name in equal) or "1"
-        rows = _rows(source, f"SELECT doc FROM {self.table} WHERE {where} ORDER BY rowid", tuple(equal.values()))  # noqa: S608
-        return [self._decode(row[0]) for row in rows]
+        found = rows(source, f"SELECT doc FROM {self.table} WHERE {where} ORDER BY rowid", tuple(equal.values()))  # noqa: S608
+        return [self._decode(row[0]) for row in found]
 
     def starting(self, source: Database | Transaction, prefix: str) -> list[D]:
         """Every document whose id begins so."""
         sql = f"SELECT doc FROM {self.table} WHERE id >= ? AND id < ?"  # noqa: S608
-        return [self._decode(row[0]) for row in _rows(source, sql, (prefix, prefix + "\x7f"))]
+        return [self._decode(row[0]) for row in rows(source, sql, (prefix, prefix + "\x7f"))]
 
     def count(self, source: Database | Transaction, **equal: str) -> int:
         """How many documents have these values in their columns."""
         where = " AND ".join(f"{name} = ?" for name in equal) or "1"
-        found: int = _rows(source, f"SELECT count(*) FROM {self.table} WHERE {where}", tuple(equal.values()))[0][0]  # noqa: S608
+        found: int = rows(source, f"SELECT count(*) FROM {self.table} WHERE {where}", tuple(equal.values()))[0][0]  # noqa: S608
         return found
 
     def missing(self, id: str) -> NotFoundError:
@@ -101,8 +101,8 @@ class Collection(Generic[D]):
     def _by_id(self) -> str:
         return f"SELECT doc FROM {self.table} WHERE id = ?"  # noqa: S608
 
-    def _first(self, rows: list[tuple[Any, ...]]) -> D | None:
-        return self._decode(rows[0][0]) if rows else None
+    def _first(self, found: list[tuple[Any, ...]]) -> D | None:
+        return self._decode(found[0][0]) if found else None
 
     @staticmethod
     def _id(document: D) -> str:
@@ -114,7 +114,8 @@ class Collection(Generic[D]):
         return (document.rev, document.tenant, *values, _encode(document))  # type: ignore[attr-defined]
 
 
-def _rows(source: Database | Transaction, sql: str, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+def rows(source: Database | Transaction, sql: str, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+    """Read inside a transaction, or what is committed."""
     if isinstance(source, Transaction):
         return source.execute(sql, parameters).fetchall()
     return source.read(sql, parameters)

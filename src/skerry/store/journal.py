@@ -8,6 +8,7 @@ import msgspec
 
 from skerry.model.operations import Event, Operation, StepRecord
 from skerry.model.states import FINAL, OperationState
+from skerry.store import documents
 from skerry.store.database import Database, Transaction
 from skerry.store.documents import Collection
 
@@ -34,9 +35,7 @@ _ALIVE = ", ".join(f"'{state.value}'" for state in OperationState if state not i
 def holder(source: Transaction | Database, subject: str) -> Operation | None:
     """The operation that holds this instance now, if any."""
     sql = f"SELECT doc FROM operations WHERE subject = ? AND state IN ({_ALIVE}) LIMIT 1"  # noqa: S608
-    rows = (
-        source.execute(sql, (subject,)).fetchall() if isinstance(source, Transaction) else source.read(sql, (subject,))
-    )
+    rows = documents.rows(source, sql, (subject,))
     return _operation(rows[0][0]) if rows else None
 
 
@@ -56,9 +55,10 @@ def put_steps(tx: Transaction, operation: str, records: Iterable[StepRecord]) ->
     )
 
 
-def steps(source: Database, operation: str) -> list[StepRecord]:
+def steps(source: Transaction | Database, operation: str) -> list[StepRecord]:
     """What the journal has of the operation's steps."""
-    return [_step(row[0]) for row in source.read("SELECT doc FROM steps WHERE operation = ?", (operation,))]
+    rows = documents.rows(source, "SELECT doc FROM steps WHERE operation = ?", (operation,))
+    return [_step(row[0]) for row in rows]
 
 
 def announce(tx: Transaction, event: Event) -> None:
