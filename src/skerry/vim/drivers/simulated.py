@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import builtins
-import hashlib
 import random
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from pathlib import Path
 from typing import ClassVar, TypeVar
 
 import msgspec
@@ -19,13 +17,12 @@ import msgspec
 from skerry.errors import (
     ConflictError,
     DriverError,
-    InvalidError,
     NotFoundError,
     RejectedError,
     UnavailableError,
 )
 from skerry.model.time import stamp
-from skerry.vim import ipam
+from skerry.vim import ipam, source
 from skerry.vim.driver import (
     TRANSITIONS,
     Capacity,
@@ -515,21 +512,5 @@ def _check_source(spec: ImageSpec) -> int:
     """The size of what an image comes from, in bytes; 0 where that is not on this machine."""
     if not spec.source.startswith("/"):
         return 0
-    path = Path(spec.source)
-    if not path.exists():
-        raise InvalidError(
-            f"cannot make the image {spec.name} available: {spec.source} does not exist",
-            suggestion="give a file, a directory, host:PROGRAM or docker://REPOSITORY:TAG",
-        )
-    if not path.is_file():
-        return 0
-    if spec.checksum:
-        algorithm = spec.checksum_algorithm.replace("-", "").lower() or "sha256"
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, algorithm).hexdigest()
-        if found != spec.checksum:
-            raise InvalidError(
-                f"cannot import the image {spec.name}: its {algorithm} is {found}, not {spec.checksum}",
-                suggestion="fetch the image again or correct the checksum",
-            )
-    return path.stat().st_size
+    path = source.local_path(spec)
+    return path.stat().st_size if path.is_file() else 0

@@ -1,0 +1,1 @@
+"""Parts of the `docker` driver: the Engine's API, images, what a specification is in its words, streams, networks."""

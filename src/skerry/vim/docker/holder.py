@@ -1,0 +1,185 @@
+"""Containers that hold the network of an instance which the Engine alone cannot connect as asked.
+
+The Engine keeps neither the order of several interfaces nor the MAC of the second and knows no bandwidth. A holder joins
+the networks one after the other, is given MACs and queues, and the instance runs in its network namespace: the interfaces
+are right before the instance's program starts, and stay when it is stopped. All of it works by the API alone, also on a
+remote Engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from skerry.errors import ConflictError, DriverError, NotFoundError
+from skerry.vim.docker import shape
+from skerry.vim.docker.engine import Engine
+from skerry.vim.docker.images import Images
+from skerry.vim.driver import ComputeSpec, Nic
+
+SUFFIX = "-net"
+_SLEEP = ["/bin/busybox", "sleep", "2147483647"]
+
+
+def shaping(device: str, bits_per_second: int) -> str:
+    """A token bucket: 10 ms of the rate, but room for three full frames; longer than 100 ms in the queue is dropped."""
+    burst = max(bits_per_second // 800, 5000)
+    return f"/sbin/tc qdisc replace dev {device} root tbf rate {bits_per_second}bit burst {burst} latency 100ms"
+
+
+def inner_script(spec: ComputeSpec, nics: Sequence[Nic]) -> str:
+    """Commands for inside the network namespace: MACs, queues for what the instance sends, and its own DNS servers.
+
+    The Engine would put its resolver before them, which forwards nothing from a network without a way out. The shell's
+    own `tc` is a lesser one.
+    """
+    lines = ["set -e"]
+    for wanted, nic in zip(spec.nics, nics, strict=True):
+        change = "; ".join(f"ip link set {nic.device} {what}" for what in ("down", f"address {nic.mac}", "up"))
+        lines.append(f"if [ $(cat /sys/class/net/{nic.device}/address) != {nic.mac} ]; then {change}; fi")
+        if wanted.egress_bps:
+            lines.append(shaping(nic.device, wanted.egress_bps))
+    if spec.dns:
+        servers = "".join(f"nameserver {address}\\n" for address in spec.dns)
+        lines.append(f"printf '{servers}' >/etc/resolv.conf")
+    lines += [f"cat /sys/class/net/{nic.device}/iflink" for nic in nics]
+    return "\n".join(lines)
+
+
+def outer_script(spec: ComputeSpec, peers: Sequence[str]) -> str:
+    """Commands for the host's side of the interfaces: queues for what the instance receives."""
+    lines = ["set -e"]
+    for wanted, peer in zip(spec.nics, peers, strict=True):
+        if wanted.ingress_bps:
+            device = f"$(ip -o link | sed -n 's/^{peer}: \\([^@:]*\\).*/\\1/p')"
+            lines.append(shaping(device, wanted.ingress_bps))
+    return "\n".join(lines) if len(lines) > 1 else ""
+
+
+class Holders:
+    """Makes, finds and removes holders. `run` of a command inside is the driver's exec."""
+
+    def __init__(self, engine: Engine, images: Images, node: str) -> None:
+        self._engine, self._images, self._node = engine, images, node
+
+    def name(self, instance: str) -> str:
+        """What an instance's holder is called."""
+        return shape.engine_name(self._node, instance, SUFFIX)
+
+    async def ready(self, nested: shape.Nested) -> None:
+        """Have the instance's network complete. One that is only half there, as after a crash, is made anew."""
+        name = self.name(nested.spec.name)
+        try:
+            found = await self._engine.get(f"/containers/{name}/json")
+        except NotFoundError:
+            found = None
+        wanted = {shape.engine_name(self._node, nic.network) for nic in nested.nics}
+        if found and found["State"]["Running"] and wanted <= set(found["NetworkSettings"]["Networks"]):
+            return
+        await self._engine.delete(f"/containers/{name}", force=True, v=True)
+        await self._make(name, nested)
+
+    async def remove(self, instance: str) -> None:
+        """Remove the instance's holder with its interfaces."""
+        await self._engine.delete(f"/containers/{self.name(instance)}", force=True, v=True)
+
+    async def remove_publishing(self) -> None:
+        """Remove the network of published ports once nobody is on it."""
+        try:
+            await self._engine.delete(f"/networks/{self._publishing()}")
+        except (DriverError, ConflictError):
+            return  # someone is still attached
+
+    async def once(self, argv: Sequence[str], host: Mapping[str, Any]) -> None:
+        """Run a command in a container of its own, on the Engine's side, to its end."""
+        labels = {shape.NODE: self._node, shape.ROLE: "once"}
+        body = {
+            "Image": await self._images.tools(),
+            "Entrypoint": [],
+            "Cmd": list(argv),
+            "Labels": labels,
+            "HostConfig": {"LogConfig": {"Type": "none"}, **host},
+        }
+        made = (await self._engine.post("/containers/create", body))["Id"]
+        try:
+            await self._engine.post(f"/containers/{made}/start")
+            ended = await self._engine.post(f"/containers/{made}/wait")
+        finally:
+            await self._engine.delete(f"/containers/{made}", force=True, v=True)
+        if ended["StatusCode"]:
+            raise DriverError(f"cannot run {' '.join(argv)} for the node {self._node}: exit code {ended['StatusCode']}")
+
+    async def _make(self, name: str, nested: shape.Nested) -> None:
+        spec, nics = nested.spec, nested.nics
+        identity = shape.network_identity(spec)
+        exposed, bindings = shape.ports(spec)
+        networks = [shape.engine_name(self._node, nic.network) for nic in nics]
+        first: dict[str, Any] = {}
+        if nics:
+            first = {
+                "MacAddress": nics[0].mac,
+                "NetworkingConfig": {"EndpointsConfig": {networks[0]: shape.endpoint(nics[0], nics[0].mac)}},
+            }
+        mode = networks[0] if nics else await self._publish()
+        body = {
+            "Image": await self._images.tools(),
+            "Entrypoint": [],
+            "Cmd": _SLEEP,
+            "Labels": shape.labels_of(self._node, nested, "holder"),
+            "ExposedPorts": exposed,
+            **identity,
+            **first,
+            "HostConfig": {
+                **identity["HostConfig"],
+                "NetworkMode": mode,
+                "PortBindings": bindings,
+                "CapAdd": ["NET_ADMIN"],
+                "LogConfig": {"Type": "none"},
+            },
+        }
+        await self._engine.post("/containers/create", body, name=name)
+        await self._engine.post(f"/containers/{name}/start")
+        for network, nic in list(zip(networks, nics, strict=True))[1:]:
+            connection = {"Container": name, "EndpointConfig": shape.endpoint(nic, nic.mac)}
+            await self._engine.post(f"/networks/{network}/connect", connection)
+        if spec.ports and nics:
+            await self._engine.post(f"/networks/{await self._publish()}/connect", {"Container": name})
+        if nics:
+            await self._arrange(name, spec, nics)
+
+    async def _arrange(self, name: str, spec: ComputeSpec, nics: Sequence[Nic]) -> None:
+        printed = await self._inside(name, inner_script(spec, nics))
+        outer = outer_script(spec, printed.split()[-len(nics) :])
+        if outer:
+            host = {"NetworkMode": "host", "CapAdd": ["NET_ADMIN"]}
+            await self.once(["/bin/busybox", "sh", "-c", outer], host)
+
+    async def _inside(self, name: str, script: str) -> str:
+        body = {"Cmd": ["/bin/busybox", "sh", "-c", script], "Tty": True, "AttachStdout": True}
+        made = (await self._engine.post(f"/containers/{name}/exec", body))["Id"]
+        printed = b""
+        async with self._engine.stream("POST", f"/exec/{made}/start", body={"Detach": False, "Tty": True}) as pieces:
+            async for piece in pieces:
+                printed += piece
+        code = (await self._engine.get(f"/exec/{made}/json"))["ExitCode"]
+        text = printed.decode(errors="replace")
+        if code:
+            raise DriverError(f"cannot prepare the interfaces of {name}: {text.strip()}", call=script, answer=text)
+        return text
+
+    def _publishing(self) -> str:
+        return shape.engine_name(self._node, "publish", SUFFIX)
+
+    async def _publish(self) -> str:
+        """The network by which published ports are reached; the other networks have no way out."""
+        body = {
+            "Name": self._publishing(),
+            "CheckDuplicate": True,
+            "Driver": "bridge",
+            "Labels": {shape.NODE: self._node, shape.ROLE: "publish"},
+        }
+        try:
+            await self._engine.post("/networks/create", body)
+        except ConflictError:
+            return self._publishing()
+        return self._publishing()
