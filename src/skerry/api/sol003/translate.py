@@ -123,7 +123,9 @@ def _protocol(nic: Mapping[str, Any]) -> list[wire.CpProtocolInfo]:
     ip = str(nic.get("ip", ""))
     family: Any = f"IPV{ip_address(ip).version}" if ip else "IPV4"
     addresses = [wire.IpAddressInfo(type=family, addresses=[ip])] if ip else None
-    over = wire.IpOverEthernetAddressInfo(mac_address=str(nic.get("mac", "")), ip_addresses=addresses)
+    over = wire.IpOverEthernetAddressInfo(
+        mac_address=str(nic.get("mac", "")), addresses=ip, ip_addresses=addresses
+    )
     return [wire.CpProtocolInfo(layer_protocol="IP_OVER_ETHERNET", ip_over_ethernet=over)]
 
 
@@ -192,9 +194,12 @@ def _ext_links(links: Mapping[str, ExtLink], version: int) -> list[wire.ExtVirtu
 
 def _ext_cp_data(cpd: str, link: ExtLink, version: int) -> wire.VnfExtCpData:
     addresses = [wire.IpAddresses(type="IPV4", fixed_addresses=[link.ip])] if link.ip else None
-    if not (link.ip or link.mac):
-        addresses = [wire.IpAddresses(type="IPV4", num_dynamic_addresses=1)]
-    over = wire.IpOverEthernetAddressData(mac_address=link.mac or None, ip_addresses=addresses)
+    over = wire.IpOverEthernetAddressData(
+        mac_address=link.mac or None,
+        ip_addresses=addresses or [wire.IpAddresses(type="IPV4", num_dynamic_addresses=1)],
+        fixed_addresses=[link.ip] if link.ip else None,
+        num_dynamic_addresses=None if link.ip else 1,
+    )
     protocol = wire.CpProtocolData(layer_protocol="IP_OVER_ETHERNET", ip_over_ethernet=over)
     config = wire.VnfExtCpConfig(cp_protocol_data=[protocol])
     return wire.VnfExtCpData(cpd_id=cpd, cp_config=[config] if version == 1 else {cpd: config})

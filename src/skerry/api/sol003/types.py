@@ -40,11 +40,14 @@ class IpAddresses(Wire, frozen=True, kw_only=True):
 
 
 class IpOverEthernetAddressData(Wire, frozen=True, kw_only=True):
-    """IpOverEthernetAddressData (4.4.1.10c)."""
+    """IpOverEthernetAddressData (4.4.1.10c). The official V3.7.1 file asks for one of the last two here, one level above
+    the place that the text gives them: answers have them in both."""
 
     mac_address: str | None = None
     segmentation_id: str | None = None
     ip_addresses: list[IpAddresses] | None = None
+    fixed_addresses: list[str] | None = None
+    num_dynamic_addresses: int | None = None
 
 
 class CpProtocolData(Wire, frozen=True, kw_only=True):
@@ -198,9 +201,11 @@ class IpAddressInfo(Wire, frozen=True, kw_only=True):
 
 
 class IpOverEthernetAddressInfo(Wire, frozen=True, kw_only=True):
-    """IpOverEthernetAddressInfo (5.5.3.10)."""
+    """IpOverEthernetAddressInfo (5.5.3.10). The official V3.7.1 file asks for `addresses` here, one level above the
+    place that the text gives it: both have it."""
 
     mac_address: str
+    addresses: str
     ip_addresses: list[IpAddressInfo] | None = None
 
 

@@ -354,7 +354,8 @@ class ResourceChanges(Wire, frozen=True, kw_only=True):
 
 
 class NsLcmOpOcc(Wire, frozen=True, kw_only=True):
-    """NsLcmOpOcc (6.5.2.3). Version 1 calls `state_entered_time` `status_entered_time`.
+    """NsLcmOpOcc (6.5.2.3). Version 1 has `status_entered_time`, version 2 `state_entered_time`; the official V3.7.1 file
+    describes the one and requires the other: both are always sent.
 
     The official V3.7.1 file types `operationParams` as a string; the text of the standard, and we, as the request's own
     type. Version 2 shows it when it is asked for (`fields`, `all_fields`), version 1 always.
@@ -365,11 +366,11 @@ class NsLcmOpOcc(Wire, frozen=True, kw_only=True):
     ns_instance_id: str
     lcm_operation_type: str
     start_time: str
+    state_entered_time: str
+    status_entered_time: str
     is_automatic_invocation: bool
     is_cancel_pending: bool
     links: Links = msgspec.field(name="_links")
-    state_entered_time: str | None = None
-    status_entered_time: str | None = None
     operation_params: Mapping[str, Any] | None = None
     cancel_mode: str | None = None
     error: OperationError | None = None
