@@ -16,6 +16,8 @@ from skerry.packages.topology import Topology
 from skerry.packages.types import Types
 
 _MAX_DEPTH = 16
+# The standard has a map of strings there; the keys of `skerry.packages.boot` may be lists and maps too.
+_LENIENT = {"tosca.datatypes.nfv.BootDataVimSpecificProperties"}
 _IDENTITY = ("VNF", "NS", "PNF")
 
 
@@ -94,7 +96,7 @@ def check_value(types: Types, value: Cursor, spec: dict[str, Any], depth: int = 
 
 def _check_data(types: Types, value: Cursor, kind: str, depth: int) -> None:
     specs = types.merged("data_types", kind, "properties")
-    if not specs:
+    if not specs or kind in _LENIENT:
         return
     if not isinstance(value.value, dict):
         value.wrong(f"a map as {kind} describes it")
