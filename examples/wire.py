@@ -6,6 +6,7 @@ Uses a packet socket inside the network namespace that holds the bridge; nothing
 from __future__ import annotations
 
 import ctypes
+import itertools
 import os
 import socket
 import struct
@@ -64,6 +65,11 @@ class SipTap:
     def clients(self, since: float) -> set[str]:
         """The clients that completed calls since a moment."""
         return {client for moment, client in self.calls if moment >= since}
+
+    def outage(self, since: float) -> float:
+        """The longest time without a completed call since a moment."""
+        moments = [since, *(moment for moment, _ in self.calls if moment >= since)]
+        return max((later - earlier for earlier, later in itertools.pairwise(moments)), default=0.0)
 
     def wait(self, calls: int, timeout_s: float) -> float:
         """Seconds until so many more calls completed. `TimeoutError` if they do not."""

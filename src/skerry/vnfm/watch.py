@@ -150,12 +150,11 @@ class Watch:
         while True:
             await asyncio.sleep(self._delay(id))
             vnf = aggregates.vnf_instances.find(self._desk.database, id)
-            broken = failed_vnfcs(vnf.resources) if vnf else []
-            if not broken:
+            if vnf is None or not (broken := failed_vnfcs(vnf.resources)):
                 return
             params = {"vnfcInstanceId": broken, "cause": "found broken"}
             try:
-                operation = await self._engine.submit("vnf.heal", id, params, automatic=True)
+                operation = await self._engine.submit("vnf.heal", id, params, tenant=vnf.tenant, automatic=True)
                 ended = await self._engine.wait(operation.id)
                 if ended.state is OperationState.FAILED_TEMP:
                     await self._engine.fail(ended.id)
