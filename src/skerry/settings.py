@@ -120,9 +120,8 @@ def describe(of: type[msgspec.Struct] = Settings) -> tuple[Description, ...]:
 
 def _type_text(annotation: Any) -> str:
     inner = getattr(annotation, "__origin__", annotation)
-    return re.sub(
-        r"\b(skerry\.settings|typing|pathlib|collections\.abc)\.", "", getattr(inner, "__name__", "") or str(inner)
-    )
+    text = inner.__name__ if isinstance(inner, type) and not hasattr(inner, "__args__") else str(inner)
+    return re.sub(r"\b(skerry\.settings|typing|pathlib|collections\.abc)\.", "", text)
 
 
 def is_loopback(address: str) -> bool:

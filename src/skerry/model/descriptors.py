@@ -24,7 +24,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Base of all parts of descriptors."""
 
 
-class SoftwareImage(Part):
+class SoftwareImage(Part, frozen=True):
     """SwImageDesc [`tosca.artifacts.nfv.SwImage`]. `source` is a path inside the package, or `host:…`, `docker://…`."""
 
     name: str
@@ -39,7 +39,7 @@ class SoftwareImage(Part):
     size_bytes: int = 0
 
 
-class BootFile(Part):
+class BootFile(Part, frozen=True):
     """A file to write before the first start. `content` may hold functions; `source` is a path inside the package."""
 
     path: str
@@ -48,7 +48,7 @@ class BootFile(Part):
     mode: int = 0o644
 
 
-class MonitoringParameter(Part):
+class MonitoringParameter(Part, frozen=True):
     """MonitoringParameter of a VNF, VDU or NS: what to measure, how often (seconds)."""
 
     id: str
@@ -57,7 +57,7 @@ class MonitoringParameter(Part):
     collection_period_s: float = 0.0
 
 
-class Vdu(Part):
+class Vdu(Part, frozen=True):
     """A VDU [`tosca.nodes.nfv.Vdu.Compute`, `…Vdu.OsContainerDeployableUnit` with its `…Vdu.OsContainer`].
 
     `env`, `command`, `files` come from `boot_data` (key-value data → env; content or file data → files) and from
@@ -93,7 +93,7 @@ class Vdu(Part):
     monitoring_parameters: tuple[MonitoringParameter, ...] = ()
 
 
-class ConnectionPoint(Part):
+class ConnectionPoint(Part, frozen=True):
     """A VduCp or VnfExtCp. `virtual_link` is the internal VL it is on; `external` names the VnfExtCp that exposes it.
 
     `order` sorts the interfaces of a VDU. `fixed_ip` and `mac` come from the address data of the CP protocol data.
@@ -113,7 +113,7 @@ class ConnectionPoint(Part):
     trunk_mode: bool = False
 
 
-class VirtualLink(Part):
+class VirtualLink(Part, frozen=True):
     """VnfVirtualLink or NsVirtualLink. `cidr` comes from the L3 protocol data; `max_bitrate_bps` from its profile."""
 
     id: str
@@ -129,7 +129,7 @@ class VirtualLink(Part):
     external_network: str = ""  # name of a network that exists on the VIM, if the link maps to one
 
 
-class InstantiationLevel(Part):
+class InstantiationLevel(Part, frozen=True):
     """InstantiationLevel: `scale_info` is scaling aspect → scale level; `vdu_levels` VDU → number of instances."""
 
     id: str
@@ -138,7 +138,7 @@ class InstantiationLevel(Part):
     vdu_levels: Mapping[str, int] = {}
 
 
-class ScalingAspect(Part):
+class ScalingAspect(Part, frozen=True):
     """ScalingAspect with its deltas. `deltas[vdu]` lists how many instances of it each step adds (the last repeats)."""
 
     id: str
@@ -150,7 +150,7 @@ class ScalingAspect(Part):
     cooldown_s: float = 0.0
 
 
-class LcmScript(Part):
+class LcmScript(Part, frozen=True):
     """An operation of the `Vnflcm` interface with an implementation: a script of the package that runs inside instances.
 
     `event` is the operation's name, such as `instantiate_end`. `inputs` are handed over as environment and as
@@ -165,7 +165,7 @@ class LcmScript(Part):
     timeout_s: float = 60.0
 
 
-class AffinityRule(Part):
+class AffinityRule(Part, frozen=True):
     """(Anti-)affinity of VDUs or VNFs. `scope` is nfvi_node, zone, zone_group, nfvi_pop, network_link_and_node."""
 
     id: str
@@ -174,7 +174,7 @@ class AffinityRule(Part):
     anti: bool = False
 
 
-class InputParameter(Part):
+class InputParameter(Part, frozen=True):
     """A `topology_template` input. `required` and without default: the request must give it."""
 
     name: str
@@ -184,7 +184,7 @@ class InputParameter(Part):
     required: bool = False
 
 
-class DeploymentFlavour(Part):
+class DeploymentFlavour(Part, frozen=True):
     """VnfDf: one service template of the package with substitution mappings for this `flavour_id`."""
 
     id: str
@@ -203,7 +203,7 @@ class DeploymentFlavour(Part):
     supported_operations: tuple[str, ...] = ()
 
 
-class Vnfd(Part):
+class Vnfd(Part, frozen=True):
     """VNFD. `provides` are the values that others may use (name → value or function); `requires` maps the product name
     or node type of another VNF to the values that this one needs of it (row A52): an automatic NSD dependency."""
 
@@ -227,7 +227,7 @@ class Vnfd(Part):
     requires: Mapping[str, tuple[str, ...]] = {}
 
 
-class VnfProfile(Part):
+class VnfProfile(Part, frozen=True):
     """A VNF node of the NSD: which VNFD, how many, on which virtual links, with which values.
 
     `links` maps the VNF's external CP (requirement name) to the NS virtual link. `properties` are values for the VNF's
@@ -245,7 +245,7 @@ class VnfProfile(Part):
     node_type: str = ""
 
 
-class VnfDependency(Part):
+class VnfDependency(Part, frozen=True):
     """`target` starts only after `source` is there, and receives `parameters` of it (empty: all that it provides)."""
 
     source: str
@@ -253,7 +253,7 @@ class VnfDependency(Part):
     parameters: tuple[str, ...] = ()
 
 
-class NsScalingAspect(Part):
+class NsScalingAspect(Part, frozen=True):
     """An NS scaling aspect: `steps[n]` is VNF profile → number of instances, or → VNF instantiation level id, at level n."""
 
     id: str
@@ -263,7 +263,7 @@ class NsScalingAspect(Part):
     vnf_counts: tuple[Mapping[str, int], ...] = ()
 
 
-class NsLevel(Part):
+class NsLevel(Part, frozen=True):
     """NsLevel: VNF profile → number of instances."""
 
     id: str
@@ -271,7 +271,7 @@ class NsLevel(Part):
     vnf_counts: Mapping[str, int] = {}
 
 
-class Sap(Part):
+class Sap(Part, frozen=True):
     """Service access point: where the NS is reached from outside."""
 
     id: str
@@ -279,7 +279,7 @@ class Sap(Part):
     description: str = ""
 
 
-class NsDeploymentFlavour(Part):
+class NsDeploymentFlavour(Part, frozen=True):
     """NsDf."""
 
     id: str
@@ -296,7 +296,7 @@ class NsDeploymentFlavour(Part):
     monitoring_parameters: tuple[MonitoringParameter, ...] = ()
 
 
-class Nsd(Part):
+class Nsd(Part, frozen=True):
     """NSD. `cyclic_dependencies` allows cycles among the dependencies (row A53); without it they are refused."""
 
     id: str
@@ -313,7 +313,7 @@ class Nsd(Part):
     default_flavour: str = ""
 
 
-class Artifact(Part):
+class Artifact(Part, frozen=True):
     """A file of a package: path inside it, digest (lower-case hex) and what it is for."""
 
     path: str
@@ -323,7 +323,7 @@ class Artifact(Part):
     kind: str = ""  # image, script, licence, changelog, test, certificate, other
 
 
-class VnfPackage(Part):
+class VnfPackage(Part, frozen=True):
     """What a SOL004 package with a VNFD says. `templates` are the merged service templates, from which
     `skerry.packages.bind` makes the VNFD again with the inputs of one request."""
 
@@ -333,7 +333,7 @@ class VnfPackage(Part):
     templates: Any = None
 
 
-class NsPackage(Part):
+class NsPackage(Part, frozen=True):
     """What a SOL007 (or SOL004-shaped) package with an NSD says."""
 
     nsd: Nsd

@@ -1,0 +1,61 @@
+# Every target makes what it needs first (tools/bootstrap.sh): Debian packages, virtual environment, Python packages.
+# Names are .PHONY: pytest, mypy and mkdocs know themselves what changed.
+VENV ?= .venv
+BIN := $(VENV)/bin
+PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
+export VENV PATH
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+
+.PHONY: help demo test check format bench docs serve features reference packages clean run-ready dev-ready
+
+help: ## this table
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+run-ready:
+	@tools/bootstrap.sh run
+
+dev-ready:
+	@tools/bootstrap.sh dev
+
+demo: run-ready ## a SIP service from packages to calls, scaled, healed, removed; ONLY=… for a part
+	@$(BIN)/python examples/demo.py $(ONLY)
+
+test: dev-ready ## every test; PYTEST_ARGS="-k scale -x" for some
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: dev-ready ## lint, format, types, layers, documentation (changes nothing)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m tools.docs --check
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+format: dev-ready ## mends what ruff can mend
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: dev-ready ## benchmarks; ONLY=core for one group; writes benchmarks/latest.json
+	@$(BIN)/python -m benchmarks $(ONLY)
+
+reference: dev-ready ## writes the generated pages of the documentation
+	@$(BIN)/python -m tools.docs
+
+features: dev-ready ## writes the table of features and the tests that show them
+	@$(BIN)/python -m tools.docs features.md
+
+packages: dev-ready ## writes the table of public packages that were tried (needs them: SKERRY_ETSI)
+	@$(BIN)/python -m tools.packages_table
+
+docs: reference ## builds the documentation into site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "open site/index.html"
+
+serve: reference ## the documentation on http://127.0.0.1:8000, rebuilt as you write
+	$(BIN)/mkdocs serve
+
+clean: ## removes everything that was made here, the virtual environment too
+	rm -rf $(VENV) site build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find src tests tools benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
