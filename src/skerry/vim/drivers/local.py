@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import logging
 import os
 import re
 import signal
@@ -24,6 +25,7 @@ from skerry.errors import (
     Fault,
     InvalidError,
     NotFoundError,
+    SkerryError,
     UnsupportedError,
 )
 from skerry.model.time import stamp
@@ -50,10 +52,13 @@ from skerry.vim.local.images import Images, StoredImage
 from skerry.vim.local.links import Links
 from skerry.vim.local.network import EdgeNetwork, Plug
 from skerry.vim.local.news import News
+from skerry.vim.local.ports import Ports
 from skerry.vim.local.records import Creation, Process, State
 from skerry.vim.local.settings import LocalSettings
 
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 _SHIM_S = 5.0
 _LOST = 255  # the exit code where the shim died before it could tell
@@ -70,7 +75,8 @@ class Driver:
     def __init__(self, settings: LocalSettings, context: DriverContext) -> None:
         self._settings, self._context = settings, context
         self._data = context.data_dir.resolve()
-        tag = ipam.digest(context.node, str(self._data), length=8)
+        node = re.sub(r"[^\w-]", "", context.node)[:10]
+        tag = f"{node}-{ipam.digest(context.node, str(self._data), length=6)}"
         self.network = EdgeNetwork(tag, re.sub(r"[^\w.-]", "-", settings.host))
         self._links = Links(self._data / "networks", self.network, settings.pool)
         self._instances: dict[str, Instance] = {}
@@ -78,6 +84,7 @@ class Driver:
         self._network_lock = asyncio.Lock()
         self._news = News(context.clock)
         self._exits = watch.Exits()
+        self._ports = Ports(lambda kind: self._work(self.network.socket, kind))
         self._threads: ThreadPoolExecutor | None = None
         self._shop: workshop.Workshop | None = None
 
@@ -99,6 +106,7 @@ class Driver:
             self._instances[creation.spec.name] = Instance(creation, state)
         for instance in list(self._instances.values()):
             self._adopt(instance)
+            await self._publish_again(instance)
 
     def _runner(self) -> supervise.Runner:
         groups = cgroups.this_machine()
@@ -152,6 +160,7 @@ class Driver:
     async def close(self) -> None:
         """Stop watching. What runs keeps running."""
         self._exits.close()
+        self._ports.close()
         for instance in self._instances.values():
             for task in (instance.settling, instance.restarting):
                 if task:
@@ -253,11 +262,6 @@ class Driver:
 
     def _checked(self, spec: ComputeSpec) -> StoredImage:
         """The image of a specification that can work here; `InvalidError` with everything that cannot."""
-        if spec.ports:
-            raise UnsupportedError(
-                f"cannot create {spec.name}: the local driver publishes no ports",
-                suggestion="reach the instance by its address, or use the docker driver",
-            )
         faults = oci.faults(spec, probe.bounding_set())
         missing = (mount for mount in spec.mounts if not Path(mount.source).exists())
         faults += [
@@ -301,9 +305,9 @@ class Driver:
         state = State(state=ComputeState.CREATED, env=dict(spec.env), files=workshop.stored(spec.files))
         try:
             await self._work(self._made.make, instance.creation, state, self._plugs(instance))
-        except (DriverError, OSError) as wrong:
+        except (SkerryError, OSError) as wrong:
             await self._remove(instance)
-            raise _as_driver_error(f"cannot create {spec.name}", wrong) from wrong
+            raise admission.as_skerry_error(f"cannot create {spec.name}", wrong) from wrong
         instance.state = state
         self._news.tell("compute", spec.name, "created")
 
@@ -329,6 +333,7 @@ class Driver:
     async def _remove(self, instance: Instance) -> None:
         creation = instance.creation
         self._exits.forget(creation.id)
+        self._ports.withdraw(creation.id)
         if instance.restarting:
             instance.restarting.cancel()
         shim = instance.state.shim if instance.state.boot == supervise.boot() else None
@@ -343,7 +348,9 @@ class Driver:
     async def set_environment(self, name: str, env: Mapping[str, str], files: Sequence[File] = ()) -> Compute:
         instance = self._instance(name)
         async with instance.lock:
+            await self._settled(instance)
             state = instance.state
+            admission.refuse_failed(instance, "change")
             faults = oci.faults(msgspec.structs.replace(instance.creation.spec, env=env, files=tuple(files)), -1)
             if faults:
                 raise InvalidError(f"cannot change {name}: {faults[0].message}", faults=faults)
@@ -370,14 +377,30 @@ class Driver:
             raise ConflictError(f"cannot start {name}: it is {state.state}", suggestion="delete and create it again")
         if instance.leaving:
             raise ConflictError(f"cannot start {name}: it is being deleted")
+        await self._publish(instance)
         try:
             process, shim = await self._work(self._made.run, instance.creation, state, self._plugs(instance))
-        except OSError as wrong:
-            raise _as_driver_error(f"cannot start {name}", wrong) from wrong
+        except (SkerryError, OSError) as wrong:
+            self._ports.withdraw(instance.creation.id)
+            raise admission.as_skerry_error(f"cannot start {name}", wrong) from wrong
         self._set(instance, self._running(state, process, shim))
         self._watch(instance)
         self._wake(instance)
         self._news.tell("compute", name, "started")
+
+    async def _publish_again(self, instance: Instance) -> None:
+        """After a restart of Skerry. A port that someone else took meanwhile must not keep the node from starting."""
+        if instance.state.state is not ComputeState.RUNNING:
+            return
+        try:
+            await self._publish(instance)
+        except DriverError as wrong:
+            _log.warning("%s runs, but %s", instance.creation.spec.name, wrong)
+
+    async def _publish(self, instance: Instance) -> None:
+        creation = instance.creation
+        if creation.spec.ports:
+            await self._ports.publish(creation.id, creation.nics[0].ip, creation.spec.ports)
 
     def _running(self, state: State, process: Process, shim: Process) -> State:
         return msgspec.structs.replace(
@@ -416,6 +439,7 @@ class Driver:
         """Learn how the instance ended, write it down, tell, and start it again where asked to."""
         creation, state = instance.creation, instance.state
         self._exits.forget(creation.id)
+        self._ports.withdraw(creation.id)
         await watch.ended(state.shim if state.boot == supervise.boot() else None, _SHIM_S)
         code = supervise.exit_code(self._made.folder(creation.id), creation.id)
         memory = cgroups.out_of_memory(self._made.runner.groups, self._made.runner.group(creation.id))
@@ -450,6 +474,7 @@ class Driver:
         instance = self._instance(name)
         async with instance.lock:
             await self._settled(instance)
+            admission.refuse_failed(instance, "stop")
             if instance.restarting:
                 instance.restarting.cancel()
             if instance.state.state in _ACTIVE:
@@ -566,7 +591,3 @@ class Driver:
     def events(self) -> AsyncIterator[VimEvent]:
         """Every event from this call on, until the driver is closed."""
         return self._news.listen()
-
-
-def _as_driver_error(what: str, wrong: Exception) -> DriverError:
-    return wrong if isinstance(wrong, DriverError) else DriverError(f"{what}: {wrong}", answer=str(wrong))

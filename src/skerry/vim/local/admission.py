@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from skerry.errors import RejectedError
-from skerry.vim.driver import Capacity, ComputeSpec
+from skerry.errors import ConflictError, DriverError, RejectedError, SkerryError
+from skerry.vim.driver import Capacity, ComputeSpec, ComputeState
 from skerry.vim.local.records import Creation, State
 
 
@@ -38,3 +38,17 @@ def admit(spec: ComputeSpec, used: Sequence[ComputeSpec], total: Capacity) -> No
                 f"cannot create {spec.name}: {need:g} {what} would be in use of {have:g}",
                 suggestion="delete instances, ask for less, or place it elsewhere",
             )
+
+
+def refuse_failed(instance: Instance, what: str) -> None:
+    """`ConflictError` for an instance that has failed."""
+    if instance.state.state is ComputeState.FAILED:
+        name = instance.creation.spec.name
+        raise ConflictError(
+            f"cannot {what} {name}: it is FAILED", suggestion="delete it; what failed can only be deleted"
+        )
+
+
+def as_skerry_error(what: str, wrong: Exception) -> SkerryError:
+    """The error itself where it is a deliberate one, else a `DriverError` that says what was tried."""
+    return wrong if isinstance(wrong, SkerryError) else DriverError(f"{what}: {wrong}", answer=str(wrong))

@@ -32,6 +32,7 @@ class Parser:
             return None
         time, stream, tag, text = fields
         text = self._parts.pop(stream, "") + text
+        time = time.removesuffix("+00:00") + "Z" if time.endswith("+00:00") else time
         if tag == "P":
             self._parts[stream] = text
             return None

@@ -84,6 +84,12 @@ class EdgeNetwork:
             with netlink.Netlink() as kernel:
                 return kernel.links()
 
+    def socket(self, kind: int) -> socket.socket:
+        """A non-blocking socket of the edge host's namespace, from which every network's instances can be reached."""
+        with syscalls.network_kept():
+            _enter(self._path)
+            return socket.socket(socket.AF_INET, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+
     def release(self) -> None:
         """Give the edge host's namespace back. Call when no network is left."""
         _unpin(self._path)

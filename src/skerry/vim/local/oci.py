@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from skerry.errors import Fault
-from skerry.vim.driver import ComputeSpec, Nic
+from skerry.vim.driver import ComputeSpec, Nic, Port
 from skerry.vim.local import seccomp
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -262,6 +262,7 @@ def faults(spec: ComputeSpec, bounding: int) -> list[Fault]:
         found.append(Fault(message="less than 4 MiB of memory starts no program", code="limit", path="memory_bytes"))
     found += [fault for fault in (_dns_fault(server) for server in spec.dns) if fault]
     found += [fault for fault in (_capability_fault(name, bounding) for name in spec.capabilities) if fault]
+    found += [fault for fault in (_port_fault(spec, port) for port in spec.ports) if fault]
     targets = [("files", file.path) for file in spec.files] + [("mounts", mount.target) for mount in spec.mounts]
     for field, target in targets:
         if not target.startswith("/") or ".." in target.split("/") or target.rstrip("/") == "":
@@ -270,6 +271,16 @@ def faults(spec: ComputeSpec, bounding: int) -> list[Fault]:
         if "=" in name or "\0" in name + value:
             found.append(Fault(message=f"the variable {name!r} has a character that none may have", path="env"))
     return found
+
+
+def _port_fault(spec: ComputeSpec, port: Port) -> Fault | None:
+    if port.protocol not in {"tcp", "udp"}:
+        return Fault(message=f"the protocol {port.protocol} cannot be published", code="port", path="ports")
+    if not spec.nics:
+        return Fault(message="an instance without a network has no port to publish", code="port", path="ports")
+    if not (0 < port.host < 65536 and 0 < port.instance < 65536):
+        return Fault(message=f"{port.host}:{port.instance} are no port numbers", code="port", path="ports")
+    return None
 
 
 def _dns_fault(server: str) -> Fault | None:

@@ -21,6 +21,7 @@ from skerry.vim.local import cgroups
 from skerry.vim.local.records import Process
 
 _CREATE_S = 30.0
+_RELEASE_S = 5.0
 _SHIM_PATIENCE_S = 1.0
 _DESTROY_S = 10.0
 
@@ -79,7 +80,7 @@ def _create(runner: Runner, instance: str, folder: Path) -> int:
             *("--socket-dir-path", str(folder), "--full-attach"),
         ],
         pass_fds=[write_end],
-        env={"PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin"), "_OCI_SYNCPIPE": str(write_end)},
+        env={"PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin"), "TZ": "UTC", "_OCI_SYNCPIPE": str(write_end)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -114,11 +115,33 @@ def _answer(descriptor: int) -> dict[str, object]:
 
 
 def _start(runner: Runner, instance: str) -> None:
+    fifo = runner.state / instance / "exec.fifo"
+    if Path(runner.runtime).name == "runc" and _released(fifo):
+        return
     call = [runner.runtime, f"--root={runner.state}", "start", instance]
     done = subprocess.run(call, capture_output=True, check=False, stdin=subprocess.DEVNULL)
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip()
         raise DriverError(f"cannot start {instance}: {said}", call=" ".join(call), answer=said)
+
+
+def _released(fifo: Path) -> bool:
+    """Do what `runc start` does, without the 8 ms that one more process costs: the created program waits for a reader.
+
+    False when it did not answer; the command then finds out why.
+    """
+    try:
+        reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        ready, _, _ = select.select([reader], [], [], _RELEASE_S)
+        if not ready or not os.read(reader, 1):
+            return False
+    finally:
+        os.close(reader)
+    fifo.unlink(missing_ok=True)
+    return True
 
 
 def exit_file(folder: Path, instance: str) -> Path:
