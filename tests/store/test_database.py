@@ -122,7 +122,6 @@ async def test_close_finishes_what_is_queued_and_the_file_can_be_opened_again(tm
     first.close()
     await asyncio.gather(*queued)
     with pytest.raises(UnavailableError, match="cannot write: the store is closed"):
-        first.inline = True
         await put(first, "late")
     with pytest.raises(UnavailableError, match="cannot read: the store is closed"):
         first.read("SELECT 1")
@@ -163,7 +162,9 @@ async def test_a_read_only_store_is_told_and_still_read(database: Database) -> N
     assert ids(database) == ["first", "second"]
 
 
-@pytest.mark.parametrize("content", [b"this is no database at all, but long enough" * 200, b"SQLite format 3\0" + b"\xff" * 5000])
+@pytest.mark.parametrize(
+    "content", [b"this is no database at all, but long enough" * 200, b"SQLite format 3\0" + b"\xff" * 5000]
+)
 def test_a_file_that_is_no_store_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "skerry.db"
     path.write_bytes(content)

@@ -61,8 +61,8 @@ async def test_a_change_that_changes_nothing_writes_nothing(database: Database) 
 
 @pytest.mark.feature("A39")
 async def test_a_tenant_sees_only_its_own(database: Database) -> None:
-    for id, tenant in (("a", "red"), ("b", "blue"), ("c", "red")):
-        await database.write(lambda tx, id=id, tenant=tenant: vnf_instances.insert(tx, vnf(id, tenant)))
+    for document in (vnf("a", "red"), vnf("b", "blue"), vnf("c", "red")):
+        await database.write(lambda tx, new=document: vnf_instances.insert(tx, new))
     assert [one.id for one in vnf_instances.select(database, tenant="red")] == ["a", "c"]
     assert vnf_instances.count(database, tenant="blue") == 1
     assert vnf_instances.get(database, "b", tenant="blue").id == "b"

@@ -220,7 +220,12 @@ def _policies(short: Mapping[str, Any]) -> list[dict[str, Any]]:
                 deltas = {f"d{n}": {"number_of_instances": number} for n, number in enumerate(numbers)}
                 add(f"{id}_{vdu}", "VduScalingAspectDeltas", {"aspect": id, "deltas": deltas}, [vdu])
     for name, vdu in short["vdus"].items():
-        add(f"{name}_first", "VduInitialDelta", {"initial_delta": {"number_of_instances": vdu.get("initial", 1)}}, [name])
+        add(
+            f"{name}_first",
+            "VduInitialDelta",
+            {"initial_delta": {"number_of_instances": vdu.get("initial", 1)}},
+            [name],
+        )
     if levels := short.get("levels"):
         told = {
             id: {"description": id, "scale_info": {aspect: {"scale_level": n} for aspect, n in info.items()}}

@@ -41,6 +41,7 @@ def _effect(want: Wanted, have: Resource | None) -> str:
     if have.state is not ResourceState.PRESENT or have.kind != want.kind:
         return REPLACE
     changed = {name for name in want.spec.keys() | have.spec.keys() if want.spec.get(name) != have.spec.get(name)}
+    changed -= set(want.quiet)
     if not changed:
         return REUSE
     return UPDATE if changed <= set(want.in_place) else REPLACE

@@ -27,6 +27,10 @@ class Kind(Protocol):
     @property
     def revertible(self) -> bool: ...
 
+    def rolls_back(self, operation: Operation) -> bool:
+        """Whether a failed operation is rolled back without asking."""
+        ...
+
     def admit(self, tx: Transaction, operation: Operation) -> None:
         """Check that the instance's state allows it (`ConflictError`) and its parameters fit (`InvalidError`)."""
         ...

@@ -102,6 +102,8 @@ class Database:
 
     async def write(self, work: Callable[[Transaction], T]) -> T:
         """Run `work` atomically; return its result once it is on disk. Its `SkerryError`s come back unchanged."""
+        if self._writer is None:
+            raise UnavailableError("cannot write: the store is closed", suggestion="start the node")
         write = _Write(work, asyncio.get_running_loop())
         if self.inline:
             self._commit([write])
