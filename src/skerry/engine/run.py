@@ -50,7 +50,10 @@ class Run:
             await self._start()
         if self.operation.state is OperationState.PROCESSING:
             await self._forward()
-        elif self.operation.state is OperationState.ROLLING_BACK:
+            failed = self.operation.state is OperationState.FAILED_TEMP
+            if failed and not self.cancelled.is_set() and self.kind.rolls_back(self.operation):
+                await self._move(OperationState.ROLLING_BACK)
+        if self.operation.state is OperationState.ROLLING_BACK:
             await self._backward()
 
     async def _start(self) -> None:

@@ -26,7 +26,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `needs` are keys that it is built on: they exist before it, go after it, and their replacement replaces it too.
     `after` are keys that only come first (a start order). A change of a spec field named in `in_place` is an update;
-    a change of any other replaces the resource.
+    a change of any other replaces the resource; one named in `quiet` is no change at all.
     """
 
     key: str
@@ -35,6 +35,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     needs: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
     in_place: tuple[str, ...] = ()
+    quiet: tuple[str, ...] = ()
     note: str = ""
     timeout_s: float = 300.0
 

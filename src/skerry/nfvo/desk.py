@@ -16,7 +16,8 @@ from skerry.store import aggregates
 from skerry.store.database import Database
 from skerry.vim.connections import Vims
 from skerry.vnfm.goal import flavour_of as vnf_flavour_of
-from skerry.vnfm.lifecycle import Vnfm, usable
+from skerry.vnfm.lifecycle import Vnfm
+from skerry.vnfm.packages import usable
 
 
 @dataclass

@@ -24,6 +24,7 @@ class InstantiateNs(NsOperation):
 
     def goal(self, instance: NsInstance, params: Mapping[str, Any]) -> NsGoal:
         additional = dict(params.get("additionalParamsForNs", {}))
+        additional.pop("rollbackOnFailure", None)
         placement = dict(additional.pop("placement", {}))
         inputs = {**additional.pop("inputs", {}), **additional}
         flavour = flavour_of(self.desk.descriptor(instance.nsd_info_id, inputs), params.get("nsFlavourId", ""))

@@ -46,6 +46,11 @@ class NsOperation:
         """Steps on members besides the difference of the graphs."""
         return []
 
+    def rolls_back(self, operation: Operation) -> bool:
+        """Whether a failure is rolled back without asking: `rollbackOnFailure` among the request's additional parameters."""
+        extra = {**operation.params.get("additionalParamsForNs", {}), **operation.params.get("additionalParams", {})}
+        return self.revertible and extra.get("rollbackOnFailure", False) in (True, "true")
+
     def adjust(self, step: Step, params: Mapping[str, Any]) -> Step:
         return step
 

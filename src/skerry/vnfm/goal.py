@@ -16,6 +16,7 @@ class Goal(msgspec.Struct, frozen=True, kw_only=True):
     """The part of a VNF's record that an operation decides. The resource graph follows from it (`graph.wanted`)."""
 
     flavour_id: str
+    vnf_pkg_id: str = ""  # "" = as it is
     level_id: str = ""
     scale_status: Mapping[str, int] = {}
     vnfcs: Mapping[str, tuple[str, ...]] = {}
@@ -33,6 +34,7 @@ def current(instance: VnfInstance) -> Goal:
     running = {key.removeprefix("power:") for key in instance.resources if key.startswith("power:")}
     return Goal(
         flavour_id=instance.flavour_id,
+        vnf_pkg_id=instance.vnf_pkg_id,
         level_id=instance.instantiation_level_id,
         scale_status=instance.scale_status,
         vnfcs=instance.vnfcs,
@@ -50,6 +52,7 @@ def applied(instance: VnfInstance, goal: Goal) -> VnfInstance:
     return msgspec.structs.replace(
         instance,
         flavour_id=goal.flavour_id,
+        vnf_pkg_id=goal.vnf_pkg_id or instance.vnf_pkg_id,
         instantiation_level_id=goal.level_id,
         scale_status=goal.scale_status,
         vnfcs=goal.vnfcs,

@@ -21,6 +21,7 @@ from skerry.vnfm.values import Attributes, nodes_read
 
 POWER_IN_PLACE = ("env", "given", "files")
 COMPUTE_IN_PLACE = ("vcpus", "memory_bytes")
+QUIET = ("package", "flavour")  # where the descriptor was; the resource is the same in whatever package describes it
 
 
 def wanted(instance: VnfInstance, flavour: DeploymentFlavour, goal: Goal) -> dict[str, Wanted]:
@@ -30,13 +31,14 @@ def wanted(instance: VnfInstance, flavour: DeploymentFlavour, goal: Goal) -> dic
     what is known at run time only (addresses) stays an expression.
     """
     graph: dict[str, Wanted] = {}
-    known = Attributes(msgspec.structs.replace(applied(instance, goal), resources={}, vnfcs={}), flavour)
+    after = applied(instance, goal)
+    known = Attributes(msgspec.structs.replace(after, resources={}, vnfcs={}), flavour)
     for vdu_id, vnfcs in goal.vnfcs.items():
         vdu = flavour.vdus[vdu_id]
         for vnfc in vnfcs:
             nics, networks = _nics(instance.id, flavour, goal, vdu, vnfc)
             graph.update(networks)
-            compute = _compute(instance.id, vdu, vnfc, goal, nics, tuple(networks), known)
+            compute = _compute(after, vdu, vnfc, goal, nics, tuple(networks), known)
             graph[compute.key] = compute
             if vnfc not in goal.stopped:
                 power = _power(compute, vdu, vnfc, goal, known)
@@ -95,7 +97,7 @@ def _network(instance_id: str, link: VirtualLink, vim: str) -> Wanted:
 
 
 def _compute(
-    instance_id: str,
+    instance: VnfInstance,
     vdu: Vdu,
     vnfc: str,
     goal: Goal,
@@ -107,8 +109,10 @@ def _compute(
     key = f"compute:{vnfc}"
     spec: dict[str, Any] = {
         "vim": vim,
-        "name": resource_name(instance_id, key),
-        "owner": instance_id,
+        "name": resource_name(instance.id, key),
+        "owner": instance.id,
+        "package": instance.vnf_pkg_id,
+        "flavour": instance.flavour_id,
         "vdu": vdu.id,
         "image": _image(vdu.image),
         "command": [known.settled(part) for part in vdu.command],
@@ -134,6 +138,7 @@ def _compute(
         needs=networks,
         after=_computes_read(vdu.command, goal, vnfc),
         in_place=COMPUTE_IN_PLACE,
+        quiet=QUIET,
         note=f"{vnfc} on {vim}",
     )
 
@@ -153,6 +158,8 @@ def _power(compute: Wanted, vdu: Vdu, vnfc: str, goal: Goal, known: Attributes) 
     spec = {
         "vim": compute.spec["vim"],
         "name": compute.spec["name"],
+        "package": compute.spec["package"],
+        "flavour": compute.spec["flavour"],
         "compute": vnfc,
         "env": {name: known.settled(value) for name, value in vdu.env.items()},
         "files": [
@@ -170,6 +177,7 @@ def _power(compute: Wanted, vdu: Vdu, vnfc: str, goal: Goal, known: Attributes) 
         needs=(f"compute:{vnfc}",),
         after=(*starts, *reads),
         in_place=POWER_IN_PLACE,
+        quiet=QUIET,
         note=f"running {vnfc}",
     )
 

@@ -25,6 +25,7 @@ class Instantiate(VnfOperation):
 
     def goal(self, instance: VnfInstance, params: Mapping[str, Any]) -> Goal:
         additional = dict(params.get("additionalParams", {}))
+        additional.pop("rollbackOnFailure", None)
         placement = dict(additional.pop("placement", {}))
         dependencies = dict(additional.pop("dependencies", {}))
         inputs = {**additional.pop("inputs", {}), **additional}
@@ -42,7 +43,7 @@ class Instantiate(VnfOperation):
             scale_status=status,
             vnfcs=populate({}, counts_for(flavour, status, level)),
             placement=placement,
-            ext_links=_ext_links(flavour, params),
+            ext_links=ext_links(flavour, params),
             properties=properties,
             inputs=inputs,
             dependencies=dependencies,
@@ -60,7 +61,7 @@ class Instantiate(VnfOperation):
         )
 
 
-def _ext_links(flavour: DeploymentFlavour, params: Mapping[str, Any]) -> dict[str, ExtLink]:
+def ext_links(flavour: DeploymentFlavour, params: Mapping[str, Any]) -> dict[str, ExtLink]:
     """External connection point → network, from extVirtualLinks (SOL003 4.4.1.11). All unknown points are named at once."""
     external = set(flavour.ext_cps)
     links: dict[str, ExtLink] = {}

@@ -6,24 +6,26 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from skerry.engine.engine import Engine
-from skerry.errors import ConflictError, InvalidError, NotFoundError, UnsupportedError
+from skerry.errors import ConflictError, NotFoundError, UnsupportedError
 from skerry.model.operations import Operation, Plan
-from skerry.model.states import InstantiationState, OperationalState
+from skerry.model.states import InstantiationState
 from skerry.model.time import Ids, stamp
-from skerry.model.vnf import VnfInstance, VnfPkgInfo
+from skerry.model.vnf import VnfInstance
 from skerry.store import aggregates, journal
 from skerry.store.database import Transaction
 from skerry.vim.driver import ComputeStats, Driver, Exec, ExecResult, LogLine, Logs, Stats
+from skerry.vnfm.change import ChangeFlavour, ChangePackage
 from skerry.vnfm.desk import Desk
 from skerry.vnfm.heal import Heal
 from skerry.vnfm.instantiate import Instantiate
 from skerry.vnfm.modify import Modify
 from skerry.vnfm.operate import Operate
+from skerry.vnfm.packages import usable
 from skerry.vnfm.scale import Scale, ScaleToLevel
 from skerry.vnfm.steps import Steps
 from skerry.vnfm.terminate import Terminate
 
-KINDS = (Instantiate, Scale, ScaleToLevel, Operate, Heal, Terminate, Modify)
+KINDS = (Instantiate, Scale, ScaleToLevel, Operate, Heal, Terminate, Modify, ChangeFlavour, ChangePackage)
 
 
 class Vnfm:
@@ -146,14 +148,3 @@ class Vnfm:
             raise NotFoundError(f"cannot find VNFC '{vnfc}' in VNF {id}", suggestion=f"its VNFCs are: {there}")
         spec = known[vnfc].spec
         return await self.desk.vims.driver(spec["vim"]), spec["name"]
-
-
-def usable(found: Sequence[VnfPkgInfo], vnfd_id: str, tenant: str) -> VnfPkgInfo:
-    """The tenant's enabled package of this VNFD. The errors say what is in the way."""
-    mine = [info for info in found if info.tenant == tenant]
-    if not mine:
-        raise InvalidError(f"cannot find a VNF package with VNFD {vnfd_id}", suggestion="onboard its package first")
-    enabled = [info for info in mine if info.operational_state is OperationalState.ENABLED]
-    if not enabled:
-        raise ConflictError(f"cannot use VNF package {mine[0].id}: it is disabled", suggestion="enable it first")
-    return enabled[-1]

@@ -37,6 +37,7 @@ class VnfOperation:
     event: ClassVar[str]  # its name in the Vnflcm interface
     needs: ClassVar[InstantiationState] = InstantiationState.INSTANTIATED
     revertible: ClassVar[bool] = True
+    careful: ClassVar[bool] = False  # rolls back by itself unless the request says otherwise
 
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
@@ -50,6 +51,15 @@ class VnfOperation:
     async def force(self, instance: VnfInstance, params: Mapping[str, Any]) -> set[str]:
         """Resources to replace although nothing changed."""
         return set()
+
+    def checks(self, params: Mapping[str, Any]) -> float:
+        """For how many seconds each new VNFC must keep running before the operation counts as done; 0 = no check."""
+        return 0.0
+
+    def rolls_back(self, operation: Operation) -> bool:
+        """Whether a failure is rolled back without asking: `additionalParams.rollbackOnFailure` of the request."""
+        wished = operation.params.get("additionalParams", {}).get("rollbackOnFailure", self.careful)
+        return self.revertible and wished in (True, "true")
 
     def adjust(self, step: Step, params: Mapping[str, Any]) -> Step:
         """A last word about one step (such as its grace time)."""
@@ -83,6 +93,7 @@ class VnfOperation:
         steps, changes = diff(graph, instance.resources, force)
         steps = self._with_images(steps, graph)
         steps = self._with_scripts(steps, flavour, before, goal)
+        steps = _with_checks(steps, self.checks(operation.params))
         adjusted = tuple(self.adjust(step, operation.params) for step in steps)
         told = [Change(resource=s.key, effect="run", detail=s.note) for s in adjusted if s.action == "script.run"]
         outcome = {"goal": msgspec.to_builtins(goal), "before": msgspec.to_builtins(before)}
@@ -158,7 +169,7 @@ class VnfOperation:
                     key=key,
                     action="image.ensure",
                     note=f"image {spec['image']['name']} on {spec['vim']}",
-                    args={"vim": spec["vim"], "image": spec["image"]},
+                    args={"vim": spec["vim"], "image": spec["image"], "package": spec["package"]},
                     timeout_s=1800.0,
                 ),
             )
@@ -198,6 +209,28 @@ class VnfOperation:
             return msgspec.structs.replace(applied(doc, goal), vnfcs={**doc.vnfcs, **both}, placement=placement)
 
         aggregates.vnf_instances.change(tx, operation.subject, show)
+
+
+def _with_checks(steps: list[Step], seconds: float) -> list[Step]:
+    """Put a check behind the start (and scripts) of each new VNFC."""
+    if not seconds:
+        return steps
+    new = [step.resource.removeprefix("power:") for step in steps if step.action == "power.create"]
+    return [
+        *steps,
+        *(
+            Step(
+                key=f"check:{vnfc}",
+                action="power.check",
+                note=f"{vnfc} keeps running for {seconds:g} s",
+                args={"vnfc": vnfc, "seconds": seconds},
+                needs=tuple(s.key for s in steps if s.key == f"create:power:{vnfc}" or s.args.get("vnfc") == vnfc),
+                timeout_s=seconds + 60.0,
+                attempts=1,
+            )
+            for vnfc in new
+        ),
+    ]
 
 
 def _goal_of(operation: Operation) -> Goal:

@@ -12,7 +12,6 @@ from skerry.engine.children import derive
 from skerry.engine.engine import Engine
 from skerry.engine.kinds import StepContext
 from skerry.errors import ConflictError, DriverError, NotFoundError, SkerryError, UnsupportedError
-from skerry.model.vnf import VnfInstance
 from skerry.store import aggregates
 from skerry.vim.driver import (
     ComputeSpec,
@@ -28,6 +27,7 @@ from skerry.vim.driver import (
     Resize,
 )
 from skerry.vnfm.desk import Desk
+from skerry.vnfm.goal import flavour_of
 from skerry.vnfm.scripts import WRAPPER, outcome
 from skerry.vnfm.values import Attributes, environment, parameter_files, text
 
@@ -51,6 +51,7 @@ class Steps:
             ("power.create", self.switch_on),
             ("power.update", self.restart),
             ("power.delete", self.switch_off),
+            ("power.check", self.check),
             ("script.run", self.run_script),
         ):
             engine.add_handler(action, handler)
@@ -59,12 +60,12 @@ class Steps:
 
     async def ensure_image(self, context: StepContext) -> Mapping[str, Any]:
         driver = await self.desk.vims.driver(context.args["vim"])
-        instance = self.desk.instance(context.operation.subject)
-        image = await driver.ensure_image(await self._image(instance, context.args["image"]))
+        spec = await self._image(context.args["package"], context.args["image"])
+        image = await driver.ensure_image(spec)
         return {"id": image.id, "name": image.name, "size_bytes": image.size_bytes}
 
-    async def _image(self, instance: VnfInstance, image: Mapping[str, Any]) -> ImageSpec:
-        info = aggregates.vnf_packages.get(self.desk.database, instance.vnf_pkg_id)
+    async def _image(self, package: str, image: Mapping[str, Any]) -> ImageSpec:
+        info = aggregates.vnf_packages.get(self.desk.database, package)
         source = image["source"]
         if not source.startswith(("host:", "docker://")):
             source = str(await asyncio.to_thread(self.desk.extracted, info, source))
@@ -93,7 +94,7 @@ class Steps:
     async def create_compute(self, context: StepContext) -> Mapping[str, Any]:
         spec = context.args["spec"]
         driver = await self.desk.vims.driver(spec["vim"])
-        lookup = self._lookup(context.operation.subject, context.step.resource.split(":", 1)[1])
+        lookup = self._lookup(context.operation.subject, context.step.resource.split(":", 1)[1], spec)
         compute = await driver.create_compute(compute_spec(spec, lookup, context.args.get("previous", {})))
         answer: dict[str, Any] = msgspec.to_builtins(compute)
         answer.pop("env", None)  # may hold secrets; the record needs none of it
@@ -144,26 +145,40 @@ class Steps:
             if (await driver.get_compute(spec["name"])).state is not ComputeState.FAILED:
                 raise  # what failed runs no more either
 
+    async def check(self, context: StepContext) -> None:
+        """The VNFC keeps running for a while: a program that dies of its configuration does it soon."""
+        vnfc, seconds = context.args["vnfc"], context.args["seconds"]
+        spec = self.desk.instance(context.operation.subject).resources[f"compute:{vnfc}"].spec
+        driver = await self.desk.vims.driver(spec["vim"])
+        await asyncio.sleep(seconds)
+        compute = await driver.get_compute(spec["name"])
+        if compute.state is not ComputeState.RUNNING:
+            raise SkerryError(
+                f"cannot accept {vnfc}: it is {compute.state} within {seconds:g} s of its start (exit {compute.exit_code})",
+                suggestion="read its log, mend the package",
+            )
+
     async def _provision(self, driver: Driver, context: StepContext, cleared: Mapping[str, str]) -> None:
         """Hand over environment and files before a start."""
         spec = context.args["spec"]
-        instance = self.desk.instance(context.operation.subject)
-        lookup = self._lookup(instance.id, spec["compute"])
+        lookup = self._lookup(context.operation.subject, spec["compute"], spec)
         files = [
-            File(path=entry["path"], content=self._content(instance, entry, lookup), mode=entry["mode"])
+            File(path=entry["path"], content=self._content(spec["package"], entry, lookup), mode=entry["mode"])
             for entry in spec["files"]
         ]
         files += [File(path=path, content=content) for path, content in parameter_files(spec["given"]).items()]
         await driver.set_environment(spec["name"], {**cleared, **environment(lookup, spec["env"])}, files)
 
-    def _content(self, instance: VnfInstance, entry: Mapping[str, Any], lookup: Attributes) -> bytes:
+    def _content(self, package: str, entry: Mapping[str, Any], lookup: Attributes) -> bytes:
         if entry["source"]:
-            return self.desk.artifact(instance.vnf_pkg_id, entry["source"])
+            return self.desk.artifact(package, entry["source"])
         return text(lookup.resolve(entry["content"])).encode()
 
-    def _lookup(self, instance_id: str, vnfc: str) -> Attributes:
+    def _lookup(self, instance_id: str, vnfc: str, spec: Mapping[str, Any]) -> Attributes:
+        """Values as the descriptor means them that the resource comes from: an undo may be of an older package."""
         instance = self.desk.instance(instance_id)
-        return Attributes(instance, self.desk.flavour(instance), vnfc)
+        vnfd = self.desk.descriptor(spec["package"], instance.inputs)
+        return Attributes(instance, flavour_of(vnfd, spec["flavour"]), vnfc)
 
     # -- scripts ------------------------------------------------------------------------------------------------------
 
@@ -210,6 +225,21 @@ def image_name(image: Mapping[str, Any]) -> str:
     return source
 
 
+def neighbours(lookup: Attributes) -> dict[str, str]:
+    """Names of other VNFCs of this VNF and of the VNFs that it depends on, for the hosts file: name → first address."""
+    names: dict[str, str] = {}
+    for key, resource in lookup.instance.resources.items():
+        nics = resource.outputs.get("nics", ())
+        if resource.kind == "compute" and nics:
+            vdu = lookup.flavour.vdus.get(resource.spec["vdu"])
+            for name in (key.removeprefix("compute:"), *(vdu.aliases if vdu else ())):
+                names.setdefault(name, nics[0]["ip"])
+    for source, values in lookup.instance.dependencies.items():
+        if address := values.get("ip_address"):
+            names.setdefault(source, str(address))
+    return names
+
+
 def compute_spec(spec: Mapping[str, Any], lookup: Attributes, previous: Mapping[str, Any]) -> ComputeSpec:
     """What the driver is asked for. A replacement keeps the addresses of its predecessor on the same networks."""
     kept = {nic["network"]: nic for nic in previous.get("nics", ())}
@@ -229,6 +259,7 @@ def compute_spec(spec: Mapping[str, Any], lookup: Attributes, previous: Mapping[
         image=image_name(spec["image"]),
         command=tuple(text(lookup.resolve(part)) for part in spec["command"]),
         hostname=text(lookup.resolve(spec["hostname"])),
+        hosts=neighbours(lookup),
         nics=nics,
         vcpus=spec["vcpus"],
         memory_bytes=spec["memory_bytes"],
