@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from tools.packages_table import PAGE, find, outcome, packages_folder, result_of, table
 
 FOLDER = packages_folder()

@@ -231,6 +231,49 @@ def test_requires_and_provides_of_metadata() -> None:
     assert vnfd.requires == {"registrar": ("host", "port"), "acme.Proxy": ("address",)}
 
 
+@pytest.mark.feature("A26")
+def test_what_a_request_may_change_is_asked_at_run_time() -> None:
+    types = samples.TYPES.replace(
+        "    properties:\n      provider:",
+        "    properties:\n      greeting: {type: string, default: hi}\n      provider:",
+    )
+    mode = "MODE: {get_property: [VNF, configurable_properties, mode]}, HI: {get_property: [VNF, greeting]}"
+    text = samples.SERVER.replace("MODE: uas", f"{mode}, WHO: {{get_property: [VNF, provider]}}")
+    text = text.replace(
+        "        flavour_description: one",
+        "        configurable_properties: {mode: uas}\n        flavour_description: one",
+    )
+    vnfd = vnfd_of({**samples.server_files(), "Definitions/types.yaml": types, "Definitions/server.yaml": text})
+    env = vnfd.flavours["small"].vdus["server"].env
+    assert env["MODE"] == {"get_property": ["VNF", "configurable_properties", "mode"]}
+    assert env["HI"] == {"get_property": ["VNF", "greeting"]}
+    assert env["WHO"] == "Acme"
+    assert vnfd.configurable_properties == {"mode": "uas", "greeting": "hi"}
+
+
+def external_point(address: str = "[{get_input: domain}]") -> str:
+    """The server with a VnfExtCp in front of its internal link."""
+    text = samples.SERVER.replace(
+        "virtual_link_sip: [sip, virtual_link]", "virtual_link_sip: [door, external_virtual_link]"
+    )
+    text = text.replace("fixed_ip_address: [10.1.0.9]", f"fixed_ip_address: {address}")
+    door = (
+        "    door:\n      type: tosca.nodes.nfv.VnfExtCp\n      properties: {layer_protocols: [ipv4], role: leaf}\n"
+        "      requirements:\n        - internal_virtual_link: lan\n"
+    )
+    return text.replace("  groups:\n", f"{door}  groups:\n")
+
+
+@pytest.mark.feature("A50")
+def test_external_connection_point_over_an_internal_link() -> None:
+    flavour = vnfd_of({**samples.server_files(), "Definitions/server.yaml": external_point()}).flavours["small"]
+    assert flavour.ext_cps["door"].virtual_link == "lan"
+    assert flavour.ext_cps["door"].external == "virtual_link_sip"
+    assert flavour.cps["inner"].external == "door"
+    assert flavour.ext_cps["sip"].external == "sip", "an interface without virtual link is exposed under its own name"
+    assert flavour.cps["sip"].fixed_ip == {"get_input": "domain"}
+
+
 def test_implementation_by_the_name_of_an_artifact() -> None:
     named = "artifacts:\n        setup: {type: tosca.artifacts.Implementation.Bash, file: ../Scripts/configure.sh}\n"
     text = samples.SERVER.replace("implementation: ../Scripts/configure.sh", "implementation: {primary: setup}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -62,6 +63,7 @@ def check(data: bytes) -> None:
         assert fault.message.startswith("cannot ")
         assert fault.fix
     if package is not None:
+        assert msgspec.json.decode(msgspec.json.encode(package), type=type(package)) is not None
         bind: Any = bind_vnfd if isinstance(package, VnfPackage) else bind_nsd
         try:
             bind(package.templates, {})

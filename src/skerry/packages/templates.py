@@ -30,7 +30,7 @@ class Templates:
     def topologies(self, report: Report, given: Mapping[str, Any] | None) -> list[Topology]:
         """Every template as a topology, the entry file's first."""
         listed = sorted(self.data["templates"], key=lambda template: template["file"] != self.data["main"])
-        return [Topology(template, self.types, report, given) for template in listed]
+        return [Topology(each, self.types, report, given, is_vnfd=self.kind == "vnfd") for each in listed]
 
 
 def merge(

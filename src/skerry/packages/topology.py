@@ -1,6 +1,8 @@
 """A topology template with its types applied: nodes with defaults and inherited interfaces, policies, groups, inputs.
 
-`get_input` and `get_property` are answered here as far as the values are known; `get_attribute` stays for run time.
+`get_input` and `get_property` are answered here as far as the values are known; `get_attribute` stays for run time. In a VNFD
+so does `get_property` of what a request may change of the VNF: its configurable properties, its modifiable attributes and
+the properties that the standard does not have.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from skerry.packages.functions import evaluate
 from skerry.packages.report import PathParts, Report
 from skerry.packages.types import Types
 
+CHANGEABLE = ("configurable_properties", "modifiable_attributes")
 _MAX_DEFAULTS_DEPTH = 8
 _MAX_REFERENCES_DEPTH = 16
 _MAX_WORK = 200_000
@@ -48,7 +51,13 @@ class Topology:
     """One service template, read. `given` are the values of inputs; `template` is `{file, description, metadata, topology}`."""
 
     def __init__(
-        self, template: Mapping[str, Any], types: Types, report: Report, given: Mapping[str, Any] | None = None
+        self,
+        template: Mapping[str, Any],
+        types: Types,
+        report: Report,
+        given: Mapping[str, Any] | None = None,
+        *,
+        is_vnfd: bool = False,
     ) -> None:
         self._template = template
         self.file: str = template["file"]
@@ -60,6 +69,8 @@ class Topology:
         self.root = Cursor(template.get("topology"), self.file, root, report)
         self.inputs = self._inputs()
         self.given = dict(given or {})
+        self._is_vnfd = is_vnfd
+        self._kinds: dict[str, str] = {}
         self._raw: dict[str, dict[str, Any]] = {}
         self._visiting: set[tuple[str, tuple[Any, ...]]] = set()
         self._work = 0
@@ -71,7 +82,9 @@ class Topology:
     def given_with(self, values: Mapping[str, Any]) -> Topology:
         """The same template with more values for its inputs; those given by the request stay."""
         used = {name: value for name, value in values.items() if name in self.inputs and name not in self.given}
-        return Topology(self._template, self.types, self.report, {**self.given, **used}) if used else self
+        if not used:
+            return self
+        return Topology(self._template, self.types, self.report, {**self.given, **used}, is_vnfd=self._is_vnfd)
 
     def is_a(self, node: Node, *bases: str) -> bool:
         """Whether a node is of one of these types of `tosca.nodes.nfv.`, or derived from it."""
@@ -97,8 +110,16 @@ class Topology:
             return self._charged(_descend(self._input(str(arguments[0])), arguments[1:]))
         if function == "get_property" and len(arguments) > 1:
             node = me if arguments[0] == "SELF" else str(arguments[0])
+            if self._changeable(node, str(arguments[1])):
+                raise LookupError(node)
             return self._property(node, tuple(str(part) for part in arguments[1:]))
         raise LookupError(function)
+
+    def _changeable(self, node: str, name: str) -> bool:
+        if not self._is_vnfd or not self.types.is_a("node_types", self._kinds.get(node, ""), "tosca.nodes.nfv.VNF"):
+            return False
+        standard = self.types.merged("node_types", "tosca.nodes.nfv.VNF", "properties")
+        return name in CHANGEABLE or name not in standard
 
     def _charged(self, value: Any) -> Any:
         """References to references can double what they stand for at every step: the sum is bounded."""
@@ -150,6 +171,7 @@ class Topology:
             kind = entry.at("type").text() if isinstance(entry.value, dict) else ""
             given = entry.value.get("properties") if isinstance(entry.value, dict) else None
             specs = self.types.merged("node_types", kind, "properties")
+            self._kinds[name] = kind
             self._raw[name] = with_defaults(self.types, given if isinstance(given, dict) else {}, specs)
         return {name: node for name, entry in entries.items() if (node := self._node(name, entry)) is not None}
 

@@ -30,7 +30,7 @@ from skerry.packages.links import read_connection_points, read_virtual_links
 from skerry.packages.policies import VnfPolicies, read_affinity
 from skerry.packages.report import Report
 from skerry.packages.templates import Templates, check_cycle
-from skerry.packages.topology import Node, Topology
+from skerry.packages.topology import CHANGEABLE, Node, Topology
 from skerry.packages.vdu import package_path, read_monitoring, read_vdus
 
 _IDENTITY = ("descriptor_id", "provider", "product_name", "software_version", "descriptor_version")
@@ -140,9 +140,7 @@ class _Identity:
         extra = {
             name: entry.value
             for name, entry in self.known.items()
-            if name not in standard
-            and name not in ("configurable_properties", "modifiable_attributes")
-            and entry.exists
+            if name not in standard and name not in CHANGEABLE and entry.exists
         }
         return Vnfd(
             id=texts["descriptor_id"],
