@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+
 import msgspec
 
 from skerry.engine.clock import RandomIds, SystemClock
 from skerry.engine.engine import Engine
-from skerry.model.time import Clock, Ids
+from skerry.model.time import Clock, Ids, stamp
 from skerry.model.vnf import VimConnection
 from skerry.nfvo.catalogue import Catalogue
 from skerry.nfvo.desk import NsDesk
 from skerry.nfvo.grants import PlacingGranter
 from skerry.nfvo.lifecycle import Nfvo
+from skerry.nfvo.orphans import Orphans
 from skerry.settings import Settings
-from skerry.store import aggregates
+from skerry.store import aggregates, upkeep
 from skerry.store.database import Database
 from skerry.vim.connections import Vims
 from skerry.vim.driver import DriverContext
 from skerry.vnfm.desk import Desk
 from skerry.vnfm.lifecycle import Vnfm
 from skerry.vnfm.watch import Watch
+
+PRUNE_S = 3600.0
 
 
 class Node:
@@ -32,6 +39,7 @@ class Node:
         self.clock: Clock = clock or SystemClock()
         self.ids: Ids = ids or RandomIds()
         self.ready = False
+        self._pruning: asyncio.Task[None] | None = None
         data = settings.data_dir
         self.store = Database(data / "skerry.db", inline=inline)
         self.engine = Engine(self.store, self.clock, self.ids, slots=settings.step_concurrency)
@@ -49,6 +57,7 @@ class Node:
         self.vnfm = Vnfm(desk, self.engine, self.ids)
         ns_desk = NsDesk(database=self.store, vnfm=self.vnfm, vims=self.vims, granter=self.granter, clock=self.clock)
         self.watch = Watch(desk, self.engine, sweep_s=settings.sweep_s)
+        self.orphans = Orphans(desk, self.engine)
         self.nfvo = Nfvo(ns_desk, self.engine, self.ids)
 
     async def start(self) -> None:
@@ -58,15 +67,29 @@ class Node:
         await self._register_vims()
         await self.engine.start()
         await self.watch.start()
+        self._pruning = asyncio.get_running_loop().create_task(self._prune())
         self.ready = True
 
     async def stop(self) -> None:
         """Let go of everything; instances keep running, operations go on at the next start."""
         self.ready = False
+        if self._pruning:
+            self._pruning.cancel()
         await self.watch.stop()
         await self.engine.stop()
         await self.vims.close()
         self.store.close()
+
+    async def backup(self, target: Path) -> int:
+        """Copy the store to a file while the node works; the answer is its size in bytes."""
+        return await asyncio.to_thread(upkeep.backup, Path(self.store.path), target)
+
+    async def _prune(self) -> None:
+        """Keep the store bounded: at the start and every hour."""
+        while True:
+            before = stamp(self.clock.now() - timedelta(days=self.settings.keep_operations_days))
+            await upkeep.prune(self.store, keep_events=self.settings.keep_events, finished_before=before)
+            await asyncio.sleep(PRUNE_S)
 
     async def _register_vims(self) -> None:
         """The VIMs of the settings, and those that were registered through the API."""
