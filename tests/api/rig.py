@@ -75,15 +75,15 @@ class Rig:
 
 
 @asynccontextmanager
-async def running(folder: Path, **changes: Any) -> AsyncGenerator[Rig]:
-    """A started node with one simulated infrastructure of its own."""
+async def running(folder: Path, *, defects: bool = True, **changes: Any) -> AsyncGenerator[Rig]:
+    """A started node with one simulated infrastructure of its own. `defects`: unknown errors end the test."""
     settings = Settings(
         data_dir=folder / "node", vims=(Vim(id="sim", type="simulated", settings={"world": str(folder)}),), **changes
     )
     node = Node(settings)
     tokens = Tokens([StoredToken(sha256=digest(TOKEN))])
     await node.start()
-    transport = httpx.ASGITransport(build(node, tokens))
+    transport = httpx.ASGITransport(build(node, tokens), raise_app_exceptions=defects)
     headers = {"Authorization": f"Bearer {TOKEN}"}
     try:
         async with httpx.AsyncClient(transport=transport, base_url="https://node", headers=headers) as client:

@@ -50,7 +50,7 @@ class Tokens:
         if not authorization.strip():
             raise UnauthorizedError("cannot tell who you are: the request has no token", suggestion=HINT)
         if scheme.lower() != "bearer":
-            raise UnauthorizedError(f"cannot use the authorization scheme {scheme[:20]!r}", suggestion=HINT)
+            raise UnauthorizedError("cannot use this authorization: it is no bearer token", suggestion=HINT)
         given = digest(token.strip())
         # Every known token is compared, so that the time tells nothing about which one was near.
         matches = [stored for stored in self._known if hmac.compare_digest(stored.sha256, given)]

@@ -1,0 +1,1 @@
+"""HTTP bindings: a folder per specification, a module per resource, which decode, call a service, encode."""

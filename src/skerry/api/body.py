@@ -81,7 +81,7 @@ def convert(value: Any, kind: type[T]) -> T:
 
 
 def _faults(value: Any, kind: Any, path: str) -> typing.Iterator[Fault]:
-    inner = _unwrap(kind)
+    inner = _unwrap(kind, value)
     origin = get_origin(inner)
     if isinstance(inner, type) and issubclass(inner, msgspec.Struct) and isinstance(value, dict):
         yield from _struct_faults(value, inner, path)
@@ -117,11 +117,13 @@ def _struct_faults(value: dict[str, Any], kind: type[msgspec.Struct], path: str)
             yield Fault(message=f"{name} is not known here", code="unknown", path=f"{path}/{name}", fix=fix)
 
 
-def _unwrap(kind: Any) -> Any:
-    """The one interesting member of `Annotated[X]` and `X | None`."""
+def _unwrap(kind: Any, value: Any) -> Any:
+    """The interesting member of `Annotated[X]`, `X | None` and, by the form of the value, of a map or list."""
     if get_origin(kind) is typing.Annotated:
-        return _unwrap(get_args(kind)[0])
+        return _unwrap(get_args(kind)[0], value)
     if get_origin(kind) in (typing.Union, types.UnionType):
         members = [member for member in get_args(kind) if member is not type(None) and member is not msgspec.UnsetType]
-        return _unwrap(members[0]) if len(members) == 1 else kind
+        if len(members) > 1:
+            members = [member for member in members if (get_origin(member) in (list, tuple)) == isinstance(value, list)]
+        return _unwrap(members[0], value) if len(members) == 1 else kind
     return kind

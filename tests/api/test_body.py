@@ -1,0 +1,54 @@
+"""Bodies: every fault at once, each with its place."""
+
+from __future__ import annotations
+
+import pytest
+
+from skerry.api import body
+from skerry.api.own.types import PlanRequest
+from skerry.api.sol003.types import InstantiateVnfRequest, ScaleVnfToLevelRequest
+from skerry.errors import InvalidError, MalformedError
+
+
+@pytest.mark.feature("A47")
+def test_every_fault_at_once() -> None:
+    wrong = {
+        "instantiationLevelId": 3,
+        "extVirtualLinks": [
+            {"id": "a", "resourceId": "b", "extCps": [{"cpConfig": {"x": {"linkPortId": 1}}}]},
+            {"id": ""},
+        ],
+    }
+    with pytest.raises(InvalidError) as caught:
+        body.convert(wrong, InstantiateVnfRequest)
+    assert {fault.path for fault in caught.value.faults} == {
+        "/flavourId",
+        "/instantiationLevelId",
+        "/extVirtualLinks/0/extCps/0/cpdId",
+        "/extVirtualLinks/0/extCps/0/cpConfig/x/linkPortId",
+        "/extVirtualLinks/1/id",
+        "/extVirtualLinks/1/resourceId",
+        "/extVirtualLinks/1/extCps",
+    }
+
+
+def test_unknown_attribute_names_the_nearest() -> None:
+    with pytest.raises(InvalidError) as caught:
+        body.convert({"kind": "ns.scale", "subjekt": "x"}, PlanRequest)
+    fixes = {fault.path: fault.fix for fault in caught.value.faults}
+    assert fixes == {"/subject": "add subject", "/subjekt": "did you mean subject?"}
+
+
+def test_rule_over_several_attributes() -> None:
+    with pytest.raises(InvalidError, match="either instantiationLevelId or scaleInfo"):
+        body.convert({}, ScaleVnfToLevelRequest)
+
+
+def test_broken_json_has_a_place() -> None:
+    with pytest.raises(MalformedError) as caught:
+        body.parse(b'{\n  "a": 1,\n  nope\n}')
+    assert (caught.value.faults[0].line, caught.value.faults[0].column) == (3, 3)
+
+
+def test_no_body_is_an_empty_one() -> None:
+    assert body.parse(b"") == {}

@@ -1,0 +1,135 @@
+"""Before a handler: readiness, tokens, methods, media types, versions, sizes. Every refusal is problem details."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from skerry import errors
+from skerry.api import problem
+from skerry.api.app import build
+from skerry.settings import Settings
+from skerry.wiring import Node
+from tests.api.rig import Rig, running
+
+VNFS = "/vnflcm/v2/vnf_instances"
+
+
+def check(response: httpx.Response, status: int) -> dict[str, object]:
+    """A problem with this status and what SOL013 6.3 wants of it."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == problem.MEDIA_TYPE
+    told = response.json()
+    assert told["status"] == status
+    assert str(told["detail"]).startswith("cannot ")
+    assert told["instance"] == response.request.url.path
+    return dict(told)
+
+
+async def test_not_ready(tmp_path: Path) -> None:
+    node = Node(Settings(data_dir=tmp_path, vims=()))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(build(node)), base_url="https://node") as client:
+        assert (await client.get("/live")).json() == {"live": True}
+        for path in ("/ready", VNFS, "/skerry/v1/node", "/nothing"):
+            refused = await client.get(path)
+            check(refused, 503)
+            assert refused.headers["retry-after"] == "1"
+
+
+async def test_tokens(rig: Rig) -> None:
+    for header in ("", "Bearer", "Bearer sk_wrong", "Basic abc", "Bearer " + "x" * 4000):
+        refused = await rig.client.get(VNFS, headers={"Authorization": header})
+        check(refused, 401)
+        assert refused.headers["www-authenticate"].startswith("Bearer")
+        assert "sk_wrong" not in refused.text
+    assert (await rig.client.get("/ready", headers={"Authorization": ""})).json() == {"ready": True}
+
+
+async def test_methods_and_media_types(rig: Rig) -> None:
+    refused = await rig.client.put(VNFS, json={})
+    check(refused, 405)
+    assert refused.headers["allow"] == "GET, HEAD, POST"
+    told = check(await rig.client.post(VNFS, content=b"{}", headers={"Content-Type": "text/xml"}), 415)
+    assert "application/json" in str(told["suggestion"])
+    check(await rig.client.get(VNFS, headers={"Accept": "text/html"}), 406)
+    check(await rig.client.get(VNFS, headers={"Accept": "application/json;q=0"}), 406)
+    for accept in ("*/*", "application/*", "text/html, application/json;q=0.5"):
+        assert (await rig.client.get(VNFS, headers={"Accept": accept})).status_code == 200
+    check(await rig.client.get("/nothing/at/all"), 404)
+    assert (await rig.client.head(VNFS)).status_code == 200
+
+
+async def test_versions(rig: Rig) -> None:
+    answer = await rig.client.get(VNFS, headers={"Version": "2.0.0"})
+    assert answer.status_code == 200
+    assert answer.headers["version"] == "2.3.0"
+    refused = await rig.client.get(VNFS, headers={"Version": "1.3.0"})
+    check(refused, 406)
+    assert refused.headers["version"] == "2.3.0"
+    told = (await rig.client.get("/vnflcm/api_versions")).json()
+    assert told == {
+        "uriPrefix": "https://node/vnflcm/",
+        "apiVersions": [{"version": "2.3.0"}, {"version": "1.3.0"}],
+    }
+    assert (await rig.client.get("/vnflcm/v1/api_versions")).json()["apiVersions"] == [{"version": "1.3.0"}]
+
+
+async def test_sizes(rig: Rig) -> None:
+    huge = b'{"vnfdId": "' + b"x" * (2 << 20) + b'"}'
+    check(await rig.client.post(VNFS, content=huge, headers={"Content-Type": "application/json"}), 413)
+
+    async def endless() -> AsyncIterator[bytes]:
+        for _ in range(40):
+            yield b" " * 65536
+
+    check(await rig.client.post(VNFS, content=endless(), headers={"Content-Type": "application/json"}), 413)
+
+
+async def test_preconditions(rig: Rig) -> None:
+    await rig.onboard("server")
+    created = await rig.client.post(VNFS, json={"vnfdId": "5b0d6a3e-7f6e-4c53-9f4a-0d5f7c1a9e01"})
+    one, tag = created.headers["location"], created.headers["etag"]
+    assert (await rig.client.get(one)).headers["etag"] == tag
+    check(await rig.client.patch(one, json={"vnfInstanceName": "x"}, headers={"If-Match": '"99"'}), 412)
+    done = await rig.finished(await rig.client.patch(one, json={"vnfInstanceName": "x"}, headers={"If-Match": tag}))
+    assert done["operationState"] == "COMPLETED"
+    assert (await rig.client.get(one)).headers["etag"] != tag
+
+
+def test_every_error_class_has_a_status() -> None:
+    kinds = [k for k in vars(errors).values() if isinstance(k, type) and issubclass(k, errors.SkerryError)]
+    statuses = {kind.__name__: problem.status_of(kind("cannot")) for kind in kinds}
+    assert statuses.pop("SkerryError") == 500
+    assert all(400 <= status < 600 and status != 500 for status in statuses.values()), statuses
+
+
+async def test_unknown_error_tells_a_reference_only(tmp_path: Path) -> None:
+    async with running(tmp_path, defects=False) as rig:
+        await rig.client.post("/vnfpkgm/v2/vnf_packages", json={})
+        with sqlite3.connect(rig.node.settings.data_dir / "skerry.db") as spoiler:
+            spoiler.execute("UPDATE vnf_packages SET doc = 'a secret, not JSON'")
+        refused = await rig.client.get("/vnfpkgm/v2/vnf_packages")
+        told = check(refused, 500)
+    assert len(str(told["reference"])) == 12
+    assert "secret" not in refused.text
+    assert set(told) <= {"status", "detail", "type", "title", "instance", "suggestion", "reference"}
+
+
+@pytest.mark.feature("A23")
+async def test_faults_of_a_package(rig: Rig) -> None:
+    root = "/vnfpkgm/v2/vnf_packages"
+    id = (await rig.client.post(root, json={})).json()["id"]
+    broken = await rig.client.put(
+        f"{root}/{id}/package_content", content=b"no zip", headers={"Content-Type": "application/zip"}
+    )
+    told = check(broken, 422)
+    assert told["faults"]
+    assert (await rig.client.get(f"{root}/{id}")).json()["onboardingState"] == "ERROR"
+    assert (await rig.client.get(f"/vnfpkgm/v1/vnf_packages/{id}")).json()["onboardingState"] == "CREATED"
+    assert not list((rig.node.settings.data_dir / "uploads").iterdir())
+    empty = await rig.client.put(f"{root}/{id}/package_content", headers={"Content-Type": "application/zip"})
+    check(empty, 400)
