@@ -1,5 +1,9 @@
 """A Docker Engine of our own: in a network namespace of its own, with its own folders, for tests and benchmarks.
 
+    engine = Dockerd(folder)
+    engine.start()                      # then DockerSettings(endpoint=engine.endpoint)
+    engine.stop()
+
 Two may run side by side as two hosts. The Engine of the machine, if any, is not touched.
 """
 
@@ -18,14 +22,17 @@ START_S = 30.0
 
 
 class Dockerd:
-    """`endpoint` is its unix socket, as `unix:///…`. `listen` adds endpoints inside its network namespace, `options` flags."""
+    """`endpoint` is its unix socket, as `unix:///…`. `options` are flags of dockerd; with `linked` its namespace has the
+    address `address`, which is reachable from here (for TCP endpoints)."""
 
-    def __init__(self, folder: Path, *, options: Sequence[str] = ()) -> None:
+    def __init__(self, folder: Path, *, options: Sequence[str] = (), linked: bool = False) -> None:
         self.folder = folder
         self.namespace = f"skd{uuid.uuid4().hex[:8]}"
         self.socket = Path("/run") / f"{self.namespace}.sock"
         self.endpoint = f"unix://{self.socket}"
-        self._options = options
+        number = int(self.namespace[3:], 16) % 16000
+        self.address = f"169.254.{192 + number // 254}.{1 + number % 254}" if linked else ""
+        self.options = list(options)
         self._process: subprocess.Popen[bytes] | None = None
 
     @staticmethod
@@ -38,12 +45,14 @@ class Dockerd:
         self.folder.mkdir(parents=True, exist_ok=True)
         _run("ip", "netns", "add", self.namespace)
         _run("ip", "-n", self.namespace, "link", "set", "lo", "up")
+        if self.address:
+            self._link()
         command = [
             *("nsenter", f"--net=/run/netns/{self.namespace}", "dockerd"),
             *("--data-root", str(self.folder / "data"), "--exec-root", f"/run/{self.namespace}"),
             *("--pidfile", str(self.folder / "pid"), "-H", self.endpoint),
             *("--bip", "192.168.241.1/24", "--userland-proxy=false", "--log-level", "warn"),
-            *self._options,
+            *self.options,
         ]
         with (self.folder / "log").open("wb") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
@@ -54,6 +63,15 @@ class Dockerd:
                 self.stop()
                 raise RuntimeError(f"dockerd did not come up: {text}")
             time.sleep(0.05)
+
+    def _link(self) -> None:
+        ours, theirs = f"{self.namespace}a", f"{self.namespace}b"
+        _run("ip", "link", "add", ours, "type", "veth", "peer", "name", theirs, "netns", self.namespace)
+        _run("ip", "link", "set", ours, "up")
+        _run("ip", "-n", self.namespace, "addr", "add", f"{self.address}/32", "dev", theirs)
+        _run("ip", "-n", self.namespace, "link", "set", theirs, "up")
+        _run("ip", "route", "add", f"{self.address}/32", "dev", ours)
+        _run("ip", "-n", self.namespace, "route", "add", "default", "dev", theirs)
 
     def docker(self, *words: str) -> str:
         """Ask it with Docker's own client; returns what that prints."""
@@ -83,6 +101,7 @@ class Dockerd:
                 self._process.kill()
                 self._process.wait(5)
             self._process = None
+        subprocess.run(["ip", "link", "del", f"{self.namespace}a"], capture_output=True, check=False)
         subprocess.run(["ip", "netns", "del", self.namespace], capture_output=True, check=False)
         self.socket.unlink(missing_ok=True)
         if not keep:

@@ -152,7 +152,7 @@ class Engine:
         import httpx  # noqa: PLC0415
 
         data = msgspec.json.encode(body) if body is not None else None
-        headers = {"Content-Type": "application/json"}
+        headers = {"Content-Type": "application/json", "Connection": "close"}  # the Engine may close it unannounced
         with self._errors(method, path):
             async with self._open_client().stream(
                 method,
@@ -226,7 +226,7 @@ class _Translated:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         import httpx  # noqa: PLC0415
 
-        if isinstance(error, httpx.TransportError):
+        if isinstance(error, httpx.TransportError | ssl.SSLError):  # an alert of TLS 1.3 comes late and untranslated
             raise self._engine._unreachable(self._call, error) from error  # noqa: SLF001 - one class in two parts
 
 

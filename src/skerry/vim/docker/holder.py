@@ -66,8 +66,8 @@ class Holders:
         """What an instance's holder is called."""
         return shape.engine_name(self._node, instance, SUFFIX)
 
-    async def ready(self, nested: shape.Nested) -> None:
-        """Have the instance's network complete. One that is only half there, as after a crash, is made anew."""
+    async def ready(self, nested: shape.Nested) -> bool:
+        """Have the instance's network complete. One that is only half there, as after a crash, is made anew: True."""
         name = self.name(nested.spec.name)
         try:
             found = await self._engine.get(f"/containers/{name}/json")
@@ -75,9 +75,10 @@ class Holders:
             found = None
         wanted = {shape.engine_name(self._node, nic.network) for nic in nested.nics}
         if found and found["State"]["Running"] and wanted <= set(found["NetworkSettings"]["Networks"]):
-            return
+            return False
         await self._engine.delete(f"/containers/{name}", force=True, v=True)
         await self._make(name, nested)
+        return True
 
     async def remove(self, instance: str) -> None:
         """Remove the instance's holder with its interfaces."""

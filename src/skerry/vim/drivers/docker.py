@@ -216,12 +216,11 @@ class Driver:
                 return now
             if now.state is ComputeState.FAILED:
                 raise _refused("start", now)
-            pending = self._notes.get(name).pending
-            if pending is not None:
-                await self._replace(found, pending)
             nested = shape.nested_of(found["Config"]["Labels"])
-            if shape.needs_holder(nested.spec):
-                await self._holders.ready(nested)
+            pending = self._notes.get(name).pending
+            anew = shape.needs_holder(nested.spec) and await self._holders.ready(nested)
+            if anew or pending is not None:
+                await self._replace(found, pending or nested.spec)
             try:
                 await self._engine.post(f"/containers/{self._container(name)}/start")
             except NotFoundError as missing:  # the Engine's answer to a program that is not there
