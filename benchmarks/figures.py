@@ -1,0 +1,64 @@
+"""What all suites share: figures with their bounds, the table, the file."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much to measure. `vim` "simulated" runs the same harness without containers, to try the harness itself."""
+
+    rounds: int = 15
+    burst: int = 50
+    bursts: int = 3
+    vim: str = "real"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """What a figure means, and the most it may be (None: it is told for comparison only)."""
+
+    text: str
+    most: float | None = None
+
+
+def median(values: Sequence[float]) -> float:
+    """The middle of the repeats: one disturbed repeat does not move it."""
+    return statistics.median(values)
+
+
+def table(title: str, found: Mapping[str, float], known: Mapping[str, Figure]) -> bool:
+    """Print the figures with their bounds; True when one is over its bound."""
+    shown = Table("figure", "value", "bound", "meaning", title=title, title_justify="left")
+    for name, value in found.items():
+        figure = known[name]
+        bound = "" if figure.most is None else f"≤ {figure.most:g}"
+        colour = "" if figure.most is None else "[green]" if value <= figure.most else "[red]"
+        shown.add_row(name, f"{colour}{value:g}", bound, figure.text)
+    Console().print(shown)
+    return bool(beyond(found, known))
+
+
+def beyond(found: Mapping[str, float], known: Mapping[str, Figure]) -> list[str]:
+    """The figures that are over their bounds."""
+    bounds = ((name, known[name].most) for name in found if name in known)
+    return [name for name, most in bounds if most is not None and found[name] > most]
+
+
+def merge(file: Path, found: Mapping[str, float]) -> None:
+    """Write the figures over the older ones of the same names; what other suites wrote stays."""
+    older = json.loads(file.read_text()) if file.exists() else {}
+    file.write_text(json.dumps({**older, **found}, indent=2, sort_keys=True) + "\n")
+
+
+def rounded(pairs: Iterable[tuple[str, float]]) -> dict[str, float]:
+    """Three digits after the point are more than any of these repeats."""
+    return {name: round(value, 3) for name, value in pairs}
