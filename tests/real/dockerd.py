@@ -106,6 +106,8 @@ class Dockerd:
         self.socket.unlink(missing_ok=True)
         if not keep:
             shutil.rmtree(self.folder / "data", ignore_errors=True)
+            for mounted in Path(f"/run/{self.namespace}/netns").glob("*"):
+                subprocess.run(["umount", "-l", str(mounted)], capture_output=True, check=False)
             shutil.rmtree(f"/run/{self.namespace}", ignore_errors=True)
 
     def _answers(self) -> bool:

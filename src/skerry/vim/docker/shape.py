@@ -14,12 +14,11 @@ import msgspec
 from skerry.errors import Fault, InvalidError
 from skerry.vim import ipam
 from skerry.vim.driver import Compute, ComputeSpec, ComputeState, ComputeStats, Network, NetworkSpec, Nic
+from skerry.vim.local.oci import DEFAULT_CAPABILITIES
 
 NODE, NAME, OWNER, ROLE = "skerry.node", "skerry.name", "skerry.owner", "skerry.role"
 SPEC, ASKED, NICS, GENERATION = "skerry.spec", "skerry.asked", "skerry.nics", "skerry.generation"
 _NETWORK = "skerry.network"
-_CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "NET_BIND_SERVICE", "SETFCAP", "SETGID", "SETPCAP",
-                 "SETUID", "SYS_CHROOT", "AUDIT_WRITE", "MKNOD", "NET_RAW")  # fmt: skip
 _NEVER = "0001-01-01T00:00:00Z"
 _LOGS = {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "2"}}
 
@@ -95,7 +94,7 @@ def container(node: str, nested: Nested, image: str, network: Mapping[str, Any])
     options = msgspec.convert(dict(spec.options), Options, strict=False)
     host: dict[str, Any] = {
         "CapDrop": ["ALL"],
-        "CapAdd": sorted({*_CAPABILITIES, *(name.upper().removeprefix("CAP_") for name in spec.capabilities)}),
+        "CapAdd": sorted({*DEFAULT_CAPABILITIES, *(name.upper().removeprefix("CAP_") for name in spec.capabilities)}),
         "PidsLimit": spec.pids or None,
         "ReadonlyRootfs": spec.read_only,
         "RestartPolicy": {"Name": "always" if spec.restart else "no"},
