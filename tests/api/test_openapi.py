@@ -22,7 +22,7 @@ def test_every_endpoint_is_described() -> None:
     told = document(APIS)
     for api in APIS:
         for major in api.versions:
-            for endpoint in api.endpoints:
+            for endpoint in api.served(major):
                 path = api.root(major) + re.sub(r":\w+\}", "}", endpoint.path)
                 operation = told["paths"][path][endpoint.method.lower()]
                 assert operation["summary"]

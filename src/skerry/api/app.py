@@ -43,7 +43,7 @@ def resources(services: Services) -> list[tuple[str, Resource]]:
     found: list[tuple[str, Resource]] = []
     for api in APIS:
         for major, version in api.versions.items():
-            endpoints = (*api.endpoints, versions.endpoint(api, (major,)))
+            endpoints = (*api.served(major), versions.endpoint(api, (major,)))
             found += _grouped(services, api.root(major), version, endpoints)
         both = versions.endpoint(api, tuple(api.versions))
         found += _grouped(services, f"/{api.name}", "", [both])

@@ -18,7 +18,7 @@ REF = "#/components/schemas/{name}"
 
 def document(apis: Iterable[Api]) -> dict[str, Any]:
     """The document. Types of one name in two specifications are told apart by msgspec with their module's name."""
-    served = [(api, major, endpoint) for api in apis for major in api.versions for endpoint in api.endpoints]
+    served = [(api, major, endpoint) for api in apis for major in api.versions for endpoint in api.served(major)]
     kinds = [kind for _, _, endpoint in served for kind in (endpoint.body, endpoint.answer) if _is_type(kind)]
     unique = list(dict.fromkeys([Problem, *kinds]))
     schemas, components = msgspec.json.schema_components(unique, ref_template=REF)

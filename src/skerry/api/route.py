@@ -140,7 +140,7 @@ Handler = Callable[[Call], Awaitable[Response]]
 
 
 class Endpoint(NamedTuple):
-    """One method of one resource. `also` lists further statuses of success."""
+    """One method of one resource. `since` is the first major version that has it."""
 
     method: str
     path: str
@@ -152,6 +152,7 @@ class Endpoint(NamedTuple):
     accepts: tuple[str, ...] = (JSON,)
     produces: tuple[str, ...] = (JSON,)
     query: tuple[Query, ...] = ()
+    since: int = 1
 
 
 class Api(NamedTuple):
@@ -165,6 +166,10 @@ class Api(NamedTuple):
     def root(self, major: int) -> str:
         """Path below which a major version lives."""
         return f"/{self.name}/v{major}"
+
+    def served(self, major: int) -> tuple[Endpoint, ...]:
+        """The endpoints that a major version has."""
+        return tuple(endpoint for endpoint in self.endpoints if endpoint.since <= major)
 
 
 class Resource:

@@ -287,6 +287,48 @@ def modify(
     follow.perform(session, "vnf.modify", find(session, vnf).id, body(file, given), detach=detach, dry_run=dry_run)
 
 
+@vnf.command("change-flavour")
+@click.argument("vnf")
+@click.argument("flavour")
+@click.option("--level", default="", help="Instantiation level; default: the flavour's own.")
+@follow.lifecycle
+@command
+def change_flavour(
+    session: Session, vnf: str, flavour: str, level: str, file: str | None, detach: bool, dry_run: bool
+) -> None:
+    """Bring a running VNF to another deployment flavour of its package."""
+    given = {"newFlavourId": flavour, "instantiationLevelId": level}
+    id = find(session, vnf).id
+    follow.perform(session, "vnf.change_flavour", id, body(file, given), detach=detach, dry_run=dry_run)
+
+
+@vnf.command("change-package")
+@click.argument("vnf")
+@click.argument("package")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Configurable property; may be repeated.")
+@click.option("--keep", is_flag=True, help="Do not go back by itself when the new software is not healthy.")
+@follow.lifecycle
+@command
+def change_package(
+    session: Session,
+    vnf: str,
+    package: str,
+    settings: tuple[str, ...],
+    keep: bool,
+    file: str | None,
+    detach: bool,
+    dry_run: bool,
+) -> None:
+    """Update a running VNF to another PACKAGE of the same product."""
+    given = {
+        "vnfdId": find_package(session, package, "vnf").descriptor,
+        "vnfConfigurableProperties": pairs(settings, "--set"),
+        "additionalParams": {"rollbackOnFailure": False} if keep else {},
+    }
+    id = find(session, vnf).id
+    follow.perform(session, "vnf.change_package", id, body(file, given), detach=detach, dry_run=dry_run)
+
+
 @vnf.command()
 @click.argument("vnf")
 @command

@@ -134,7 +134,8 @@ class NodeClient:
         """Start an operation (`vnf.scale` …) with the body of the ETSI request; returns the operation's id."""
         family, _, verb = kind.partition(".")
         base = f"{VNFLCM if family == 'vnf' else NSLCM}/{id}"
-        response = self.http.patch(base, params) if verb == "modify" else self.http.post(f"{base}/{verb}", params)
+        path = f"{base}/{'change_vnfpkg' if verb == 'change_package' else verb}"
+        response = self.http.patch(base, params) if verb == "modify" else self.http.post(path, params)
         return response.headers["Location"].rpartition("/")[2]
 
     def plan(self, kind: str, id: str, params: Mapping[str, Any]) -> Plan:

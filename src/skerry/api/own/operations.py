@@ -19,7 +19,7 @@ from skerry.errors import MalformedError
 from skerry.model.operations import Event, Operation, Plan, Step, StepRecord
 
 KINDS: dict[str, type[Any]] = {
-    **{f"vnf.{name}": kind for name, kind in vnf_instances.TASKS.items()},
+    **{f"vnf.{vnf_instances.VERBS.get(name, name)}": kind for name, kind in vnf_instances.TASKS.items()},
     **{f"ns.{name}": kind for name, kind in ns_instances.TASKS.items()},
     "vnf.modify": VnfInfoModificationRequest,
 }

@@ -33,6 +33,8 @@ class PlanRequest(Asked, frozen=True, kw_only=True):
         "vnf.heal",
         "vnf.terminate",
         "vnf.modify",
+        "vnf.change_flavour",
+        "vnf.change_package",
         "ns.instantiate",
         "ns.scale",
         "ns.heal",

@@ -123,9 +123,7 @@ def _protocol(nic: Mapping[str, Any]) -> list[wire.CpProtocolInfo]:
     ip = str(nic.get("ip", ""))
     family: Any = f"IPV{ip_address(ip).version}" if ip else "IPV4"
     addresses = [wire.IpAddressInfo(type=family, addresses=[ip])] if ip else None
-    over = wire.IpOverEthernetAddressInfo(
-        mac_address=str(nic.get("mac", "")), addresses=ip, ip_addresses=addresses
-    )
+    over = wire.IpOverEthernetAddressInfo(mac_address=str(nic.get("mac", "")), addresses=ip, ip_addresses=addresses)
     return [wire.CpProtocolInfo(layer_protocol="IP_OVER_ETHERNET", ip_over_ethernet=over)]
 
 
@@ -205,7 +203,7 @@ def _ext_cp_data(cpd: str, link: ExtLink, version: int) -> wire.VnfExtCpData:
     return wire.VnfExtCpData(cpd_id=cpd, cp_config=[config] if version == 1 else {cpd: config})
 
 
-OPERATIONS: Mapping[str, str] = {"vnf.modify": "MODIFY_INFO"}
+OPERATIONS: Mapping[str, str] = {"vnf.modify": "MODIFY_INFO", "vnf.change_package": "CHANGE_VNFPKG"}
 
 
 def operation_type(kind: str) -> str:

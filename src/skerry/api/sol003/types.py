@@ -174,6 +174,31 @@ class TerminateVnfRequest(Wire, frozen=True, kw_only=True):
     additional_params: KeyValuePairs | None = None
 
 
+class ChangeVnfFlavourRequest(Wire, frozen=True, kw_only=True):
+    """ChangeVnfFlavourRequest (5.5.2.7)."""
+
+    new_flavour_id: Identifier
+    instantiation_level_id: str | None = None
+    ext_virtual_links: list[ExtVirtualLinkData] | None = None
+    ext_managed_virtual_links: list[ExtManagedVirtualLinkData] | None = None
+    vim_connection_info: VimConnections | None = None
+    additional_params: KeyValuePairs | None = None
+    extensions: KeyValuePairs | None = None
+    vnf_configurable_properties: KeyValuePairs | None = None
+
+
+class ChangeCurrentVnfPkgRequest(Wire, frozen=True, kw_only=True):
+    """ChangeCurrentVnfPkgRequest (5.5.2.11a)."""
+
+    vnfd_id: Identifier
+    ext_virtual_links: list[ExtVirtualLinkData] | None = None
+    ext_managed_virtual_links: list[ExtManagedVirtualLinkData] | None = None
+    vim_connection_info: VimConnections | None = None
+    additional_params: KeyValuePairs | None = None
+    extensions: KeyValuePairs | None = None
+    vnf_configurable_properties: KeyValuePairs | None = None
+
+
 class VnfInfoModificationRequest(Wire, frozen=True, kw_only=True):
     """VnfInfoModificationRequest (5.5.2.12); null removes a value (RFC 7396)."""
 

@@ -50,6 +50,8 @@ def _links(call: Call, record: VnfInstance) -> Links:
         scaleToLevel=f"{base}/scale_to_level" if record.max_scale_levels else "",
         heal=f"{base}/heal",
         operate=f"{base}/operate",
+        changeFlavour=f"{base}/change_flavour",
+        changeCurrentVnfPkg=f"{base}/change_vnfpkg" if call.version > 1 else "",
     )
 
 
@@ -117,7 +119,7 @@ def task(name: str, kind: type[Any]) -> Handler:
         given = await call.json()
         body.convert(given, kind)
         present = {key: value for key, value in given.items() if value is not None}
-        return await begin(call, f"vnf.{name}", record.id, present)
+        return await begin(call, f"vnf.{VERBS.get(name, name)}", record.id, present)
 
     return handler
 
@@ -130,7 +132,13 @@ TASKS: dict[str, type[Any]] = {
     "operate": wire.OperateVnfRequest,
     "heal": wire.HealVnfRequest,
     "terminate": wire.TerminateVnfRequest,
+    "change_flavour": wire.ChangeVnfFlavourRequest,
+    "change_vnfpkg": wire.ChangeCurrentVnfPkgRequest,
 }
+VERBS = {"change_vnfpkg": "change_package"}
+"""Tasks whose operation has another name inside."""
+
+SINCE = {"change_vnfpkg": 2}
 
 ROUTES = (
     Endpoint("POST", "/vnf_instances", create, "Create a VNF instance", wire.CreateVnfRequest, wire.VnfInstance, 201),
@@ -139,9 +147,7 @@ ROUTES = (
     Endpoint("PATCH", ONE, modify, "Modify a VNF instance", wire.VnfInfoModificationRequest, status=202),
     Endpoint("DELETE", ONE, delete, "Delete a VNF instance", status=204),
     *(
-        Endpoint(
-            "POST", f"{ONE}/{name}", task(name, kind), f"{name.replace('_', ' ').capitalize()} a VNF", kind, status=202
-        )
+        Endpoint("POST", f"{ONE}/{name}", task(name, kind), f"VNF: {name}", kind, status=202, since=SINCE.get(name, 1))
         for name, kind in TASKS.items()
     ),
 )
