@@ -14,7 +14,7 @@ from tests.conformance.bench import OWNER, Bench
 _S = ComputeState
 
 
-@pytest.mark.feature("A3", "A76", "D58")
+@pytest.mark.feature("A3", "A8", "A76", "D58")
 async def test_from_creation_to_deletion(bench: Bench) -> None:
     network = await bench.network()
     made = await bench.create(on=(network,), labels={"colour": "green"})
@@ -226,7 +226,6 @@ async def test_the_same_creation_at_once_makes_one(bench: Bench) -> None:
     assert len(await bench.driver.list_compute()) == 1
 
 
-@pytest.mark.feature("A8")
 async def test_a_reopened_driver_adopts_what_runs(bench: Bench) -> None:
     network = await bench.network(cidr="10.91.7.0/24")
     running = await bench.run("run", on=(network,), labels={"k": "v"}, env={"E": "1"})
