@@ -80,7 +80,7 @@ class Local:
         tag = self.driver.network.tag
         found = [f"netns {name}" for name in os.listdir("/run/netns") if tag in name]
         found += [f"mount {line}" for line in Path("/proc/self/mounts").read_text().splitlines() if str(self.folder) in line]
-        found += [f"cgroup {path}" for path in Path("/sys/fs/cgroup").glob(f"**/skerry/{tag}*")]
+        found += [f"cgroup {path}" for part in ("", "*/") for path in Path("/sys/fs/cgroup").glob(f"{part}skerry/{tag}*")]
         found += [f"process {pid}" for pid in os.listdir("/proc") if pid.isdecimal() and self._ours(int(pid))]
         for part in ("compute", "runtime", "networks"):
             folder = self.folder / part

@@ -228,24 +228,60 @@ def _number(file: Path) -> int:
 
 
 def destroy(runner: Runner, instance: str, folder: Path, shim: Process | None) -> None:
-    """Kill whatever runs of an instance, in every state of its making, and remove its groups and runtime state."""
-    group, shim = runner.group(instance), shim or _shim_of(folder, instance)
+    """Kill whatever runs of an instance, in every state of its making, and remove its groups and runtime state.
+
+    Without a known `shim` a start may have been cut short: its processes are searched by the instance's name.
+    """
+    search = shim is None and exit_code(folder, instance) is None
     patience, deadline = time.monotonic() + _SHIM_PATIENCE_S, time.monotonic() + _DESTROY_S
     while True:
-        members = cgroups.processes(runner.groups, group)
+        makers = _makers(instance) if search else []
+        for maker in makers:
+            _end(maker)
+        members = cgroups.processes(runner.groups, runner.group(instance))
         for pid in members:
             _kill(pid)
         if alive(shim) and time.monotonic() > patience:
             send(shim, signal.SIGKILL)
-        if not members and not alive(shim):
+        if not members and not makers and not alive(shim):
             break
         if time.monotonic() > deadline:
             raise DriverError(f"cannot end {instance}: {len(members)} processes do not die", transient=True)
         time.sleep(0.001)
-    left = cgroups.remove(runner.groups, group)
+    left = cgroups.remove(runner.groups, runner.group(instance))
     if left:
         raise DriverError(f"cannot remove the control groups of {instance}: {', '.join(left)}", transient=True)
     shutil.rmtree(runner.state / instance, ignore_errors=True)
+
+
+def _end(process: Process) -> None:
+    """Kill a process and wait for all of its threads, of which one may be in the middle of making a folder."""
+    opened = descriptor(process)
+    if opened is None:
+        return
+    try:
+        signal.pidfd_send_signal(opened, signal.SIGKILL)
+        select.select([opened], [], [], _SHIM_PATIENCE_S)
+    except ProcessLookupError:
+        return
+    finally:
+        os.close(opened)
+
+
+def _makers(instance: str) -> list[Process]:
+    """The shim and the runtime's commands that have this instance as an argument."""
+    name, found = instance.encode(), list[Process]()
+    for entry in os.scandir("/proc"):
+        if not entry.name.isdecimal() or int(entry.name) == os.getpid():
+            continue
+        try:
+            arguments = Path(entry.path, "cmdline").read_bytes().split(b"\0")
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        process = identify(int(entry.name)) if name in arguments else None
+        if process is not None:
+            found.append(process)
+    return found
 
 
 def _kill(pid: int) -> None:

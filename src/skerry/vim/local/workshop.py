@@ -23,7 +23,7 @@ from skerry.vim.local.network import EdgeNetwork, Plug
 from skerry.vim.local.records import Creation, Process, State, Stored
 
 _OPTIONS_MAX = 4000  # a page, less some room
-_CREATION, _STATE = "creation.json", "state.json"
+_CREATION, _STATE, _BUNDLE = "creation.json", "state.json", "config.json"
 
 
 class Workshop:
@@ -38,13 +38,15 @@ class Workshop:
         return self._folder / instance
 
     def load(self) -> list[tuple[Creation, State]]:
-        """Every instance that was recorded; rests of removed ones are swept."""
+        """Every instance that was recorded; rests of removed ones, and of ones not yet recorded, are swept."""
         self._folder.mkdir(parents=True, exist_ok=True)
         found: list[tuple[Creation, State]] = []
         for folder in records.sweep(self._folder):
             creation = records.read(folder / _CREATION, Creation)
             if creation:
                 found.append((creation, records.read(folder / _STATE, State) or State()))
+            else:
+                records.discard(folder)
         return found
 
     def save(self, instance: str, state: State) -> None:
@@ -73,15 +75,19 @@ class Workshop:
     def run(self, creation: Creation, state: State, plugs: Sequence[Plug]) -> tuple[Process, Process]:
         """Start an instance that does not run; its process and its shim."""
         folder, instance = self.folder(creation.id), creation.id
-        if (folder / "pid").exists():
+        if self._launched(instance):
             supervise.destroy(self.runner, instance, folder, None)
-            for rest in ("pid", "shim.pid"):
+            for rest in ("pid", "shim.pid", _BUNDLE):
                 (folder / rest).unlink(missing_ok=True)
         if not self.network.wired(instance):
             self.network.wire(instance, plugs)
         self._mount(creation)
         self._bundle(creation, state)
         return supervise.launch(self.runner, instance, folder)
+
+    def _launched(self, instance: str) -> bool:
+        """True when a start was tried, with whatever result: the bundle is the last thing that is written before it."""
+        return (self.folder(instance) / _BUNDLE).exists()
 
     def _mount(self, creation: Creation) -> None:
         """Stack the image's layers and the instance's own on top."""
@@ -123,7 +129,7 @@ class Workshop:
         )
         env = {**creation.base_env, **state.env}
         config = oci.bundle(spec, place, program=creation.program, env=env, folder=creation.folder)
-        records.write_bytes(folder / "config.json", msgspec.json.encode(config))
+        records.write_bytes(folder / _BUNDLE, msgspec.json.encode(config))
 
     def _user(self, creation: Creation) -> tuple[int, int]:
         if creation.user in {"", "0", "root", "0:0"}:
@@ -139,7 +145,8 @@ class Workshop:
     def remove(self, creation: Creation, shim: Process | None) -> None:
         """End an instance and remove everything of it, whatever there is."""
         folder = self.folder(creation.id)
-        supervise.destroy(self.runner, creation.id, folder, shim)
+        if self._launched(creation.id):
+            supervise.destroy(self.runner, creation.id, folder, shim)
         syscalls.unmount(folder / "root")
         self.network.unwire(creation.id, len(creation.nics))
         records.discard(folder)
