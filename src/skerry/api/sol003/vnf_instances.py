@@ -139,6 +139,16 @@ VERBS = {"change_vnfpkg": "change_package"}
 """Tasks whose operation has another name inside."""
 
 SINCE = {"change_vnfpkg": 2}
+SUMMARIES = {
+    "instantiate": "Instantiate a VNF",
+    "scale": "Scale a VNF by steps",
+    "scale_to_level": "Scale a VNF to a level",
+    "operate": "Start or stop a VNF",
+    "heal": "Heal a VNF",
+    "terminate": "Terminate a VNF",
+    "change_flavour": "Change the deployment flavour of a VNF",
+    "change_vnfpkg": "Change the package of a VNF",
+}
 
 ROUTES = (
     Endpoint("POST", "/vnf_instances", create, "Create a VNF instance", wire.CreateVnfRequest, wire.VnfInstance, 201),
@@ -147,7 +157,7 @@ ROUTES = (
     Endpoint("PATCH", ONE, modify, "Modify a VNF instance", wire.VnfInfoModificationRequest, status=202),
     Endpoint("DELETE", ONE, delete, "Delete a VNF instance", status=204),
     *(
-        Endpoint("POST", f"{ONE}/{name}", task(name, kind), f"VNF: {name}", kind, status=202, since=SINCE.get(name, 1))
+        Endpoint("POST", f"{ONE}/{name}", task(name, kind), SUMMARIES[name], kind, status=202, since=SINCE.get(name, 1))
         for name, kind in TASKS.items()
     ),
 )
