@@ -392,3 +392,15 @@ def test_a_full_store_stops_an_operation_until_there_is_room() -> None:
         bench(body)
     finally:
         logging.getLogger("skerry.engine").disabled = False
+
+
+def test_a_careful_operation_rolls_back_by_itself() -> None:
+    async def body(b: Bench) -> None:
+        b.faults["do b"] = [lasting()]
+        started = await b.engine.submit("toy.run", "x", {"careful": True, "steps": {"a": {}, "b": {"needs": ["a"]}}})
+        ended = await b.engine.wait(started.id, 100)
+        assert (ended.state, ended.error) == (S.ROLLED_BACK, "cannot do it")
+        assert b.words("undid") == ["undid b", "undid a"]
+        assert b.legal()
+
+    bench(body)

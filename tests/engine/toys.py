@@ -52,6 +52,9 @@ class Toy:
             )
         )
 
+    def rolls_back(self, operation: Operation) -> bool:
+        return bool(operation.params.get("careful"))
+
     def stepped(self, tx: Transaction, operation: Operation, step: Step, phase: str, result: Mapping[str, Any]) -> None:
         self.phases.append((step.key, phase))
 

@@ -11,6 +11,7 @@ from skerry.model.ns import NsInstance
 from skerry.model.states import InstantiationState
 from skerry.nfvo.goal import NsGoal, adopting, counts_at, flavour_of, grown
 from skerry.nfvo.operation import NsOperation
+from skerry.vnfm.goal import require_inputs
 
 
 class InstantiateNs(NsOperation):
@@ -28,6 +29,7 @@ class InstantiateNs(NsOperation):
         placement = dict(additional.pop("placement", {}))
         inputs = {**additional.pop("inputs", {}), **additional}
         flavour = flavour_of(self.desk.descriptor(instance.nsd_info_id, inputs), params.get("nsFlavourId", ""))
+        require_inputs(flavour.inputs, inputs)
         properties: dict[str, dict[str, Any]] = {}
         for entry in params.get("additionalParamForVnf", ()):
             extra = dict(entry.get("additionalParams", {}))

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from skerry.errors import ConflictError, Fault, InvalidError
-from skerry.model.descriptors import DeploymentFlavour, ScalingAspect, Vnfd
+from skerry.model.descriptors import DeploymentFlavour, InputParameter, ScalingAspect, Vnfd
 from skerry.model.vnf import ExtLink, VnfInstance
 
 
@@ -78,6 +78,19 @@ def flavour_of(vnfd: Vnfd, flavour_id: str) -> DeploymentFlavour:
     )
 
 
+def require_inputs(declared: Mapping[str, InputParameter], given: Mapping[str, Any]) -> None:
+    """`InvalidError` names every input that has no default and that the request does not give."""
+    missing = [one for one in declared.values() if one.required and one.default is None and one.name not in given]
+    if missing:
+        faults = [
+            Fault(
+                message=f"input {one.name} is missing", path="/additionalParams", code="input", fix=f"give a {one.type}"
+            )
+            for one in missing
+        ]
+        raise InvalidError(f"cannot do without the inputs {', '.join(one.name for one in missing)}", faults=faults)
+
+
 def at_scale(aspect: ScalingAspect, vdu: str, level: int) -> int:
     """How many instances of `vdu` the aspect asks for at a scale level: the initial ones and each step's."""
     steps = aspect.deltas.get(vdu, ())
@@ -138,7 +151,7 @@ def populate(
     result: dict[str, tuple[str, ...]] = {}
     for vdu, count in counts.items():
         names = list(have.get(vdu, ()))
-        for victim in [name for name in remove_first if name in names]:
+        for victim in [name for name in dict.fromkeys(remove_first) if name in names]:
             if len(names) > count:
                 names.remove(victim)
         while len(names) > count:

@@ -17,6 +17,7 @@ class Heal(VnfOperation):
 
     name: ClassVar[str] = "vnf.heal"
     event: ClassVar[str] = "heal"
+    forgiving: ClassVar[bool] = True
 
     def goal(self, instance: VnfInstance, params: Mapping[str, Any]) -> Goal:
         require_vnfcs(instance, params.get("vnfcInstanceId", ()))

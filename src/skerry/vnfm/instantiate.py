@@ -11,7 +11,7 @@ from skerry.errors import Fault, InvalidError
 from skerry.model.descriptors import DeploymentFlavour
 from skerry.model.states import InstantiationState
 from skerry.model.vnf import ExtLink, VnfInstance
-from skerry.vnfm.goal import Goal, check_level, counts_for, flavour_of, populate, scale_at_level, scaled
+from skerry.vnfm.goal import Goal, check_level, counts_for, flavour_of, populate, require_inputs, scale_at_level, scaled
 from skerry.vnfm.operation import VnfOperation
 
 
@@ -31,6 +31,7 @@ class Instantiate(VnfOperation):
         inputs = {**additional.pop("inputs", {}), **additional}
         vnfd = self.desk.descriptor(instance.vnf_pkg_id, inputs)
         flavour = flavour_of(vnfd, params.get("flavourId", ""))
+        require_inputs(flavour.inputs, inputs)
         level = check_level(flavour, params.get("instantiationLevelId", ""))
         status = scale_at_level(flavour, level)
         properties = {**vnfd.configurable_properties, **instance.vnf_configurable_properties}

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from skerry.model.operations import Operation, Plan
-from skerry.model.states import OperationState
+from skerry.model.states import InstantiationState, OperationState
 from skerry.model.vnf import VnfInstance
 from skerry.store import aggregates
 from skerry.store.database import Transaction
@@ -39,7 +39,7 @@ class Modify(VnfOperation):
 
     async def plan(self, operation: Operation) -> Plan:
         instance = self.desk.instance(operation.subject)
-        if instance.vnfcs:
+        if instance.instantiation_state is InstantiationState.INSTANTIATED:
             return await super().plan(operation)
         goal = msgspec.to_builtins(self.goal(instance, operation.params))
         return Plan(outcome={"goal": goal, "before": msgspec.to_builtins(current(instance))})

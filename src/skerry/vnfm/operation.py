@@ -37,6 +37,7 @@ class VnfOperation:
     event: ClassVar[str]  # its name in the Vnflcm interface
     needs: ClassVar[InstantiationState] = InstantiationState.INSTANTIATED
     revertible: ClassVar[bool] = True
+    forgiving: ClassVar[bool] = False  # its first scripts are left out where a VNFC does not run
     careful: ClassVar[bool] = False  # rolls back by itself unless the request says otherwise
 
     def __init__(self, desk: Desk) -> None:
@@ -55,6 +56,10 @@ class VnfOperation:
     def checks(self, params: Mapping[str, Any]) -> float:
         """For how many seconds each new VNFC must keep running before the operation counts as done; 0 = no check."""
         return 0.0
+
+    def scripted(self, params: Mapping[str, Any]) -> bool:
+        """Whether the package's scripts run."""
+        return True
 
     def rolls_back(self, operation: Operation) -> bool:
         """Whether a failure is rolled back without asking: `additionalParams.rollbackOnFailure` of the request."""
@@ -92,7 +97,8 @@ class VnfOperation:
         graph = wanted(instance, flavour, goal)
         steps, changes = diff(graph, instance.resources, force)
         steps = self._with_images(steps, graph)
-        steps = self._with_scripts(steps, flavour, before, goal)
+        if self.scripted(operation.params):
+            steps = self._with_scripts(steps, flavour, before, goal)
         steps = _with_checks(steps, self.checks(operation.params))
         adjusted = tuple(self.adjust(step, operation.params) for step in steps)
         told = [Change(resource=s.key, effect="run", detail=s.note) for s in adjusted if s.action == "script.run"]
@@ -123,7 +129,11 @@ class VnfOperation:
 
     def failed(self, instance: VnfInstance) -> VnfInstance:
         """The record when the operation was given up: what exists stays recorded."""
-        return msgspec.structs.replace(instance, failed=True, vnf_state=power_state(instance))
+        there = {
+            vdu: tuple(name for name in group if f"compute:{name}" in instance.resources)
+            for vdu, group in instance.vnfcs.items()
+        }
+        return msgspec.structs.replace(instance, failed=True, vnf_state=power_state(instance), vnfcs=there)
 
     # -- the parts of a plan ------------------------------------------------------------------------------------------
 
@@ -134,11 +144,18 @@ class VnfOperation:
         names = {name: vdu for vdu, group in goal.vnfcs.items() for name in group}
         old = {name: vdu for vdu, group in instance.vnfcs.items() for name in group if name in instance.placement}
         wished = goal.placement
-        kept = {name: vim for name, vim in instance.placement.items() if name in names}
+        kept = {
+            name: vim
+            for name, vim in instance.placement.items()
+            if name in names
+            and f"compute:{name}" in instance.resources
+            and _wish(wished, names[name], name) in ("", vim)
+        }
+        by_vdu = {name: vim for name, vim in wished.items() if name in flavour.vdus or name == "*"}
         new = [name for name in names if name not in kept]
         gone = [name for name in old if name not in names]
         if not new:
-            return msgspec.structs.replace(goal, placement=kept)
+            return msgspec.structs.replace(goal, placement={**by_vdu, **kept})
         request = GrantRequest(
             vnf_instance_id=instance.id,
             vnfd_id=instance.vnfd_id,
@@ -150,7 +167,7 @@ class VnfOperation:
             prefer=tuple(dict.fromkeys(link.vim for link in goal.ext_links.values() if link.vim)),
         )
         grant = await self.desk.granter.grant(request)
-        return msgspec.structs.replace(goal, placement={**kept, **grant.placement})
+        return msgspec.structs.replace(goal, placement={**by_vdu, **kept, **grant.placement})
 
     @staticmethod
     def _with_images(steps: Sequence[Step], graph: Mapping[str, Wanted]) -> list[Step]:
@@ -178,17 +195,15 @@ class VnfOperation:
 
     def _with_scripts(self, steps: list[Step], flavour: DeploymentFlavour, before: Goal, goal: Goal) -> list[Step]:
         """Put the life-cycle scripts around the steps."""
-        created = {step.resource.removeprefix("power:") for step in steps if step.action == "power.create"}
+        made = {step.resource.removeprefix("compute:") for step in steps if step.action == "compute.create"}
         running = {vdu: [name for name in group if name not in before.stopped] for vdu, group in before.vnfcs.items()}
-        staying = {
-            vdu: [n for n in running.get(vdu, ()) if n in group and n not in created and n not in goal.stopped]
-            for vdu, group in goal.vnfcs.items()
-        }
-        new = {vdu: [name for name in group if name in created] for vdu, group in goal.vnfcs.items()}
-        prelude = scripts.around(flavour, self._events_before(), running, ())
+        up = {vdu: [name for name in group if name not in goal.stopped] for vdu, group in goal.vnfcs.items()}
+        new = {vdu: [name for name in group if name in made] for vdu, group in up.items()}
+        staying = {vdu: [name for name in group if name not in made] for vdu, group in up.items()}
+        prelude = scripts.around(flavour, self._events_before(), running, (), lenient=self.forgiving)
         first = tuple(step.key for step in prelude)
         led = [step if step.needs or not first else msgspec.structs.replace(step, needs=first) for step in steps]
-        born = [] if self.event == "operate" else scripts.births(flavour, new)
+        born = scripts.births(flavour, new)
         everything = tuple(step.key for step in (*led, *born)) or first
         after = scripts.around(flavour, self._events_after(), staying, everything)
         return [*prelude, *led, *born, *after]
@@ -252,8 +267,13 @@ def _asked(flavour: DeploymentFlavour, vdu_id: str, vnfc: str, wished: Mapping[s
         vcpus=vdu.vcpus,
         memory_bytes=vdu.memory_bytes,
         storage_bytes=vdu.storage_bytes,
-        vim=wished.get(vnfc) or wished.get(vdu_id) or wished.get("*", ""),
+        vim=_wish(wished, vdu_id, vnfc),
     )
+
+
+def _wish(wished: Mapping[str, str], vdu_id: str, vnfc: str) -> str:
+    """The VIM that the request chose for a VNFC: by its own name, its VDU's, or for all ("" = any)."""
+    return wished.get(vnfc) or wished.get(vdu_id) or wished.get("*", "")
 
 
 def power_state(instance: VnfInstance) -> VnfOperationalState:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from skerry.model.vnf import VnfInstance
-from skerry.vnfm.goal import Goal, check_level, counts_for, current, populate, scale_at_level, scaled
+from skerry.vnfm.goal import Goal, check_level, counts_for, current, populate, require_vnfcs, scale_at_level, scaled
 from skerry.vnfm.operation import VnfOperation
 
 
@@ -24,7 +24,8 @@ class Scale(VnfOperation):
         aspect = params["aspectId"]
         now = instance.scale_status.get(aspect, 0)
         level = now + steps if params["type"] == "SCALE_OUT" else now - steps
-        victims = params.get("additionalParams", {}).get("vnfcInstanceId", ())
+        named = params.get("additionalParams", {}).get("vnfcInstanceId", ())
+        victims = require_vnfcs(instance, named) if named else ()
         return scaled(current(instance), self.desk.flavour(instance), {aspect: level}, victims)
 
 

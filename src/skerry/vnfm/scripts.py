@@ -54,23 +54,31 @@ def births(flavour: DeploymentFlavour, new: Mapping[str, Iterable[str]]) -> list
 
 
 def around(
-    flavour: DeploymentFlavour, events: Sequence[str], there: Mapping[str, Iterable[str]], needs: tuple[str, ...]
+    flavour: DeploymentFlavour,
+    events: Sequence[str],
+    there: Mapping[str, Iterable[str]],
+    needs: tuple[str, ...],
+    *,
+    lenient: bool = False,
 ) -> list[Step]:
-    """The scripts of VNFCs that are there, event by event, the first after `needs`."""
+    """The scripts of VNFCs that are there, event by event, the first after `needs`. With `lenient` they are left out in a
+    VNFC that does not run when their turn comes."""
     steps: list[Step] = []
     for event in events:
         made = [
             step
             for vdu, vnfcs in there.items()
             for vnfc in vnfcs
-            if (step := _step(flavour, event, vdu, vnfc, needs)) is not None
+            if (step := _step(flavour, event, vdu, vnfc, needs, lenient=lenient)) is not None
         ]
         steps.extend(made)
         needs = tuple(step.key for step in made) or needs
     return steps
 
 
-def _step(flavour: DeploymentFlavour, event: str, vdu: str, vnfc: str, needs: tuple[str, ...]) -> Step | None:
+def _step(
+    flavour: DeploymentFlavour, event: str, vdu: str, vnfc: str, needs: tuple[str, ...], *, lenient: bool = False
+) -> Step | None:
     script = flavour.scripts.get(event)
     if script is None or (script.vdus and vdu not in script.vdus):
         return None
@@ -78,7 +86,7 @@ def _step(flavour: DeploymentFlavour, event: str, vdu: str, vnfc: str, needs: tu
         key=f"script:{event}:{vnfc}",
         action="script.run",
         note=f"run {event} script {script.artifact} in {vnfc}",
-        args={"vnfc": vnfc, "event": event},
+        args={"vnfc": vnfc, "event": event, "lenient": lenient},
         needs=needs,
         timeout_s=script.timeout_s,
         attempts=2,

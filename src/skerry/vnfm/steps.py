@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -14,6 +14,7 @@ from skerry.engine.kinds import StepContext
 from skerry.errors import ConflictError, DriverError, NotFoundError, SkerryError, UnsupportedError
 from skerry.store import aggregates
 from skerry.vim.driver import (
+    Compute,
     ComputeSpec,
     ComputeState,
     Driver,
@@ -95,10 +96,10 @@ class Steps:
         spec = context.args["spec"]
         driver = await self.desk.vims.driver(spec["vim"])
         lookup = self._lookup(context.operation.subject, context.step.resource.split(":", 1)[1], spec)
+        if context.undoing and await state_of(driver, spec["name"]) is not None:
+            return _answer(await driver.get_compute(spec["name"]))  # the removal that is undone never came to it
         compute = await driver.create_compute(compute_spec(spec, lookup, context.args.get("previous", {})))
-        answer: dict[str, Any] = msgspec.to_builtins(compute)
-        answer.pop("env", None)  # may hold secrets; the record needs none of it
-        return answer
+        return _answer(compute)
 
     async def update_compute(self, context: StepContext) -> Mapping[str, Any]:
         spec = context.args["spec"]
@@ -121,6 +122,8 @@ class Steps:
     async def switch_on(self, context: StepContext) -> Mapping[str, Any]:
         spec = context.args["spec"]
         driver = await self.desk.vims.driver(spec["vim"])
+        if context.undoing and await state_of(driver, spec["name"]) is ComputeState.FAILED:
+            return {}  # it did not run before either
         await self._provision(driver, context, {})
         compute = await driver.start_compute(spec["name"])
         return {"started_at": compute.started_at}
@@ -142,7 +145,7 @@ class Steps:
         except NotFoundError:
             return  # what is gone runs no more
         except ConflictError:
-            if (await driver.get_compute(spec["name"])).state is not ComputeState.FAILED:
+            if await state_of(driver, spec["name"]) is not ComputeState.FAILED:
                 raise  # what failed runs no more either
 
     async def check(self, context: StepContext) -> None:
@@ -190,6 +193,8 @@ class Steps:
         lookup = Attributes(instance, flavour, vnfc)
         spec = instance.resources[f"compute:{vnfc}"].spec
         driver = await self.desk.vims.driver(spec["vim"])
+        if context.args.get("lenient") and await state_of(driver, spec["name"]) is not ComputeState.RUNNING:
+            return {"event": event, "vnfc": vnfc, "script": script.artifact, "skipped": "the VNFC does not run"}
         if not isinstance(driver, Exec):
             raise UnsupportedError(f"cannot run scripts: VIM {spec['vim']} cannot execute commands in instances")
         env = environment(lookup, {**flavour.vdus[spec["vdu"]].env, **script.inputs})
@@ -242,16 +247,16 @@ def neighbours(lookup: Attributes) -> dict[str, str]:
 
 def compute_spec(spec: Mapping[str, Any], lookup: Attributes, previous: Mapping[str, Any]) -> ComputeSpec:
     """What the driver is asked for. A replacement keeps the addresses of its predecessor on the same networks."""
-    kept = {nic["network"]: nic for nic in previous.get("nics", ())}
+    kept = _kept(spec["nics"], previous.get("nics", ()))
     nics = tuple(
         NicSpec(
             network=nic["network"],
-            ip=str(lookup.resolve(nic["ip"]) or kept.get(nic["network"], {}).get("ip", "")),
-            mac=str(lookup.resolve(nic["mac"]) or kept.get(nic["network"], {}).get("mac", "")),
+            ip=str(lookup.resolve(nic["ip"]) or before.get("ip", "")),
+            mac=str(lookup.resolve(nic["mac"]) or before.get("mac", "")),
             egress_bps=nic["egress_bps"],
             ingress_bps=nic["ingress_bps"],
         )
-        for nic in spec["nics"]
+        for nic, before in zip(spec["nics"], kept, strict=True)
     )
     return ComputeSpec(
         name=spec["name"],
@@ -275,3 +280,30 @@ def compute_spec(spec: Mapping[str, Any], lookup: Attributes, previous: Mapping[
         options=spec["options"],
         labels={"skerry.instance": spec["owner"], "skerry.vdu": spec["vdu"]},
     )
+
+
+def _kept(nics: Sequence[Mapping[str, Any]], before: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """For each interface its predecessor on the same network: the n-th on a network follows the n-th that was on it."""
+    left = list(before)
+    found: list[Mapping[str, Any]] = []
+    for nic in nics:
+        same = next((old for old in left if old["network"] == nic["network"]), None)
+        if same is not None:
+            left.remove(same)
+        found.append(same or {})
+    return found
+
+
+def _answer(compute: Compute) -> dict[str, Any]:
+    """What is recorded of a compute resource: all but its environment, which may hold secrets."""
+    answer: dict[str, Any] = msgspec.to_builtins(compute)
+    answer.pop("env", None)
+    return answer
+
+
+async def state_of(driver: Driver, name: str) -> ComputeState | None:
+    """The state of a compute resource now; None when it is gone."""
+    try:
+        return (await driver.get_compute(name)).state
+    except NotFoundError:
+        return None

@@ -20,11 +20,12 @@ from skerry.vnfm.operation import VnfOperation
 
 class Terminate(VnfOperation):
     """Parameters: TerminateVnfRequest (5.5.2.8): `terminationType` GRACEFUL or FORCEFUL, `gracefulTerminationTimeout` in
-    seconds. Also removes what an instantiation that was given up left behind."""
+    seconds. FORCEFUL runs no scripts. Also removes what an instantiation that was given up left behind."""
 
     name: ClassVar[str] = "vnf.terminate"
     event: ClassVar[str] = "terminate"
     revertible: ClassVar[bool] = False
+    forgiving: ClassVar[bool] = True
 
     def admit(self, tx: Transaction, operation: Operation) -> None:
         instance = aggregates.vnf_instances.get(tx, operation.subject)
@@ -40,6 +41,9 @@ class Terminate(VnfOperation):
             properties=instance.vnf_configurable_properties,
             dependencies=instance.dependencies,
         )
+
+    def scripted(self, params: Mapping[str, Any]) -> bool:
+        return params.get("terminationType") != "FORCEFUL"
 
     def adjust(self, step: Step, params: Mapping[str, Any]) -> Step:
         how = params.get("terminationType", "GRACEFUL")
