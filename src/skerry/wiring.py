@@ -30,10 +30,17 @@ PRUNE_S = 3600.0
 
 
 class Node:
-    """One Skerry node. `inline` runs the store's writes on the caller's thread, for virtual time."""
+    """One Skerry node. `inline` runs the store's writes on the caller's thread, for virtual time; `store` is another store
+    than `skerry.db` of the data folder."""
 
     def __init__(
-        self, settings: Settings, *, clock: Clock | None = None, ids: Ids | None = None, inline: bool = False
+        self,
+        settings: Settings,
+        *,
+        clock: Clock | None = None,
+        ids: Ids | None = None,
+        inline: bool = False,
+        store: Database | None = None,
     ) -> None:
         self.settings = settings
         self.clock: Clock = clock or SystemClock()
@@ -41,7 +48,7 @@ class Node:
         self.ready = False
         self._pruning: asyncio.Task[None] | None = None
         data = settings.data_dir
-        self.store = Database(data / "skerry.db", inline=inline)
+        self.store = store or Database(data / "skerry.db", inline=inline)
         self.engine = Engine(self.store, self.clock, self.ids, slots=settings.step_concurrency)
         self.vims = Vims(self._context)
         self.granter = PlacingGranter(self.vims, self.ids)

@@ -165,7 +165,9 @@ class Driver:
     ) -> ExecResult:
         """Record the command and answer it: from the world's script, else as a known program, else with 0."""
         await self._call("exec", name, _nothing)
-        return await self._exec(name, argv, stdin, env or {}, timeout_s)
+        answer = await self._exec(name, argv, stdin, env or {}, timeout_s)
+        self._world.observe("exec", name, after=True)
+        return answer
 
     async def logs(self, name: str, *, follow: bool = False, tail: int | None = None) -> AsyncIterator[LogLine]:
         """What the program printed."""
@@ -202,10 +204,12 @@ class Driver:
             )
         await self._delay(verb, at_most)
         await self._trouble(verb, name, after_effect=False)
+        self._world.observe(verb, name, after=False)
         result = effect()
         if self._world.trouble(verb, name, "twice"):
             result = effect()
         self._world.save()
+        self._world.observe(verb, name, after=True)
         late = self._world.trouble(verb, name, "late")
         if late:
             await asyncio.sleep(late.seconds)

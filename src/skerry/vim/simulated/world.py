@@ -90,6 +90,8 @@ class Contents(msgspec.Struct, kw_only=True):
 
 
 Responder = Callable[["CommandRun"], ExecResult]
+Observer = Callable[[str, str, bool], None]
+"""Told of (verb, name, whether the effect is there) twice a call: right before its effect and right after it."""
 
 
 class _Stopped:
@@ -117,6 +119,7 @@ class World:
         self.path: Path | None = None
         self.troubles: list[Trouble] = []
         self.answers: list[tuple[str, ExecResult | Responder]] = []
+        self.observers: list[Observer] = []
         self.listeners: WeakValueDictionary[int, asyncio.Queue[VimEvent]] = WeakValueDictionary()
         self.changed = asyncio.Event()
         self.history: list[VimEvent] = []
@@ -186,6 +189,11 @@ class World:
                 one.times -= 1
                 return one
         return None
+
+    def observe(self, verb: str, name: str, *, after: bool) -> None:
+        """Tell the observers where a call stands. One that raises keeps the effect, or its answer, from the caller."""
+        for tell in self.observers:
+            tell(verb, name, after)
 
     def answer(self, pattern: str, result: ExecResult | Responder) -> None:
         """Script what commands answer whose words, joined by spaces, fit the pattern. The first that fits wins."""
