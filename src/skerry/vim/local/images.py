@@ -5,6 +5,7 @@ The functions block while they unpack: call them in a worker thread, one call pe
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -214,11 +215,19 @@ class Images:
         try:
             size = fill(work)
             records.write_bytes(note, str(size).encode())
-            if not folder.is_dir():
-                work.rename(folder)
+            _settled(work, folder)
         finally:
             shutil.rmtree(work, ignore_errors=True)
         return _Layer(key, size)
+
+
+def _settled(work: Path, folder: Path) -> None:
+    """Put a filled layer in its place; another thread may have been faster with the same one."""
+    try:
+        work.rename(folder)
+    except OSError as wrong:
+        if wrong.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+            raise
 
 
 def _host_names(source: str) -> list[str]:

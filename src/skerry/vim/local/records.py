@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -73,7 +74,7 @@ def write(path: Path, value: msgspec.Struct) -> None:
 
 def write_bytes(path: Path, content: bytes, mode: int = 0o600) -> None:
     """Replace a file's content atomically."""
-    fresh = path.with_name(f".{path.name}.new")
+    fresh = path.with_name(f".{path.name}.{threading.get_ident():x}.new")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
     with os.fdopen(descriptor, "wb") as file:
         os.fchmod(descriptor, mode)
