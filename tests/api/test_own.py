@@ -115,7 +115,6 @@ async def test_inside_of_an_instance(rig: Rig) -> None:
     assert "eth0" in stats["rx_bytes"]
 
 
-@pytest.mark.feature("A10")
 async def test_infrastructures(rig: Rig) -> None:
     body = {"id": "two", "vim_type": "SIMULATED", "settings": {"world": "test-own-two"}, "zone": "north"}
     created = await rig.client.post(f"{OWN}/vims", json=body)

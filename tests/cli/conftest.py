@@ -56,12 +56,17 @@ def environment(folder: Path) -> dict[str, str]:
     }
 
 
-def start(folder: Path, *options: str) -> subprocess.Popen[str]:
-    """Start `skerry up` on a free port with a simulated infrastructure."""
+def start(folder: Path, *options: str, vims: str = '[{"id": "sim", "type": "simulated"}]') -> subprocess.Popen[str]:
+    """Start `skerry up` on a free port with a simulated infrastructure (or others, as JSON)."""
     env = {key: value for key, value in os.environ.items() if not key.startswith("SKERRY_")}
     return subprocess.Popen(
-        [sys.executable, "-m", "skerry", "up", "--port", "0", "--vim", "sim=simulated", *options],
-        env={**env, "SKERRY_DATA_DIR": str(folder / "data"), "XDG_CONFIG_HOME": str(folder / "config")},
+        [sys.executable, "-m", "skerry", "up", "--port", "0", *options],
+        env={
+            **env,
+            "SKERRY_VIMS": vims,
+            "SKERRY_DATA_DIR": str(folder / "data"),
+            "XDG_CONFIG_HOME": str(folder / "config"),
+        },
         stdout=subprocess.PIPE,
         stderr=(folder / "log").open("w"),
         text=True,

@@ -91,7 +91,6 @@ def test_vnf(served: Served, onboarded: Ids) -> None:
     served("vnf", "show", id, code=3)
 
 
-@pytest.mark.feature("A10", "A19")
 def test_infrastructures(served: Served) -> None:
     served("vim", "register", "second", "simulated", "--set", "world=second", "--set", "vcpus=2", "--zone", "z")
     told = served.json("vim", "show", "second")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import groupby
@@ -13,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from skerry.access.tokens import Tokens, ensure_tokens
+from skerry.access.tokens import Principal, Tokens, ensure_tokens
 from skerry.api import openapi, problem, versions
 from skerry.api.own import API as OWN
 from skerry.api.route import Api, Endpoint, Resource
@@ -22,20 +23,31 @@ from skerry.api.sol003 import VNFLCM
 from skerry.api.sol005 import NSD, NSLCM, VNFPKGM
 from skerry.errors import UnauthorizedError, UnavailableError
 
+log = logging.getLogger("skerry.audit")
+
+Audit = Callable[[Principal, str, str, int], None]
+"""Told of every call that may change something: who, method, path, status of the answer."""
+
+CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 ASGI = Callable[[Any, Any, Any], Awaitable[None]]
 APIS: tuple[Api, ...] = (NSD, VNFPKGM, NSLCM, VNFLCM, OWN)
 OPEN = frozenset({"/live", "/ready", "/openapi.json"})
 """What may be read without a token: two health checks and the description of the API."""
 
 
-def build(services: Services, tokens: Tokens | None = None) -> Starlette:
+def build(services: Services, tokens: Tokens | None = None, audit: Audit | None = None) -> Starlette:
     """The application that serves `services` to whoever has one of `tokens` (default: those in the node's data folder)."""
     routes = [Route(path, resource) for path, resource in resources(services)]
     app = Starlette(routes=[*routes, *_own_pages(services)], exception_handlers=dict(problem.HANDLERS))
     app.state.started = services.clock.monotonic()
     known = tokens or ensure_tokens(services.settings.data_dir / "access", os.urandom)
-    app.add_middleware(Gate, services=services, tokens=known)
+    app.add_middleware(Gate, services=services, tokens=known, audit=audit or log_change)
     return app
+
+
+def log_change(principal: Principal, method: str, path: str, status: int) -> None:
+    """The default audit: a line in the log for every call that may change something."""
+    log.info("%s of %s: %s %s -> %d", principal.name, principal.tenant, method, path, status)
 
 
 def resources(services: Services) -> list[tuple[str, Resource]]:
@@ -77,12 +89,14 @@ STARTING = UnavailableError("cannot serve this yet: the node is starting", sugge
 
 
 class Gate:
-    """Lets a request in when the node is ready and the caller is known. Pure ASGI, so that streams pass untouched."""
+    """Lets a request in when the node is ready and the caller is known, and has changing calls audited. Pure ASGI, so
+    that streams pass untouched."""
 
-    def __init__(self, app: ASGI, services: Services, tokens: Tokens) -> None:
+    def __init__(self, app: ASGI, services: Services, tokens: Tokens, audit: Audit) -> None:
         self._app = app
         self._services = services
         self._tokens = tokens
+        self._audit = audit
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Check one request, then pass it on."""
@@ -91,7 +105,19 @@ class Gate:
             if refusal is not None:
                 await refusal(scope, receive, send)
                 return
+            if scope["method"] in CHANGING:
+                send = self._telling(scope, send)
         await self._app(scope, receive, send)
+
+    def _telling(self, scope: Any, send: Any) -> Any:
+        """`send` that tells the audit of the answer when it begins."""
+
+        async def told(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                self._audit(scope["skerry.principal"], scope["method"], scope["path"], message["status"])
+            await send(message)
+
+        return told
 
     def _refuse(self, scope: Any) -> Response | None:
         if not self._services.ready:

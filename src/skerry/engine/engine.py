@@ -18,7 +18,7 @@ from skerry.engine.children import Children
 from skerry.engine.events import EventLog
 from skerry.engine.kinds import Handler, Kind
 from skerry.engine.run import Run, move
-from skerry.errors import ConflictError, UnavailableError
+from skerry.errors import ConflictError, SkerryError, UnavailableError
 from skerry.model.operations import Operation, Plan, StepRecord
 from skerry.model.states import FINAL, OperationState
 from skerry.model.time import Clock, Ids, stamp
@@ -130,6 +130,17 @@ class Engine:
 
         return await self._begin(self.database.write(work))
 
+    async def complete(self, kind: str, subject: str, params: Mapping[str, Any], *, tenant: str = "") -> Operation:
+        """Submit an operation and wait until it completed; `SkerryError` with its reason when it did not."""
+        operation = await self.submit(kind, subject, params, tenant=tenant)
+        ended = await self.wait(operation.id)
+        if ended.state not in (OperationState.COMPLETED, OperationState.PARTIALLY_COMPLETED):
+            raise SkerryError(
+                f"cannot complete {kind} of {subject}: {ended.error or ended.state.value}",
+                suggestion=ended.suggestion or f"see operation {ended.id}",
+            )
+        return ended
+
     async def preview(self, kind: str, subject: str, params: Mapping[str, Any], *, tenant: str = "") -> Plan:
         """The plan of an operation that is not started: the same checks, no change."""
         operation = Operation(id=self.ids.new(), kind=kind, subject=subject, tenant=tenant, params=params)
@@ -186,11 +197,18 @@ class Engine:
     def operation(self, id: str, *, tenant: str | None = None) -> Operation:
         return journal.operations.get(self.database, id, tenant=tenant)
 
-    def operations(self, *, subject: str = "", prefix: str = "", tenant: str | None = None) -> list[Operation]:
-        """Operations, oldest first, of an instance or of the kinds that start with `prefix`."""
-        equal = {name: value for name, value in (("subject", subject), ("tenant", tenant)) if value}
+    def operations(
+        self, *, subject: str = "", parent: str = "", prefix: str = "", tenant: str | None = None
+    ) -> list[Operation]:
+        """Operations, oldest first, of an instance, of a parent or of the kinds that start with `prefix`."""
+        wanted = (("subject", subject), ("parent", parent), ("tenant", tenant))
+        equal = {name: value for name, value in wanted if value}
         found = journal.operations.select(self.database, **equal)
         return [operation for operation in found if operation.kind.startswith(prefix)]
+
+    def newest(self, subject: str) -> Operation | None:
+        """The last operation of an instance, over or not."""
+        return journal.newest(self.database, subject)
 
     def steps(self, id: str) -> list[StepRecord]:
         """The journal of an operation's steps, in the plan's order; those not begun are PENDING."""

@@ -40,12 +40,11 @@ def view(call: Call, operation: Operation) -> views.OperationView:
     """An operation with its steps."""
     records = {record.key: record for record in call.services.engine.steps(operation.id)}
     planned = operation.plan.steps if operation.plan else ()
-    others = call.services.engine.operations(tenant=call.tenant)
     return views.OperationView(
         operation=msgspec.structs.replace(operation, plan=None),
         changes=operation.plan.changes if operation.plan else (),
         steps=[_step(step, records.get(step.key)) for step in planned],
-        children=[other.id for other in others if other.parent == operation.id],
+        children=[child.id for child in call.services.engine.operations(parent=operation.id, tenant=call.tenant)],
     )
 
 

@@ -1,0 +1,48 @@
+"""How light a node is: what it answers first, what it loads, how much memory it takes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+
+from skerry.serve import Front
+from tests.cli.conftest import Served, start, stop
+
+HEAVY = ("httpx", "rich", "cryptography", "yaml", "jsonschema")
+
+
+def memory_mb(pid: int) -> float:
+    """Resident memory of a process."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmRSS"))
+
+
+def test_idle_memory(tmp_path: Path) -> None:
+    for _ in ("makes its certificates", "has them"):
+        process = start(tmp_path)
+        try:
+            served = Served(tmp_path, process)
+            assert served.json("info")["ready"] is True
+            assert memory_mb(process.pid) <= 60
+        finally:
+            assert stop(process) == 0
+
+
+def test_an_idle_node_loads_nothing_heavy() -> None:
+    code = "import sys, skerry.cli, skerry.serve, skerry.wiring, skerry.api.app; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "skerry.api.app" in loaded
+    assert not set(HEAVY) & set(loaded)
+
+
+async def test_what_is_answered_before_the_node_is_there() -> None:
+    transport = httpx.ASGITransport(Front())
+    async with httpx.AsyncClient(transport=transport, base_url="http://node") as client:
+        assert (await client.get("/live")).json() == {"live": True}
+        early = await client.get("/skerry/v1/node")
+    assert early.status_code == 503
+    assert early.headers["content-type"] == "application/problem+json"
+    assert early.json()["detail"].startswith("cannot serve this yet")
