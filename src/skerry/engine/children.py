@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from skerry.engine.kinds import StepContext
-from skerry.errors import SkerryError
+from skerry.errors import ConflictError, SkerryError
 from skerry.model.operations import Operation
 from skerry.model.states import FINAL, OperationState
 from skerry.store import journal
@@ -61,7 +62,8 @@ class Children:
                 await self._engine.fail(held.id)
                 continue
             if held.state is not OperationState.ROLLING_BACK:
-                await self._engine.cancel(held.id, "FORCEFUL")
+                with contextlib.suppress(ConflictError):  # it ended meanwhile
+                    await self._engine.cancel(held.id, "FORCEFUL")
             ended = await self._engine.wait(held.id)
             if ended.state not in FINAL and ended.state is not OperationState.FAILED_TEMP:
                 raise SkerryError(f"cannot end operation {held.id} of {subject}: it is still {ended.state.value}")

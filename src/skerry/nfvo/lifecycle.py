@@ -16,6 +16,7 @@ from skerry.nfvo.desk import NsDesk
 from skerry.nfvo.heal import HealNs
 from skerry.nfvo.instantiate import InstantiateNs
 from skerry.nfvo.scale import ScaleNs
+from skerry.nfvo.status import status
 from skerry.nfvo.steps import MemberSteps
 from skerry.nfvo.terminate import TerminateNs
 from skerry.nfvo.update import UpdateNs
@@ -76,6 +77,22 @@ class Nfvo:
             self.engine.events.add(tx, "resource", subject=id, name="ns", state="DELETED")
 
         await self.desk.database.write(work)
+
+    async def discard(self, id: str, *, tenant: str = "") -> None:
+        """End whatever operation holds the NS, remove all that it has at once, and delete its record, in every state."""
+        self.instance(id, tenant=tenant)
+        await self.engine.children.release(id)
+        instance = self.instance(id, tenant=tenant)
+        if instance.ns_state is InstantiationState.INSTANTIATED or instance.resources:
+            params = {"additionalParams": {"terminationType": "FORCEFUL"}}
+            await self.engine.complete("ns.terminate", id, params, tenant=tenant)
+        await self.delete(id, tenant=tenant)
+
+    def status(self, id: str, *, tenant: str = "") -> str:
+        """The NS's state in one word (see `nfvo.status`)."""
+        instance = self.instance(id, tenant=tenant)
+        members = [self.desk.vnfm.status(m.vnf_instance_id, tenant=tenant) for m in instance.members.values()]
+        return status(instance, self.engine.newest(id), members)
 
     def instances(self, *, tenant: str = "") -> list[NsInstance]:
         return aggregates.ns_instances.select(self.desk.database, tenant=tenant)

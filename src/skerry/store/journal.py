@@ -39,6 +39,13 @@ def holder(source: Transaction | Database, subject: str) -> Operation | None:
     return _operation(rows[0][0]) if rows else None
 
 
+def newest(source: Transaction | Database, subject: str) -> Operation | None:
+    """The last operation of this instance, over or not."""
+    sql = "SELECT doc FROM operations WHERE subject = ? ORDER BY rowid DESC LIMIT 1"
+    found = documents.rows(source, sql, (subject,))
+    return _operation(found[0][0]) if found else None
+
+
 def unfinished(source: Database) -> list[Operation]:
     """Every operation that a restart has to take up."""
     running = ("STARTING", "PROCESSING", "ROLLING_BACK")

@@ -22,6 +22,7 @@ from skerry.vnfm.modify import Modify
 from skerry.vnfm.operate import Operate
 from skerry.vnfm.packages import usable
 from skerry.vnfm.scale import Scale, ScaleToLevel
+from skerry.vnfm.status import status
 from skerry.vnfm.steps import Steps
 from skerry.vnfm.terminate import Terminate
 
@@ -95,6 +96,23 @@ class Vnfm:
             self.engine.events.add(tx, "resource", subject=id, name="vnf", state="DELETED")
 
         await self.desk.database.write(work)
+
+    async def discard(self, id: str, *, tenant: str = "") -> None:
+        """End whatever operation holds the VNF, remove all that it has at once, and delete its record, in every state."""
+        instance = self.instance(id, tenant=tenant)
+        if instance.ns_id and aggregates.ns_instances.find(self.desk.database, instance.ns_id):
+            raise ConflictError(
+                f"cannot discard VNF {id}: it is part of NS {instance.ns_id}", suggestion="remove it from the NS"
+            )
+        await self.engine.children.release(id)
+        instance = self.instance(id, tenant=tenant)
+        if instance.instantiation_state is InstantiationState.INSTANTIATED or instance.resources:
+            await self.engine.complete("vnf.terminate", id, {"terminationType": "FORCEFUL"}, tenant=tenant)
+        await self.delete(id, tenant=tenant)
+
+    def status(self, id: str, *, tenant: str = "") -> str:
+        """The VNF's state in one word (see `vnfm.status`)."""
+        return status(self.instance(id, tenant=tenant), self.engine.newest(id))
 
     def instances(self, *, tenant: str = "") -> list[VnfInstance]:
         return aggregates.vnf_instances.select(self.desk.database, tenant=tenant)
