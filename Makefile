@@ -38,7 +38,8 @@ format: dev-ready ## mends what ruff can mend
 	$(BIN)/ruff format
 
 bench: dev-ready ## benchmarks; ONLY=core for one group; writes benchmarks/latest.json
-	@$(BIN)/python -m benchmarks $(ONLY)
+	@$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY))
+	@$(BIN)/python -m tools.docs README.md
 
 reference: dev-ready ## writes the generated pages of the documentation
 	@$(BIN)/python -m tools.docs

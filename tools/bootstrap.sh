@@ -101,7 +101,7 @@ install_debian() { # $1: the lines of missing
 }
 
 stamp() { # what the environment was made from
-    { cat pyproject.toml; "$VENV/bin/python" -c 'import sys; print(sys.version)'; pwd; } | sha256sum | cut -d' ' -f1
+    { sed '/^\[tool\./,$d' pyproject.toml; "$VENV/bin/python" -c 'import sys; print(sys.version)'; pwd; } | sha256sum | cut -d' ' -f1
 }
 
 install_python() {

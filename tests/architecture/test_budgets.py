@@ -63,7 +63,8 @@ def test_tests_use_real_parts() -> None:
 
 
 def test_every_module_says_what_it_is() -> None:
-    assert [name(file) for file in python_files(*CODE) if ast.get_docstring(tree(file)) is None] == []
+    silent = [file for file in python_files(*CODE) if ast.get_docstring(tree(file)) is None]
+    assert [name(file) for file in silent if text(file) or "src" in file.parts] == []
 
 
 def test_names_say_something() -> None:
@@ -83,7 +84,8 @@ def test_only_the_engine_and_the_border_catch_everything() -> None:
         for node in ast.walk(tree(file))
         if isinstance(node, ast.ExceptHandler) and _catches_all(node)
     }
-    assert caught <= {"src/skerry/engine/run.py", "src/skerry/api/problem.py"}
+    # The store hands a failed write's error to whoever awaits the write.
+    assert caught <= {"src/skerry/engine/run.py", "src/skerry/api/problem.py", "src/skerry/store/database.py"}
 
 
 def _catches_all(handler: ast.ExceptHandler) -> bool:

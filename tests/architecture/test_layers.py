@@ -14,7 +14,7 @@ from tests.architecture.sources import ROOT
 
 def lint(folder: Path, **env: str) -> subprocess.CompletedProcess[str]:
     """Run the import linter with the contracts of a folder."""
-    command = [str(Path(sys.executable).parent / "lint-imports"), "--no-cache", "--no-color"]
+    command = [str(Path(sys.executable).parent / "lint-imports"), "--no-cache"]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env={**os.environ, **env})
 
 

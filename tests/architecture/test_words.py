@@ -56,8 +56,8 @@ def _examples() -> list[Path]:
 
 @pytest.mark.parametrize("example", _examples(), ids=lambda path: path.name)
 def test_every_example_runs_in_some_test(example: Path) -> None:
-    """A test names it: `examples/NAME`, `"examples" / "NAME"` or an import of it."""
+    """A test names it, as `examples/NAME` or `"examples" / "NAME"`, or another example is built on it."""
     stem = re.escape(example.stem)
-    named = re.compile(rf"""examples["'/ ,.]+{stem}\b|from examples import .*\b{stem}\b""")
-    users = [file for file in python_files("tests") if "architecture" not in file.parts and named.search(text(file))]
-    assert users != []
+    named = re.compile(rf"""examples["'/ ,.]+{stem}\b|^(from|import) (examples\.)?{stem}\b""", re.MULTILINE)
+    users = [file for file in python_files("tests", "examples") if "architecture" not in file.parts]
+    assert [name(file) for file in users if file != example and named.search(text(file))] != []
