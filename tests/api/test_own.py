@@ -140,3 +140,22 @@ async def test_view_of_a_vnf(rig: Rig) -> None:
     view = msgspec.json.decode((await rig.client.get(f"{OWN}/vnfs/{id}")).content, type=VnfView)
     assert (view.name, view.status, len(view.vnfcs)) == ("one", "ACTIVE", 1)
     assert view.vnfcs[0].vim == "sim"
+
+
+@pytest.mark.feature("A59")
+async def test_modification_is_a_merge_patch(rig: Rig) -> None:
+    await rig.onboard("server")
+    body = {"vnfdId": VNFD, "metadata": {"a": "1", "b": {"c": 2, "d": 3}}}
+    one = (await rig.client.post("/vnflcm/v2/vnf_instances", json=body)).headers["location"]
+
+    async def patched(change: dict[str, object]) -> dict[str, object]:
+        await rig.finished(
+            await rig.client.patch(one, json=change, headers={"Content-Type": "application/merge-patch+json"})
+        )
+        return dict((await rig.client.get(one)).json())
+
+    assert (await patched({"metadata": {"a": None, "b": {"c": 9}}}))["metadata"] == {"b": {"c": 9, "d": 3}}
+    assert "metadata" not in await patched({"metadata": None, "vnfInstanceDescription": "bare"})
+    plan = {"kind": "vnf.modify", "subject": one.rpartition("/")[2], "params": {"metadata": None}}
+    assert (await rig.client.post(f"{OWN}/plan", json=plan)).status_code == 200
+    assert (await rig.client.patch(one, json={"unknown": 1})).status_code == 422

@@ -15,6 +15,9 @@ from skerry.errors import Fault, InvalidError, MalformedError, TooLargeError
 
 T = TypeVar("T")
 
+DEEPEST = 64
+"""No request of any API comes near this nesting; what works on bodies may recurse."""
+
 
 async def read(request: Request, limit: int) -> bytes:
     """The whole body. `TooLargeError` as soon as it is over the limit."""
@@ -53,11 +56,35 @@ async def save(request: Request, target: Path, limit: int) -> int:
 def parse(raw: bytes) -> Any:
     """JSON as plain values. `MalformedError` names line and column of what is wrong."""
     try:
-        return msgspec.json.decode(raw or b"{}")
+        value = msgspec.json.decode(raw or b"{}")
     except msgspec.DecodeError as error:
         line, column = _position(raw, str(error))
         fault = Fault(message=str(error), code="json", line=line, column=column)
         raise MalformedError("cannot read the body as JSON", faults=[fault], suggestion="send valid JSON") from error
+    except RecursionError as error:
+        raise _too_deep() from error
+    if _depth_over(value, DEEPEST):
+        raise _too_deep()
+    return value
+
+
+def _too_deep() -> MalformedError:
+    return MalformedError(f"cannot read a body nested deeper than {DEEPEST} levels", suggestion="flatten it")
+
+
+def _depth_over(value: Any, limit: int) -> bool:
+    """Whether maps and lists are nested deeper than `limit`; level by level, so that no input can exhaust the stack."""
+    level = [value]
+    for _ in range(limit + 1):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _position(raw: bytes, message: str) -> tuple[int, int]:
@@ -78,6 +105,13 @@ def convert(value: Any, kind: type[T]) -> T:
             faults=faults,
             suggestion="correct every place named in faults",
         ) from error
+
+
+def params(value: Any, kind: type[Any]) -> dict[str, Any]:
+    """A checked body as plain JSON values again: what `kind` knows, without nulls. What it does not know is dropped, so
+    that nothing unchecked goes on."""
+    plain: dict[str, Any] = msgspec.to_builtins(convert(value, kind))
+    return plain
 
 
 def _faults(value: Any, kind: Any, path: str) -> typing.Iterator[Fault]:

@@ -28,12 +28,21 @@ KINDS: dict[str, type[Any]] = {
 async def plan(call: Call) -> Response:
     """What an operation would do."""
     asked = await call.body(own.PlanRequest)
-    body.convert(asked.params, KINDS[asked.kind])
-    of_vnf = asked.kind.startswith("vnf.")
-    manager = call.services.vnfm if of_vnf else call.services.nfvo
-    params = (translate.normal if of_vnf else ns_instances.normal)(dict(asked.params))
-    made = await manager.plan(asked.kind, asked.subject, params, tenant=call.tenant)
+    if asked.kind.startswith("vnf."):
+        made = await call.services.vnfm.plan(asked.kind, asked.subject, _vnf_params(call, asked), tenant=call.tenant)
+    else:
+        params = ns_instances.normal(body.params(dict(asked.params), KINDS[asked.kind]))
+        made = await call.services.nfvo.plan(asked.kind, asked.subject, params, tenant=call.tenant)
     return call.show(made)
+
+
+def _vnf_params(call: Call, asked: own.PlanRequest) -> dict[str, Any]:
+    given = dict(asked.params)
+    if asked.kind == "vnf.modify":
+        record = call.services.vnfm.instance(asked.subject, tenant=call.tenant)
+        return vnf_instances.modification(given, record)
+    checked: dict[str, Any] = translate.normal(body.params(given, KINDS[asked.kind]))
+    return checked
 
 
 def view(call: Call, operation: Operation) -> views.OperationView:

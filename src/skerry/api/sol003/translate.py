@@ -277,10 +277,12 @@ def normal(body: Any) -> Any:
     changed: dict[str, Any] = {}
     for key, value in body.items():
         if key == "vimConnectionInfo" and isinstance(value, list):
-            changed[key] = {item["id"]: {k: v for k, v in item.items() if k != "id"} for item in value}
+            changed[key] = {
+                item.get("id") or str(n): {k: v for k, v in item.items() if k != "id"} for n, item in enumerate(value)
+            }
         elif key == "cpConfig" and isinstance(value, list):
             changed[key] = {item.get("cpInstanceId") or str(n): item for n, item in enumerate(value)}
-        elif key in ("scaleInfo", "vnfScaleInfo") and isinstance(value, list):
+        elif key in ("scaleInfo", "vnfScaleInfo", "targetScaleLevelInfo") and isinstance(value, list):
             changed[key] = [_level(item) for item in value]
         elif key in ("additionalParams", "extensions", "vnfConfigurableProperties", "metadata"):
             changed[key] = value

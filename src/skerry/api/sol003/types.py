@@ -100,7 +100,7 @@ class ScaleInfo(Wire, frozen=True, kw_only=True):
 
     aspect_id: Identifier
     scale_level: NotNegative | None = None
-    scale_to_level: str | int | None = None
+    scale_to_level: Annotated[str, Meta(pattern=r"^[0-9]{1,6}$")] | Annotated[int, Meta(ge=0)] | None = None
     vnfd_id: str | None = None
 
 
@@ -114,10 +114,11 @@ class CreateVnfRequest(Wire, frozen=True, kw_only=True):
 
 
 class InstantiateVnfRequest(Wire, frozen=True, kw_only=True):
-    """InstantiateVnfRequest (5.5.2.4)."""
+    """InstantiateVnfRequest (5.5.2.4); `target_scale_level_info` is of V4."""
 
     flavour_id: Identifier
     instantiation_level_id: str | None = None
+    target_scale_level_info: list[ScaleInfo] | None = None
     ext_virtual_links: list[ExtVirtualLinkData] | None = None
     ext_managed_virtual_links: list[ExtManagedVirtualLinkData] | None = None
     vim_connection_info: VimConnections | None = None

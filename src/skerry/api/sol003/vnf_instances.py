@@ -16,6 +16,11 @@ from skerry.model.descriptors import DeploymentFlavour
 from skerry.model.states import InstantiationState
 from skerry.model.vnf import VnfInstance
 
+MAPS = {
+    "vnfConfigurableProperties": "vnf_configurable_properties",
+    "metadata": "metadata",
+    "extensions": "extensions",
+}
 HIDDEN = ("vnfConfigurableProperties", "vimConnectionInfo", "instantiatedVnfInfo", "metadata", "extensions")
 
 
@@ -94,13 +99,21 @@ async def delete(call: Call) -> Response:
     return call.done()
 
 
+def modification(value: Any, record: VnfInstance) -> dict[str, Any]:
+    """A checked merge patch (RFC 7396): a null instead of a map removes everything that is in it."""
+    known = body.params(value, wire.VnfInfoModificationRequest)
+    for name, attribute in MAPS.items():
+        if value.get(name, known) is None:
+            known[name] = dict.fromkeys(getattr(record, attribute))
+    return known
+
+
 async def modify(call: Call) -> Response:
     """Change names, properties, metadata: an operation of its own."""
-    given = await call.json()
-    body.convert(given, wire.VnfInfoModificationRequest)
+    record = find(call)
+    given = modification(await call.json(), record)
     if not given:
         raise InvalidError("cannot modify nothing", suggestion="send at least one attribute")
-    record = find(call)
     call.require_match(record.rev)
     return await begin(call, "vnf.modify", record.id, given)
 
@@ -116,10 +129,7 @@ def task(name: str, kind: type[Any]) -> Handler:
 
     async def handler(call: Call) -> Response:
         record = find(call)
-        given = await call.json()
-        body.convert(given, kind)
-        present = {key: value for key, value in given.items() if value is not None}
-        return await begin(call, f"vnf.{VERBS.get(name, name)}", record.id, present)
+        return await begin(call, f"vnf.{VERBS.get(name, name)}", record.id, body.params(await call.json(), kind))
 
     return handler
 

@@ -13,7 +13,7 @@ from skerry.api.route import LIST_QUERY, Call, Endpoint, Handler
 from skerry.api.sol003 import translate, vnf_instances
 from skerry.api.sol005 import types as wire
 from skerry.api.wire import Links, ResourceHandle, links
-from skerry.errors import NotFoundError
+from skerry.errors import Fault, InvalidError, NotFoundError
 from skerry.model.descriptors import NsDeploymentFlavour
 from skerry.model.ns import NsInstance
 from skerry.model.resources import Resource
@@ -148,15 +148,25 @@ def normal(params: Any) -> Any:
     for name in ("additionalParamForVnf", "instantiateVnfData"):
         if name in plain:
             plain[name] = [{RENAMED.get(key, key): value for key, value in entry.items()} for entry in plain[name]]
+    additional = dict(plain.get("additionalParamsForNs") or {})
+    _require_maps(additional)
     if constraints := plain.pop("locationConstraints", None):
-        additional = dict(plain.get("additionalParamsForNs") or {})
-        plain["additionalParamsForNs"] = {
-            **additional,
-            "placement": {**_places(constraints), **additional.get("placement", {})},
-        }
+        additional["placement"] = {**_places(constraints), **additional.get("placement", {})}
+        plain["additionalParamsForNs"] = additional
     if how := plain.pop("terminationType", None):
         plain["additionalParams"] = {"terminationType": how}
     return plain
+
+
+def _require_maps(additional: Mapping[str, Any]) -> None:
+    """Our own keys in `additionalParamsForNs` have a form, which the standard's type cannot say."""
+    faults = [
+        Fault(message=f"{name} is no map", code="schema", path=f"/additionalParamsForNs/{name}", fix="write a map")
+        for name in ("placement", "inputs")
+        if not isinstance(additional.get(name, {}), dict)
+    ]
+    if faults:
+        raise InvalidError("cannot accept the body: additionalParamsForNs is wrong", faults=faults)
 
 
 def _places(constraints: list[dict[str, Any]]) -> dict[str, str]:
@@ -175,10 +185,8 @@ def task(name: str, kind: type[Any]) -> Handler:
 
     async def handler(call: Call) -> Response:
         record = find(call)
-        given = await call.json()
-        body.convert(given, kind)
-        present = {key: value for key, value in given.items() if value is not None}
-        operation = await call.services.nfvo.start(f"ns.{name}", record.id, normal(present), tenant=call.tenant)
+        given = normal(body.params(await call.json(), kind))
+        operation = await call.services.nfvo.start(f"ns.{name}", record.id, given, tenant=call.tenant)
         return call.accepted(call.href(f"/ns_lcm_op_occs/{operation.id}"))
 
     return handler
