@@ -35,16 +35,21 @@ def median(values: Sequence[float]) -> float:
     return statistics.median(values)
 
 
-def table(title: str, found: Mapping[str, float], known: Mapping[str, Figure]) -> bool:
-    """Print the figures with their bounds; True when one is over its bound."""
-    shown = Table("figure", "value", "bound", "meaning", title=title, title_justify="left")
+def table(title: str, found: Mapping[str, float], known: Mapping[str, Figure]) -> None:
+    """Print the figures with their bounds, and the names of those that are over."""
+    shown = Table(title=title, title_justify="left")
+    for heading in ("figure", "value", "bound"):
+        shown.add_column(heading, no_wrap=True)
+    shown.add_column("meaning")
     for name, value in found.items():
         figure = known[name]
         bound = "" if figure.most is None else f"≤ {figure.most:g}"
         colour = "" if figure.most is None else "[green]" if value <= figure.most else "[red]"
         shown.add_row(name, f"{colour}{value:g}", bound, figure.text)
     Console().print(shown)
-    return bool(beyond(found, known))
+    over = beyond(found, known)
+    if over:
+        print(f"beyond the bound: {', '.join(over)}")
 
 
 def beyond(found: Mapping[str, float], known: Mapping[str, Figure]) -> list[str]:

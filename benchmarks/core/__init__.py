@@ -7,9 +7,10 @@ ratio or difference of medians. A side's time ends when all calls have returned 
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -63,14 +64,20 @@ class Side(Protocol):
 
 async def measure(scale: Scale, say: Say) -> dict[str, float]:
     """Every figure of `FIGURES` that can be had at this scale."""
-    folder = Path(tempfile.mkdtemp(prefix="skbench"))
-    folder.chmod(0o755)
+    folder = _folder()
     try:
         if scale.vim == "simulated":
             return await _simulated(folder, scale, say)
         return await _real(folder, scale, say)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _folder() -> Path:
+    """A folder of this run alone, which instances can read."""
+    folder = Path(tempfile.mkdtemp(prefix="skbench"))
+    folder.chmod(0o755)
+    return folder
 
 
 async def _simulated(folder: Path, scale: Scale, say: Say) -> dict[str, float]:
@@ -90,12 +97,16 @@ async def _simulated(folder: Path, scale: Scale, say: Say) -> dict[str, float]:
 
 async def _real(folder: Path, scale: Scale, say: Say) -> dict[str, float]:
     lacking = payload.lacking("runc", "conmon", "ip", "busybox", "dockerd", "docker")
-    if lacking:
-        raise SystemExit(f"cannot measure: {', '.join(lacking)} not installed; apt-get install runc conmon docker.io")
+    if lacking or os.geteuid() != 0:
+        why = f"{', '.join(lacking)} not installed" if lacking else "not root"
+        raise SystemExit(
+            f"cannot measure: {why}; it takes root and apt-get install runc conmon docker.io busybox-static"
+        )
     bell = payload.Bell(folder / "bell")
     csar = payload.package(folder, bell.folder)
     say("an idle node …")
     quiet = await idle.collect(folder / "idle", csar, max(1, scale.rounds // 3))
+    say("a node, a Docker Engine, bundles by hand …")
     async with _workbench(folder, csar, bell) as sides:
         singles = await in_turns(sides, 1, scale.rounds, say)
         few = {name: side for name, side in sides.items() if name in ("local", "bare", "unsupervised")}
@@ -105,11 +116,12 @@ async def _real(folder: Path, scale: Scale, say: Say) -> dict[str, float]:
                 say(f"{name} is fastest with {side.at_once} at a time")
         many = await in_turns(few, scale.burst, scale.bursts, say)
     bell.close()
-    return rounded([*_singles(singles), *_many(many), *((f"idle.{name}", median(each)) for name, each in quiet.items())])
+    idling = [(f"idle.{name}", median(each)) for name, each in quiet.items()]
+    return rounded([*_singles(singles), *_many(many), *idling])
 
 
 @asynccontextmanager
-async def _workbench(folder: Path, csar: Path, bell: payload.Bell) -> AsyncIterator[dict[str, Side]]:
+async def _workbench(folder: Path, csar: Path, bell: payload.Bell) -> AsyncGenerator[dict[str, Side]]:
     """All sides, warm: each has run once."""
     engine = Dockerd(folder / "dockerd")
     async with contextlib.AsyncExitStack() as stack:

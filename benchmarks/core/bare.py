@@ -98,8 +98,10 @@ class Bare:
         await _shell(f"ip netns add {self._edge}; ip -n {self._edge} link set lo up")
 
     async def close(self) -> None:
-        """Give it back."""
+        """Give it back, and what a measurement that failed has left."""
+        await self.clear()
         await _shell(f"ip netns del {self._edge}")
+        _ungroup(self._tag)
 
     async def run(self, count: int) -> float:
         self._made = [self._prepared(number) for number in range(count)]
@@ -143,9 +145,14 @@ class Bare:
             if namespace["type"] == "network":
                 namespace["path"] = f"/run/netns/{name}"
         (folder / "config.json").write_text(json.dumps(config))
-        links = {"one": f"{self._tag}{number}x", "two": f"{self._tag}{number}y"}
-        here = {"name": name, "space": name, "edge": self._edge, "folder": folder, "number": number, "lower": self._lower}
-        return here | links
+        links = {"edge": self._edge, "space": name, "one": f"{self._tag}{number}x", "two": f"{self._tag}{number}y"}
+        return {"name": name, "folder": folder, "number": number, "lower": self._lower, **links}
+
+
+def _ungroup(name: str) -> None:
+    """Remove the control groups that held the instances' ones."""
+    for group in (*Path("/sys/fs/cgroup").glob(name), *Path("/sys/fs/cgroup").glob(f"*/{name}")):
+        group.rmdir()
 
 
 def lower(root: Path) -> str:
@@ -153,7 +160,7 @@ def lower(root: Path) -> str:
     for line in Path("/proc/self/mounts").read_text().splitlines():
         _, place, kind, options, *_ = line.split()
         if place == str(root) and kind == "overlay":
-            return dict(option.partition("=")[::2] for option in options.split(","))["lowerdir"]
+            return next(option for option in options.split(",") if option.startswith("lowerdir=")).partition("=")[2]
     raise RuntimeError(f"{root} is no overlay")
 
 

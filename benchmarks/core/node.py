@@ -73,7 +73,12 @@ class Skerry:
         return file.parent, json.loads(file.read_text())
 
     async def stop(self) -> None:
-        """End the node."""
+        """End the node and whatever it still runs, as after a measurement that failed."""
+        for driver in self._node.vims.opened().values():
+            for compute in await driver.list_compute():
+                await driver.delete_compute(compute.name)
+            for network in await driver.list_networks():
+                await driver.delete_network(network.name)
         await self._node.stop()
 
 

@@ -1,0 +1,41 @@
+"""The core suite on real parts, once and small; and the figures that are committed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from benchmarks import core
+from benchmarks.__main__ import LATEST
+from benchmarks.core import payload
+from benchmarks.figures import Scale, beyond
+
+NEEDED = ("runc", "conmon", "ip", "busybox", "dockerd", "docker")
+DIFFERENCES = {"instantiate.overhead_ms", "instantiate.overhead_unsupervised_ms", "instantiate.docker_overhead_ms"}
+
+
+@pytest.mark.real
+@pytest.mark.skipif(bool(payload.lacking(*NEEDED)) or os.geteuid() != 0, reason=f"needs root and {', '.join(NEEDED)}")
+@pytest.mark.feature("B75", "B77")
+async def test_a_real_run_has_every_figure_and_leaves_nothing() -> None:
+    said: list[str] = []
+    found = await core.measure(Scale(rounds=1, burst=2, bursts=1), said.append)
+    assert found.keys() == core.FIGURES.keys()
+    assert [name for name, value in found.items() if value <= 0 and name not in DIFFERENCES] == []
+    assert any("docker" in line for line in said)
+    spaces = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=True).stdout
+    assert [line for line in spaces.splitlines() if line.startswith(("skbench", "skerry-benchmark-"))] == []
+    assert "/skbench" not in Path("/proc/self/mounts").read_text()
+
+
+@pytest.mark.feature("B75", "B77")
+def test_the_committed_figures_are_whole_and_within_their_bounds() -> None:
+    committed = json.loads(LATEST.read_text())
+    assert core.FIGURES.keys() <= committed.keys()
+    assert all(isinstance(value, int | float) for value in committed.values())
+    assert [name for name, value in committed.items() if value <= 0 and name not in DIFFERENCES] == []
+    assert beyond(committed, core.FIGURES) == []
