@@ -31,16 +31,24 @@ class Children:
         self._engine = engine
 
     async def run(
-        self, context: StepContext, kind: str, subject: str, params: Mapping[str, Any], name: str
+        self,
+        context: StepContext,
+        kind: str,
+        subject: str,
+        params: Mapping[str, Any],
+        name: str,
+        *,
+        undone: bool = False,
     ) -> Operation:
         """Start the child or take up the one that this step started before; wait until it completed."""
         parent = context.operation
         direction = "undo" if context.undoing else "do"
+        over = {OperationState.FAILED, OperationState.ROLLED_BACK} | ({OperationState.COMPLETED} if undone else set())
         generation = 0
         while True:
             id = derive(parent.id, context.step.key, direction, kind, name, str(generation))
             child = journal.operations.find(self._engine.database, id)
-            if child is None or child.state not in (OperationState.FAILED, OperationState.ROLLED_BACK):
+            if child is None or child.state not in over:
                 break
             generation += 1  # that attempt is over for good: this is the parent's retry
         if child is None:
@@ -54,6 +62,24 @@ class Children:
                 suggestion=child.suggestion or f"see operation {id}",
             )
         return child
+
+    async def revert(self, parent: str, subject: str) -> None:
+        """Roll back what an operation started on this instance and did not complete; give it up where it cannot go back."""
+        for child in self.alive(parent):
+            if child.subject != subject:
+                continue
+            ended = await self._engine.wait(child.id)
+            if ended.state is not OperationState.FAILED_TEMP:
+                continue
+            if not self._engine.kind(ended.kind).revertible:
+                await self._engine.fail(ended.id)
+                continue
+            await self._engine.rollback(ended.id)
+            ended = await self._engine.wait(ended.id)
+            if ended.state is not OperationState.ROLLED_BACK:
+                raise SkerryError(
+                    f"cannot roll back {ended.kind} of {subject}: {ended.error}", suggestion=ended.suggestion
+                )
 
     async def release(self, subject: str, *, keep: str = "") -> None:
         """End whatever operation holds this instance, so that it can be removed in every state; children of `keep` stay."""

@@ -58,9 +58,12 @@ class StepContext:
     engine: Engine
     undoing: bool = False
 
-    async def child(self, kind: str, subject: str, params: Mapping[str, Any], name: str = "") -> Operation:
-        """Run another operation as this step's child and wait for it. Idempotent; raises when it did not complete."""
-        return await self.engine.children.run(self, kind, subject, params, name)
+    async def child(
+        self, kind: str, subject: str, params: Mapping[str, Any], name: str = "", *, undone: bool = False
+    ) -> Operation:
+        """Run another operation as this step's child and wait for it. Idempotent; raises when it did not complete. With
+        `undone` the caller has seen that the effect of an earlier child is not there: one that completed does not count."""
+        return await self.engine.children.run(self, kind, subject, params, name, undone=undone)
 
     async def say(self, text: str, **data: Any) -> None:
         """Put a line about this step into the event log."""

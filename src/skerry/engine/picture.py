@@ -26,10 +26,14 @@ def picture(plan: Plan) -> str:
     boxes = [_box(step, place[step.key]) for step in plan.steps]
     return "\n".join(
         [
-            (f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
-            f'viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="12">'),
-            ('<defs><marker id="a" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
-            '<path d="M0,0 L8,4 L0,8 z" fill="#78909c"/></marker></defs>'),
+            (
+                f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
+                f'viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="12">'
+            ),
+            (
+                '<defs><marker id="a" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
+                '<path d="M0,0 L8,4 L0,8 z" fill="#78909c"/></marker></defs>'
+            ),
             *arrows,
             *boxes,
             "</svg>",

@@ -50,11 +50,15 @@ class Run:
             await self._start()
         if self.operation.state is OperationState.PROCESSING:
             await self._forward()
-            failed = self.operation.state is OperationState.FAILED_TEMP
-            if failed and not self.cancelled.is_set() and self.kind.rolls_back(self.operation):
-                await self._move(OperationState.ROLLING_BACK)
+        if self._turns_back():
+            await self._move(OperationState.ROLLING_BACK)
         if self.operation.state is OperationState.ROLLING_BACK:
             await self._backward()
+
+    def _turns_back(self) -> bool:
+        """Whether a failure is rolled back without asking."""
+        failed = self.operation.state is OperationState.FAILED_TEMP
+        return failed and not self.cancelled.is_set() and self.kind.rolls_back(self.operation)
 
     async def _start(self) -> None:
         planning = asyncio.ensure_future(self._guard(lambda: self.kind.plan(self.operation)))
@@ -172,7 +176,9 @@ class Run:
             if self.operation.state is not OperationState.PROCESSING:
                 return records
             cut = [
-                msgspec.structs.replace(record, state=StepState.FAILED, ended_at=self._now(), error="cut off by a cancel")
+                msgspec.structs.replace(
+                    record, state=StepState.FAILED, ended_at=self._now(), error="cut off by a cancel"
+                )
                 for record in records
                 if record.key in keys and record.state is StepState.RUNNING
             ]

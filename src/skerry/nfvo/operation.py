@@ -13,7 +13,7 @@ from skerry.errors import ConflictError, InvalidError
 from skerry.model.descriptors import NsDeploymentFlavour, Vnfd
 from skerry.model.ns import Member, NsInstance
 from skerry.model.operations import Change, Operation, Plan, Step
-from skerry.model.resources import Resource
+from skerry.model.resources import Resource, Wanted
 from skerry.model.states import InstantiationState, OperationState
 from skerry.model.time import stamp
 from skerry.nfvo.dependencies import dependencies, ordered
@@ -83,10 +83,7 @@ class NsOperation:
         steps = [self.adjust(step, operation.params) for step in steps]
         besides = await self.besides(instance, operation.params)
         steps += besides
-        if besides or again:
-            depending = [k for k, w in graph.items() if w.kind == "member" and w.spec["depends"]]
-            told = depending if besides else [k for k in depending if graph[k].spec["profile"] in again]
-            steps += _configure(told, steps)
+        steps += _configure(_to_tell(graph, steps, bool(besides), again), steps)
         notes = [Change(resource=s.key, effect="run", detail=s.note) for s in besides]
         outcome = {"goal": msgspec.to_builtins(goal), "before": msgspec.to_builtins(before)}
         return Plan(steps=tuple(steps), changes=(*changes, *notes), outcome=outcome)
@@ -146,7 +143,14 @@ class NsOperation:
                     f"cannot use VNF {vnf_id} as {profile.id}: its VNFD is {vnf.vnfd_id}, not {profile.vnfd_id}"
                 )
             _, vnf_flavour = self.desk.vnf_flavour(profile, instance.tenant)
+            if vnf.instantiation_state is not InstantiationState.INSTANTIATED:
+                raise ConflictError(
+                    f"cannot use VNF {vnf_id} as {profile.id}: it is {vnf.instantiation_state}",
+                    suggestion="instantiate it first",
+                )
             for point, link in external_points(profile, vnf_flavour).items():
+                if link in found or any(key.startswith(f"network:{link}@") for key in instance.resources):
+                    continue  # what the NS has stays
                 if (external := vnf.ext_links.get(point)) is not None:
                     found[link] = (external.vim or next(iter(vnf.vim_ids), ""), external.network)
                     continue
@@ -232,6 +236,22 @@ def members_of(resources: Mapping[str, Resource]) -> dict[str, Member]:
     }
 
 
+def _to_tell(graph: Mapping[str, Wanted], steps: Sequence[Step], everyone: bool, again: set[str]) -> list[str]:
+    """The members to be told what the others provide now: those that stay and depend on a profile whose members come or
+    go, those in a cycle, and after operations on members everyone who depends on others."""
+    depending = {key: want for key, want in graph.items() if want.kind == "member" and want.spec["depends"]}
+    if everyone:
+        return list(depending)
+    fresh = {step.resource for step in steps if step.action == "member.create"}
+    changed = {step.args["spec"]["profile"] for step in steps if step.action in ("member.create", "member.delete")}
+    return [
+        key
+        for key, want in depending.items()
+        if want.spec["profile"] in again
+        or (key not in fresh and changed & {pair["source"] for pair in want.spec["depends"]})
+    ]
+
+
 def _configure(keys: Sequence[str], steps: Sequence[Step]) -> list[Step]:
     """Steps that tell members what changed, after everything else."""
     everything = tuple(step.key for step in steps)
@@ -267,6 +287,8 @@ def member_step(instance: NsInstance, vnf_instance_id: str, kind: str, params: M
         action="member.run",
         note=f"{kind} of VNF {name}",
         args={"vnf": vnf_instance_id, "kind": kind, "params": params},
+        undo="member.revert",
+        undo_args={"vnf": vnf_instance_id},
         timeout_s=3600.0,
         attempts=1,
     )

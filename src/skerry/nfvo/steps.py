@@ -15,7 +15,7 @@ from skerry.model.states import InstantiationState
 from skerry.model.vnf import VnfInstance
 from skerry.nfvo.dependencies import handed
 from skerry.nfvo.desk import NsDesk
-from skerry.packages.functions import resolve
+from skerry.packages.functions import evaluate, has_function, resolve
 from skerry.store import aggregates
 from skerry.vnfm.goal import flavour_of
 from skerry.vnfm.values import provided
@@ -34,6 +34,7 @@ class MemberSteps:
             ("member.delete", self.delete),
             ("member.configure", self.configure),
             ("member.run", self.run),
+            ("member.revert", self.revert),
         ):
             engine.add_handler(action, handler, waits=True)
 
@@ -44,14 +45,15 @@ class MemberSteps:
         values = self._values(context.operation.subject, spec, given)
         if spec["existing"]:
             id = spec["existing"]
-            await self._tell(context, id, values, given)
+            vnf = self.desk.vnfm.instance(id, tenant=context.operation.tenant)
+            await self._tell(context, id, values, {**vnf.dependencies, **given})
             return {"vnf_instance_id": id}
         ns = self.desk.instance(context.operation.subject)
         id = derive(ns.id, name)
         label = f"{ns.ns_instance_name or ns.id[:8]}-{name}"
         vnf = await self.desk.vnfm.create(spec["vnfd_id"], name=label, tenant=ns.tenant, id=id, ns_id=ns.id)
         if vnf.instantiation_state is InstantiationState.NOT_INSTANTIATED:
-            await context.child("vnf.instantiate", id, self._request(vnf, spec, values, given))
+            await context.child("vnf.instantiate", id, self._request(vnf, spec, values, given), undone=True)
         return {"vnf_instance_id": id}
 
     def _request(
@@ -88,7 +90,10 @@ class MemberSteps:
         spec = context.args["spec"]
         member = self.desk.instance(ns_id).members[context.step.resource.removeprefix("vnf:")]
         given = self._given(ns_id, spec)
-        await self._tell(context, member.vnf_instance_id, self._values(ns_id, spec, given), given)
+        vnf = self.desk.vnfm.instance(member.vnf_instance_id, tenant=context.operation.tenant)
+        if spec["existing"]:
+            given = {**vnf.dependencies, **given}
+        await self._tell(context, vnf.id, self._values(ns_id, spec, given, known=vnf), given)
         return {}
 
     async def configure(self, context: StepContext) -> Mapping[str, Any]:
@@ -97,9 +102,11 @@ class MemberSteps:
         name = context.args["member"]
         member = ns.members[name]
         spec = ns.resources[f"vnf:{name}"].spec
-        given = self._given(ns.id, spec)
-        values = self._values(ns.id, spec, given)
         vnf = aggregates.vnf_instances.get(self.desk.database, member.vnf_instance_id)
+        given = self._given(ns.id, spec)
+        if spec["existing"]:
+            given = {**vnf.dependencies, **given}
+        values = self._values(ns.id, spec, given, known=vnf)
         known = {k: vnf.vnf_configurable_properties.get(k, vnf.inputs.get(k)) for k in values}
         if given != vnf.dependencies or known != values:
             await self._tell(context, vnf.id, values, given)
@@ -116,7 +123,8 @@ class MemberSteps:
         await context.engine.children.release(id, keep="" if context.undoing else context.operation.id)
         vnf = self.desk.vnfm.instance(id, tenant=ns.tenant)
         if vnf.instantiation_state is InstantiationState.INSTANTIATED or vnf.resources:
-            await context.child("vnf.terminate", id, context.args.get("terminate", {"terminationType": "GRACEFUL"}))
+            how = context.args.get("terminate", {"terminationType": "GRACEFUL"})
+            await context.child("vnf.terminate", id, how, undone=True)
         await self.desk.vnfm.delete(id, tenant=ns.tenant)
 
     async def run(self, context: StepContext) -> Mapping[str, Any]:
@@ -124,10 +132,14 @@ class MemberSteps:
         operation = await context.child(context.args["kind"], context.args["vnf"], context.args["params"])
         return {"operation": operation.id}
 
+    async def revert(self, context: StepContext) -> None:
+        """Undo an operation on a member that stopped half-way; one that completed stays."""
+        await context.engine.children.revert(context.operation.id, context.args["vnf"])
+
     async def _tell(self, context: StepContext, id: str, values: Mapping[str, Any], given: Mapping[str, Any]) -> None:
         await context.child("vnf.modify", id, {"vnfConfigurableProperties": values, "dependencies": given})
 
-    def _given(self, ns_id: str, spec: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    def _given(self, ns_id: str, spec: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
         """Source profile → values that it hands over, as they are now."""
         pairs = [msgspec.convert(pair, VnfDependency) for pair in spec["depends"]]
         return {pair.source: handed(pair, self._provided(ns_id, pair.source)) for pair in pairs}
@@ -142,8 +154,11 @@ class MemberSteps:
                 offers.append(provided(vnf, vnfd, flavour_of(vnfd, vnf.flavour_id)))
         return offers
 
-    def _values(self, ns_id: str, spec: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-        """The member's values with every function answered."""
+    def _values(
+        self, ns_id: str, spec: Mapping[str, Any], given: Mapping[str, Any], known: VnfInstance | None = None
+    ) -> dict[str, Any]:
+        """The member's values with every function answered. Of a VNF that is there (`known`) what cannot be answered any more
+        (its source has gone) stays as it is."""
         ns = self.desk.instance(ns_id)
 
         def lookup(function: str, path: tuple[Any, ...]) -> Any:
@@ -157,8 +172,11 @@ class MemberSteps:
                         return source[name]
             raise LookupError(function)
 
-        answered: dict[str, Any] = resolve(dict(spec["values"]), lookup)
-        return answered
+        if known is None:
+            answered: dict[str, Any] = resolve(dict(spec["values"]), lookup)
+            return answered
+        tried = {name: evaluate(value, lookup) for name, value in spec["values"].items()}
+        return {name: value for name, value in tried.items() if not has_function(value)}
 
 
 def _input(inputs: Mapping[str, Any], declared: Mapping[str, Any], name: str) -> Any:
