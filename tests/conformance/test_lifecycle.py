@@ -87,6 +87,19 @@ async def test_a_change_while_it_runs_is_for_the_next_start(bench: Bench) -> Non
     assert await bench.read("a", "/etc/late") == "late"
 
 
+@pytest.mark.feature("A12", "A82")
+async def test_command_and_names_may_come_with_the_start(bench: Bench) -> None:
+    bench.need("exec", "logs")
+    made = await bench.create(command=("sleep", "77"), on=(await bench.network("n1"), await bench.network("n2")))
+    late = ["sh", "-c", "echo late; sleep 88"]
+    await bench.driver.set_environment(made.name, {}, command=late, hosts={"peer": "10.1.2.3"})
+    await bench.driver.start_compute(made.name)
+    async for line in bench.driver.logs(made.name, follow=True):
+        assert line.text == "late"
+        break
+    assert "10.1.2.3 peer" in (await bench.read("a", "/etc/hosts")).replace("\t", " ")
+
+
 @pytest.mark.feature("A13")
 @pytest.mark.parametrize(("code", "state"), [(0, _S.EXITED), (3, _S.FAILED)])
 async def test_how_a_program_ends_is_its_state(bench: Bench, code: int, state: ComputeState) -> None:

@@ -194,7 +194,8 @@ class ComputeSpec(Value, frozen=True, kw_only=True):
 
 
 class Compute(Value, frozen=True, kw_only=True):
-    """A compute resource that exists. `exit_code` is None while it never ended; `host` names the machine it is on."""
+    """A compute resource that exists. `id` is how the infrastructure knows it and stays as long as the resource does;
+    `exit_code` is None while it never ended; `host` names the machine it is on."""
 
     id: str
     name: str
@@ -306,11 +307,17 @@ class Driver(Protocol):
         """
         ...
 
-    async def set_environment(self, name: str, env: Mapping[str, str], files: Sequence[File] = ()) -> Compute:
-        """Merge into the environment and files that the next start uses. An empty value removes a variable.
-
-        `ConflictError` when it is FAILED.
-        """
+    async def set_environment(
+        self,
+        name: str,
+        env: Mapping[str, str],
+        files: Sequence[File] = (),
+        *,
+        command: Sequence[str] = (),
+        hosts: Mapping[str, str] | None = None,
+    ) -> Compute:
+        """What the next start uses: merged into the environment, files and hosts file; an empty value removes a variable.
+        `command` replaces the command when given: addresses that it needs are known by now."""
         ...
 
     async def start_compute(self, name: str) -> Compute:

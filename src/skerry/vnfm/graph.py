@@ -7,7 +7,6 @@ adds them: operate is one more difference of graphs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -17,9 +16,9 @@ from skerry.model.resources import Wanted
 from skerry.model.vnf import VnfInstance
 from skerry.vnfm.goal import Goal, applied
 from skerry.vnfm.naming import link_key, resource_name
-from skerry.vnfm.values import Attributes, nodes_read
+from skerry.vnfm.values import Attributes
 
-POWER_IN_PLACE = ("env", "given", "files")
+POWER_IN_PLACE = ("env", "given", "files", "command")
 COMPUTE_IN_PLACE = ("vcpus", "memory_bytes")
 QUIET = ("package", "flavour")  # where the descriptor was; the resource is the same in whatever package describes it
 
@@ -38,7 +37,7 @@ def wanted(instance: VnfInstance, flavour: DeploymentFlavour, goal: Goal) -> dic
         for vnfc in vnfcs:
             nics, networks = _nics(instance.id, flavour, goal, vdu, vnfc)
             graph.update(networks)
-            compute = _compute(after, vdu, vnfc, goal, nics, tuple(networks), known)
+            compute = _compute(after, vdu, vnfc, goal, nics, tuple(networks))
             graph[compute.key] = compute
             if vnfc not in goal.stopped:
                 power = _power(compute, vdu, vnfc, goal, known)
@@ -103,7 +102,6 @@ def _compute(
     goal: Goal,
     nics: list[dict[str, Any]],
     networks: tuple[str, ...],
-    known: Attributes,
 ) -> Wanted:
     vim = goal.placement[vnfc]
     key = f"compute:{vnfc}"
@@ -115,7 +113,6 @@ def _compute(
         "flavour": instance.flavour_id,
         "vdu": vdu.id,
         "image": _image(vdu.image),
-        "command": [known.settled(part) for part in vdu.command],
         "hostname": vdu.hostname or vnfc,
         "nics": nics,
         "vcpus": vdu.vcpus,
@@ -136,7 +133,6 @@ def _compute(
         kind="compute",
         spec=spec,
         needs=networks,
-        after=_computes_read(vdu.command, goal, vnfc),
         in_place=COMPUTE_IN_PLACE,
         quiet=QUIET,
         note=f"{vnfc} on {vim}",
@@ -161,6 +157,7 @@ def _power(compute: Wanted, vdu: Vdu, vnfc: str, goal: Goal, known: Attributes) 
         "package": compute.spec["package"],
         "flavour": compute.spec["flavour"],
         "compute": vnfc,
+        "command": [known.settled(part) for part in vdu.command],
         "env": {name: known.settled(value) for name, value in vdu.env.items()},
         "files": [
             {"path": f.path, "content": known.settled(f.content), "source": f.source, "mode": f.mode} for f in vdu.files
@@ -169,20 +166,14 @@ def _power(compute: Wanted, vdu: Vdu, vnfc: str, goal: Goal, known: Attributes) 
     }
     depends = {other for name in vdu.depends_on for other in goal.vnfcs.get(name, ())}
     starts = tuple(f"power:{other}" for other in sorted(depends - set(goal.stopped) - {vnfc}))
-    reads = _computes_read([vdu.env, *(entry.content for entry in vdu.files)], goal, vnfc)
+    others = tuple(f"compute:{name}" for group in goal.vnfcs.values() for name in group if name != vnfc)
     return Wanted(
         key=f"power:{vnfc}",
         kind="power",
         spec=spec,
         needs=(f"compute:{vnfc}",),
-        after=(*starts, *reads),
+        after=(*starts, *others),  # every address of the VNF is known before anything of it runs
         in_place=POWER_IN_PLACE,
         quiet=QUIET,
         note=f"running {vnfc}",
     )
-
-
-def _computes_read(values: Iterable[Any], goal: Goal, me: str) -> tuple[str, ...]:
-    """The computes whose attributes these expressions ask for, so that they are made first."""
-    vdus = nodes_read(values) & goal.vnfcs.keys()
-    return tuple(sorted(f"compute:{other}" for vdu in vdus for other in goal.vnfcs[vdu] if other != me))

@@ -227,10 +227,10 @@ class VnfOperation:
 
 
 def _with_checks(steps: list[Step], seconds: float) -> list[Step]:
-    """Put a check behind the start (and scripts) of each new VNFC."""
+    """Put a check behind the start (and scripts) of each new or changed VNFC."""
     if not seconds:
         return steps
-    new = [step.resource.removeprefix("power:") for step in steps if step.action == "power.create"]
+    new = [s.resource.removeprefix("power:") for s in steps if s.action in ("power.create", "power.update")]
     return [
         *steps,
         *(
@@ -239,7 +239,7 @@ def _with_checks(steps: list[Step], seconds: float) -> list[Step]:
                 action="power.check",
                 note=f"{vnfc} keeps running for {seconds:g} s",
                 args={"vnfc": vnfc, "seconds": seconds},
-                needs=tuple(s.key for s in steps if s.key == f"create:power:{vnfc}" or s.args.get("vnfc") == vnfc),
+                needs=tuple(s.key for s in steps if s.resource == f"power:{vnfc}" or s.args.get("vnfc") == vnfc),
                 timeout_s=seconds + 60.0,
                 attempts=1,
             )

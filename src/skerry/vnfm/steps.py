@@ -131,7 +131,7 @@ class Steps:
     async def restart(self, context: StepContext) -> Mapping[str, Any]:
         spec = context.args["spec"]
         driver = await self.desk.vims.driver(spec["vim"])
-        await driver.stop_compute(spec["name"])
+        await halt(driver, spec["name"], None)
         gone = context.args["previous"]["env"].keys() - spec["env"].keys()
         await self._provision(driver, context, dict.fromkeys(gone, ""))
         compute = await driver.start_compute(spec["name"])
@@ -140,13 +140,7 @@ class Steps:
     async def switch_off(self, context: StepContext) -> None:
         spec = context.args["spec"]
         driver = await self.desk.vims.driver(spec["vim"])
-        try:
-            await driver.stop_compute(spec["name"], context.args.get("grace_s"))
-        except NotFoundError:
-            return  # what is gone runs no more
-        except ConflictError:
-            if await state_of(driver, spec["name"]) is not ComputeState.FAILED:
-                raise  # what failed runs no more either
+        await halt(driver, spec["name"], context.args.get("grace_s"))
 
     async def check(self, context: StepContext) -> None:
         """The VNFC keeps running for a while: a program that dies of its configuration does it soon."""
@@ -170,7 +164,23 @@ class Steps:
             for entry in spec["files"]
         ]
         files += [File(path=path, content=content) for path, content in parameter_files(spec["given"]).items()]
-        await driver.set_environment(spec["name"], {**cleared, **environment(lookup, spec["env"])}, files)
+        env = {**cleared, **environment(lookup, spec["env"])}
+        command = [text(lookup.resolve(part)) for part in spec["command"]]
+        hosts = neighbours(lookup)
+        try:
+            await driver.set_environment(spec["name"], env, files, command=command, hosts=hosts)
+        except ConflictError:
+            await self._revive(driver, lookup, spec)
+            await driver.set_environment(spec["name"], env, files, command=command, hosts=hosts)
+
+    @staticmethod
+    async def _revive(driver: Driver, lookup: Attributes, spec: Mapping[str, Any]) -> None:
+        """A compute resource that failed can only be made again; it keeps its addresses."""
+        if await state_of(driver, spec["name"]) is not ComputeState.FAILED:
+            raise ConflictError(f"cannot change {spec['name']}: it is busy", suggestion="retry the operation")
+        made = lookup.instance.resources[f"compute:{spec['compute']}"]
+        await driver.delete_compute(spec["name"])
+        await driver.create_compute(compute_spec(made.spec, lookup, made.outputs))
 
     def _content(self, package: str, entry: Mapping[str, Any], lookup: Attributes) -> bytes:
         if entry["source"]:
@@ -262,9 +272,7 @@ def compute_spec(spec: Mapping[str, Any], lookup: Attributes, previous: Mapping[
         name=spec["name"],
         owner=spec["owner"],
         image=image_name(spec["image"]),
-        command=tuple(text(lookup.resolve(part)) for part in spec["command"]),
         hostname=text(lookup.resolve(spec["hostname"])),
-        hosts=neighbours(lookup),
         nics=nics,
         vcpus=spec["vcpus"],
         memory_bytes=spec["memory_bytes"],
@@ -299,6 +307,17 @@ def _answer(compute: Compute) -> dict[str, Any]:
     answer: dict[str, Any] = msgspec.to_builtins(compute)
     answer.pop("env", None)
     return answer
+
+
+async def halt(driver: Driver, name: str, grace_s: float | None) -> None:
+    """Stop a compute resource; one that is gone or failed runs no more."""
+    try:
+        await driver.stop_compute(name, grace_s)
+    except NotFoundError:
+        return
+    except ConflictError:
+        if await state_of(driver, name) is not ComputeState.FAILED:
+            raise
 
 
 async def state_of(driver: Driver, name: str) -> ComputeState | None:

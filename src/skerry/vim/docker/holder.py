@@ -80,6 +80,14 @@ class Holders:
         await self._make(name, nested)
         return True
 
+    async def tell_names(self, spec: ComputeSpec) -> None:
+        """Put names into the hosts file that the instance shares with its holder; what the Engine wrote stays."""
+        lines = "".join(f"{address} {name}\\n" for name, address in spec.hosts.items())
+        script = (
+            f"set -e; keep=$(sed '/^# skerry$/,$d' /etc/hosts); printf '%s\\n# skerry\\n{lines}' \"$keep\" >/etc/hosts"
+        )
+        await self._inside(self.name(spec.name), script)
+
     async def remove(self, instance: str) -> None:
         """Remove the instance's holder with its interfaces."""
         await self._engine.delete(f"/containers/{self.name(instance)}", force=True, v=True)

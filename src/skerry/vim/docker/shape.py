@@ -203,7 +203,7 @@ def compute_of(found: Mapping[str, Any], *, spec: ComputeSpec, stopped_at: str, 
     now = state_of(state, stopped_at)
     ended = now in (ComputeState.EXITED, ComputeState.FAILED)
     return Compute(
-        id=found["Id"],
+        id=found["Name"].lstrip("/"),  # the Engine makes a new number whenever the environment changes; this stays
         name=spec.name,
         owner=spec.owner,
         state=now,

@@ -191,7 +191,15 @@ class Driver:
                 await self._write_files(have["Id"], shape.nested_of(have["Config"]["Labels"]).spec)
             return self._compute(have)
 
-    async def set_environment(self, name: str, env: Mapping[str, str], files: Sequence[File] = ()) -> Compute:
+    async def set_environment(
+        self,
+        name: str,
+        env: Mapping[str, str],
+        files: Sequence[File] = (),
+        *,
+        command: Sequence[str] = (),
+        hosts: Mapping[str, str] | None = None,
+    ) -> Compute:
         """Keep the change for the next start, which makes the container anew with the same addresses."""
         async with self._lock(name):
             found = await self._inspect(name)
@@ -201,7 +209,13 @@ class Driver:
             spec = self._spec(found)
             merged = {key: value for key, value in {**spec.env, **env}.items() if value != ""}
             by_path = {file.path: file for file in (*spec.files, *files)}
-            pending = msgspec.structs.replace(spec, env=merged, files=tuple(by_path.values()))
+            pending = msgspec.structs.replace(
+                spec,
+                env=merged,
+                files=tuple(by_path.values()),
+                command=tuple(command) or spec.command,
+                hosts={**spec.hosts, **(hosts or {})},
+            )
             shape.check(pending)
             if pending != spec:
                 self._notes.put(name, msgspec.structs.replace(self._notes.get(name), pending=pending))
@@ -221,6 +235,8 @@ class Driver:
             anew = shape.needs_holder(nested.spec) and await self._holders.ready(nested)
             if anew or pending is not None:
                 await self._replace(found, pending or nested.spec)
+            if pending is not None and pending.hosts and shape.needs_holder(nested.spec):
+                await self._holders.tell_names(pending)
             try:
                 await self._engine.post(f"/containers/{self._container(name)}/start")
             except NotFoundError as missing:  # the Engine's answer to a program that is not there

@@ -268,10 +268,6 @@ class Driver:
             Fault(message=f"there is no {mount.source} to mount", code="mount", path="mounts") for mount in missing
         ]
         image = self._made.images.get(spec.image)
-        if not (spec.command or image.entrypoint or image.command):
-            faults.append(
-                Fault(message="neither the image nor the request has a command", code="command", path="command")
-            )
         if faults:
             raise InvalidError(f"cannot create {spec.name}: {faults[0].message}", faults=faults)
         return image
@@ -345,7 +341,15 @@ class Driver:
         if not self._instances:
             await self._work(self._made.release)
 
-    async def set_environment(self, name: str, env: Mapping[str, str], files: Sequence[File] = ()) -> Compute:
+    async def set_environment(
+        self,
+        name: str,
+        env: Mapping[str, str],
+        files: Sequence[File] = (),
+        *,
+        command: Sequence[str] = (),
+        hosts: Mapping[str, str] | None = None,
+    ) -> Compute:
         instance = self._instance(name)
         async with instance.lock:
             await self._settled(instance)
@@ -354,12 +358,9 @@ class Driver:
             faults = oci.faults(msgspec.structs.replace(instance.creation.spec, env=env, files=tuple(files)), -1)
             if faults:
                 raise InvalidError(f"cannot change {name}: {faults[0].message}", faults=faults)
-            merged = {
-                key: value for key, value in {**state.env, **env}.items() if env.get(key, value) or key not in env
-            }
-            kept = {file.path: file for file in (*state.files, *workshop.stored(files))}
             await self._work(self._made.store, instance.creation.id, files)
-            self._set(instance, msgspec.structs.replace(state, env=merged, files=tuple(kept.values())))
+            changed = workshop.changed(state, env, files, command, hosts or {})
+            self._set(instance, changed)
         self._news.tell("compute", name, "changed")
         return self._public(instance)
 
@@ -377,6 +378,9 @@ class Driver:
             raise ConflictError(f"cannot start {name}: it is {state.state}", suggestion="delete and create it again")
         if instance.leaving:
             raise ConflictError(f"cannot start {name}: it is being deleted")
+        if not (state.program or instance.creation.program):
+            fault = Fault(message="neither the image nor the request has a command", code="command", path="command")
+            raise InvalidError(f"cannot start {name}: {fault.message}", faults=[fault])
         await self._publish(instance)
         try:
             process, shim = await self._work(self._made.run, instance.creation, state, self._plugs(instance))

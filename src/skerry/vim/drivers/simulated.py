@@ -126,9 +126,19 @@ class Driver:
         """Allocate capacity and addresses. `RejectedError` when there is not enough."""
         return await self._call("create_compute", spec.name, lambda: self._create_compute(spec))
 
-    async def set_environment(self, name: str, env: Mapping[str, str], files: Sequence[File] = ()) -> Compute:
+    async def set_environment(
+        self,
+        name: str,
+        env: Mapping[str, str],
+        files: Sequence[File] = (),
+        *,
+        command: Sequence[str] = (),
+        hosts: Mapping[str, str] | None = None,
+    ) -> Compute:
         """Merge environment and files for the next start."""
-        return await self._call("set_environment", name, lambda: self._set_environment(name, env, files))
+        return await self._call(
+            "set_environment", name, lambda: self._set_environment(name, env, files, command, hosts)
+        )
 
     async def start_compute(self, name: str) -> Compute:
         """Run its program (see `skerry.vim.simulated.programs`)."""
@@ -372,13 +382,26 @@ class Driver:
                 suggestion="delete instances or place it elsewhere",
             )
 
-    def _set_environment(self, name: str, env: Mapping[str, str], files: Sequence[File]) -> Compute:
+    def _set_environment(
+        self,
+        name: str,
+        env: Mapping[str, str],
+        files: Sequence[File],
+        command: Sequence[str],
+        hosts: Mapping[str, str] | None,
+    ) -> Compute:
         machine = self._mine(name)
         if machine.compute.state is ComputeState.FAILED:
             raise _refused("change", machine.compute)
         merged = {key: value for key, value in {**machine.spec.env, **env}.items() if value != ""}
         by_path = {file.path: file for file in (*machine.spec.files, *files)}
-        machine.spec = msgspec.structs.replace(machine.spec, env=merged, files=tuple(by_path.values()))
+        machine.spec = msgspec.structs.replace(
+            machine.spec,
+            env=merged,
+            files=tuple(by_path.values()),
+            command=tuple(command) or machine.spec.command,
+            hosts={**machine.spec.hosts, **(hosts or {})},
+        )
         machine.compute = msgspec.structs.replace(machine.compute, env=merged)
         return machine.compute
 

@@ -57,6 +57,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     state: ComputeState = ComputeState.UNAVAILABLE
     env: dict[str, str] = {}
     files: tuple[Stored, ...] = ()
+    hosts: dict[str, str] = {}
+    program: tuple[str, ...] = ()  # replaces the one of the creation
     process: Process | None = None
     shim: Process | None = None
     boot: str = ""

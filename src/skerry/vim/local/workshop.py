@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -128,7 +128,7 @@ class Workshop:
             swap_accounted=self.runner.groups.swap,
         )
         env = {**creation.base_env, **state.env}
-        config = oci.bundle(spec, place, program=creation.program, env=env, folder=creation.folder)
+        config = oci.bundle(spec, place, program=state.program or creation.program, env=env, folder=creation.folder)
         records.write_bytes(folder / _BUNDLE, msgspec.json.encode(config))
 
     def _user(self, creation: Creation) -> tuple[int, int]:
@@ -167,10 +167,28 @@ def stored(files: Sequence[File]) -> tuple[Stored, ...]:
     return tuple(Stored(path=file.path, content=content_name(file.path), mode=file.mode) for file in files)
 
 
-def limited(spec: ComputeSpec, state: State) -> ComputeSpec:
-    """The specification with the limits that a resize set."""
+def changed(
+    state: State, env: Mapping[str, str], files: Sequence[File], command: Sequence[str], hosts: Mapping[str, str]
+) -> State:
+    """The state with what the next start shall use: merged; an empty value removes a variable."""
+    merged = {key: value for key, value in {**state.env, **env}.items() if env.get(key, value) or key not in env}
+    kept = {file.path: file for file in (*state.files, *stored(files))}
     return msgspec.structs.replace(
-        spec, vcpus=state.vcpus or spec.vcpus, memory_bytes=state.memory_bytes or spec.memory_bytes
+        state,
+        env=merged,
+        files=tuple(kept.values()),
+        hosts={**state.hosts, **hosts},
+        program=tuple(command) or state.program,
+    )
+
+
+def limited(spec: ComputeSpec, state: State) -> ComputeSpec:
+    """The specification with what was changed since: limits that a resize set, names for the hosts file."""
+    return msgspec.structs.replace(
+        spec,
+        vcpus=state.vcpus or spec.vcpus,
+        memory_bytes=state.memory_bytes or spec.memory_bytes,
+        hosts={**spec.hosts, **state.hosts},
     )
 
 
