@@ -95,9 +95,16 @@ install_debian() { # $1: the lines of missing
         chmod 755 $policy
     fi
     export DEBIAN_FRONTEND=noninteractive
-    apt-get update -qq >&2 || say "some package lists could not be read; going on with those that could"
+    say "installing them with apt-get; this may take a minute"
+    log=$(mktemp)
+    apt-get update >"$log" 2>&1 || say "some package lists could not be read; going on with those that could"
     # shellcheck disable=SC2086 # names are words
-    apt-get install -qq -y --no-install-recommends $names >&2
+    if ! apt-get install -y --no-install-recommends $names >>"$log" 2>&1; then
+        tail -n 30 "$log" >&2
+        say "cannot install them: see the end of apt-get's output above; the whole is in $log"
+        return 1
+    fi
+    rm -f "$log"
 }
 
 stamp() { # what the environment was made from
