@@ -17,6 +17,7 @@ and an NS as
     vnfs: {web: {vnfd: web, links: {pub: net}, values: {…}, after: [db], give: {db: [port]}, max: 2, level: one}}
     links: {net: 10.8.0.0/24}
     aspects: {size: {web: [1, 2]}}
+    levels: {start: {web: 1}}
     cyclic: false
 """
 
@@ -283,6 +284,20 @@ def ns_folder(text: str | Mapping[str, Any]) -> dict[str, str]:
                 }
             }
             for vnf, numbers in counts.items()
+        ]
+    if levels := short.get("levels"):
+        told = {id: {"description": id} for id in levels}
+        properties = {"ns_levels": told, "default_level": next(iter(levels))}
+        policies.append({"levels": {"type": "tosca.policies.nfv.NsInstantiationLevels", "properties": properties}})
+        policies += [
+            {
+                f"level_{vnf}": {
+                    "type": "tosca.policies.nfv.VnfToInstantiationLevelMapping",
+                    "properties": {"number_of_instances": {id: c[vnf] for id, c in levels.items() if vnf in c}},
+                    "targets": [vnf],
+                }
+            }
+            for vnf in {vnf for counts in levels.values() for vnf in counts}
         ]
     template = {
         "tosca_definitions_version": "tosca_simple_yaml_1_3",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,10 +17,11 @@ from tests.vnfm.packages import SCRIPTED, WEB
 
 S = OperationState
 
+OUT = {"type": "SCALE_OUT", "aspectId": "more", "numberOfSteps": 2}
 CASES: Mapping[str, tuple[Any, list[tuple[str, Mapping[str, Any]]]]] = {
     "instantiate": (WEB, [("vnf.instantiate", {})]),
     "scripts": (SCRIPTED, [("vnf.instantiate", {})]),
-    "scale out": (SCRIPTED, [("vnf.instantiate", {}), ("vnf.scale", {"type": "SCALE_OUT", "aspectId": "more", "numberOfSteps": 2})]),
+    "scale out": (SCRIPTED, [("vnf.instantiate", {}), ("vnf.scale", OUT)]),
     "scale in": (
         WEB,
         [
@@ -68,7 +70,7 @@ async def go_on(it: Lab, id: str, moment: Moment, expected: dict[str, Any], done
             if event.kind == "operation":
                 states.setdefault(event.operation, []).append(S(event.state))
         for moves in states.values():
-            assert all(b in OPERATION_MOVES[a] for a, b in zip(moves, moves[1:], strict=False))
+            assert all(b in OPERATION_MOVES[a] for a, b in itertools.pairwise(moves))
     finally:
         await it.node.stop()
 
