@@ -89,7 +89,8 @@ async def test_a_change_while_it_runs_is_for_the_next_start(bench: Bench) -> Non
 
 @pytest.mark.feature("A12", "A82")
 async def test_command_and_names_may_come_with_the_start(bench: Bench) -> None:
-    bench.need("exec", "logs")
+    bench.need("exec")
+    bench.need("logs")
     made = await bench.create(command=("sleep", "77"), on=(await bench.network("n1"), await bench.network("n2")))
     late = ["sh", "-c", "echo late; sleep 88"]
     await bench.driver.set_environment(made.name, {}, command=late, hosts={"peer": "10.1.2.3"})
