@@ -7,6 +7,18 @@ export VENV PATH
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 
+# One check each; all of them run, whichever fails.
+CHECKS := lint layout types more-types layers pages site
+lint := ruff check --quiet --output-format concise
+layout := ruff format --quiet --check
+types := mypy
+more-types := pyright --pythonpath $(BIN)/python
+layers := lint-imports --no-cache --no-logo
+pages := python -m tools.docs --check
+site := mkdocs build --strict --quiet
+export NO_MKDOCS_2_WARNING := 1
+
+.PHONY: $(CHECKS)
 .PHONY: help demo test check format bench docs serve features reference packages clean run-ready dev-ready
 
 help: ## this table
@@ -25,13 +37,10 @@ test: dev-ready ## every test; PYTEST_ARGS="-k scale -x" for some
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 check: dev-ready ## lint, format, types, layers, documentation (changes nothing)
-	$(BIN)/ruff check
-	$(BIN)/ruff format --check
-	$(BIN)/mypy
-	$(BIN)/pyright --pythonpath $(BIN)/python
-	$(BIN)/lint-imports --no-cache
-	$(BIN)/python -m tools.docs --check
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@$(MAKE) --keep-going $(CHECKS)
+
+$(CHECKS):
+	$(BIN)/$($@)
 
 format: dev-ready ## mends what ruff can mend
 	$(BIN)/ruff check --fix
@@ -51,7 +60,7 @@ packages: dev-ready ## writes the table of public packages that were tried (need
 	@$(BIN)/python -m tools.packages_table
 
 docs: reference ## builds the documentation into site/
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	$(BIN)/mkdocs build --strict --quiet
 	@echo "open site/index.html"
 
 serve: reference ## the documentation on http://127.0.0.1:8000, rebuilt as you write

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from skerry.model.operations import Operation, Plan, Step
 from skerry.model.states import OperationState
@@ -21,11 +21,8 @@ class Kind(Protocol):
     a transaction run inside the journal's own: the instance's record and the journal can never disagree.
     """
 
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def revertible(self) -> bool: ...
+    name: ClassVar[str]
+    revertible: ClassVar[bool]
 
     def rolls_back(self, operation: Operation) -> bool:
         """Whether a failed operation is rolled back without asking."""
