@@ -24,6 +24,12 @@ def derive(*parts: str) -> str:
     return str(uuid.uuid5(NAMESPACE, "/".join(parts)))
 
 
+def identity(context: StepContext, kind: str, name: str, generation: int) -> str:
+    """The identifier of a step's child, the same after a crash."""
+    direction = "undo" if context.undoing else "do"
+    return derive(context.operation.id, context.step.key, direction, kind, name, str(generation))
+
+
 class Children:
     """Starts, finds again and ends child operations."""
 
@@ -42,11 +48,10 @@ class Children:
     ) -> Operation:
         """Start the child or take up the one that this step started before; wait until it completed."""
         parent = context.operation
-        direction = "undo" if context.undoing else "do"
         over = {OperationState.FAILED, OperationState.ROLLED_BACK} | ({OperationState.COMPLETED} if undone else set())
         generation = 0
         while True:
-            id = derive(parent.id, context.step.key, direction, kind, name, str(generation))
+            id = identity(context, kind, name, generation)
             child = journal.operations.find(self._engine.database, id)
             if child is None or child.state not in over:
                 break
@@ -62,6 +67,11 @@ class Children:
                 suggestion=child.suggestion or f"see operation {id}",
             )
         return child
+
+    def begun(self, context: StepContext, kind: str, name: str = "") -> bool:
+        """Whether this step has started such a child before (and then has to see to its end)."""
+        id = identity(context, kind, name, 0)
+        return journal.operations.find(self._engine.database, id) is not None
 
     async def revert(self, parent: str, subject: str) -> None:
         """Roll back what an operation started on this instance and did not complete; give it up where it cannot go back."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from skerry.engine.frontier import Frontier, inverse
 from skerry.engine.kinds import StepContext
 from skerry.errors import ConflictError, DriverError, SkerryError
 from skerry.model.operations import Operation, Plan, Step, StepRecord
@@ -111,7 +112,7 @@ class Run:
             for step in plan.steps
             if step.key in self._records and not self._is(step, StepState.UNDONE, StepState.PENDING)
         }
-        followers = {key: tuple(s.key for s in plan.steps if key in s.needs and s.key in touched) for key in touched}
+        followers = inverse({key: step.needs for key, step in touched.items()})
         failed = await self._walk(touched, needs=followers, work=self._undo)
         if failed or touched:
             worst = next((record for key, record in self._records.items() if key in failed), None)
@@ -144,12 +145,13 @@ class Run:
         """Run what is ready until nothing is left, something failed or a cancel came. `waiting` keeps what did not end
         well; the answer holds what failed."""
         failed: set[str] = set()
+        frontier = Frontier(waiting, needs)
         running: dict[asyncio.Task[bool], str] = {}
         force = asyncio.ensure_future(self.forced.wait())
         try:
             while True:
                 if not failed and not self.cancelled.is_set():
-                    await self._launch(waiting, needs, work, running)
+                    await self._launch([waiting[key] for key in frontier.take()], work, running)
                 if not running:
                     return failed
                 await asyncio.wait({*running, force}, return_when=asyncio.FIRST_COMPLETED)
@@ -162,6 +164,7 @@ class Run:
                     key = running.pop(task)
                     if task.result():
                         waiting.pop(key, None)
+                        frontier.done(key)
                     else:
                         failed.add(key)
         finally:
@@ -189,16 +192,8 @@ class Run:
         self._records = {record.key: record for record in records}
 
     async def _launch(
-        self,
-        waiting: Mapping[str, Step],
-        needs: Mapping[str, tuple[str, ...]],
-        work: Callable[[Step], Awaitable[bool]],
-        running: dict[asyncio.Task[bool], str],
+        self, ready: list[Step], work: Callable[[Step], Awaitable[bool]], running: dict[asyncio.Task[bool], str]
     ) -> None:
-        busy = set(running.values())
-        ready = [
-            step for key, step in waiting.items() if key not in busy and not any(need in waiting for need in needs[key])
-        ]
         if not ready:
             return
         undoing = self.operation.state is OperationState.ROLLING_BACK

@@ -166,13 +166,12 @@ def _power(compute: Wanted, vdu: Vdu, vnfc: str, goal: Goal, known: Attributes) 
     }
     depends = {other for name in vdu.depends_on for other in goal.vnfcs.get(name, ())}
     starts = tuple(f"power:{other}" for other in sorted(depends - set(goal.stopped) - {vnfc}))
-    others = tuple(f"compute:{name}" for group in goal.vnfcs.values() for name in group if name != vnfc)
     return Wanted(
         key=f"power:{vnfc}",
         kind="power",
         spec=spec,
         needs=(f"compute:{vnfc}",),
-        after=(*starts, *others),  # every address of the VNF is known before anything of it runs
+        after=starts,
         in_place=POWER_IN_PLACE,
         quiet=QUIET,
         note=f"running {vnfc}",

@@ -96,7 +96,7 @@ class VnfOperation:
         goal = await self._granted(operation, instance, flavour, goal)
         graph = wanted(instance, flavour, goal)
         steps, changes = diff(graph, instance.resources, force)
-        steps = self._with_images(steps, graph)
+        steps = _with_barrier(self._with_images(steps, graph))
         if self.scripted(operation.params):
             steps = self._with_scripts(steps, flavour, before, goal)
         steps = _with_checks(steps, self.checks(operation.params))
@@ -224,6 +224,17 @@ class VnfOperation:
             return msgspec.structs.replace(applied(doc, goal), vnfcs={**doc.vnfcs, **both}, placement=placement)
 
         aggregates.vnf_instances.change(tx, operation.subject, show)
+
+
+def _with_barrier(steps: list[Step]) -> list[Step]:
+    """Let nothing start before every new VNFC has its addresses, so that all can learn them."""
+    created = tuple(step.key for step in steps if step.action == "compute.create")
+    if len(created) < 2:
+        return steps
+    barrier = Step(key="addresses", action="addresses.known", note="every address is known", needs=created)
+    waiting = ("power.create", "power.update")
+    held = [msgspec.structs.replace(s, needs=(*s.needs, barrier.key)) if s.action in waiting else s for s in steps]
+    return [*held, barrier]
 
 
 def _with_checks(steps: list[Step], seconds: float) -> list[Step]:
