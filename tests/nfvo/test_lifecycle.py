@@ -645,3 +645,19 @@ def test_a_service_needs_its_descriptors() -> None:
             await it.node.nfvo.create("nothing")
 
     lab(body)
+
+
+def test_a_peer_that_could_not_be_told_is_told_by_the_retry() -> None:
+    async def body(it: Lab) -> None:
+        ns = await it.ns(SIP, *VNFS)
+        client = members(it, ns)["client-0"]
+        it.world.fail("stop_compute", machine_of(it, client).name, transient=False)
+        join = {"updateType": "INSTANTIATE_VNF", "instantiateVnfData": [{"vnfProfileId": "server"}]}
+        ended = await it.run("ns.update", ns.id, join)
+        assert ended.state is S.FAILED_TEMP
+        await it.node.engine.retry(ended.id)
+        assert (await it.node.engine.wait(ended.id, 1000)).state is S.COMPLETED
+        assert "SERVER_ADDRESSS" in it.env(machine_of(it, client).name)
+        assert {o.state for o in it.node.engine.operations(subject=client.id)} == {S.COMPLETED}
+
+    lab(body)

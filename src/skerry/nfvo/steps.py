@@ -108,7 +108,8 @@ class MemberSteps:
             given = {**vnf.dependencies, **given}
         values = self._values(ns.id, spec, given, known=vnf)
         known = {k: vnf.vnf_configurable_properties.get(k, vnf.inputs.get(k)) for k in values}
-        if given != vnf.dependencies or known != values:
+        begun = context.engine.children.begun(context, "vnf.modify")
+        if begun or given != vnf.dependencies or known != values:
             await self._tell(context, vnf.id, values, given)
         return {}
 
