@@ -19,7 +19,7 @@ site := mkdocs build --strict --quiet
 export NO_MKDOCS_2_WARNING := 1
 
 .PHONY: $(CHECKS)
-.PHONY: help demo test check format bench docs serve features reference packages clean run-ready dev-ready
+.PHONY: help demo test check format bench docs serve features reference packages clean root run-ready dev-ready
 
 help: ## this table
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -30,7 +30,10 @@ run-ready:
 dev-ready:
 	@tools/bootstrap.sh dev
 
-demo: run-ready ## a SIP service from packages to calls, scaled, healed, removed; ONLY=… for a part
+root:
+	@test "$$(id -u)" = 0 || { echo "cannot run containers: you are not root. Run: sudo make $(MAKECMDGOALS)" >&2; exit 1; }
+
+demo: root run-ready ## a SIP service from packages to calls, scaled, healed, removed; ONLY=… for a part
 	@$(BIN)/python examples/demo.py $(ONLY)
 
 test: dev-ready ## every test; PYTEST_ARGS="-k scale -x" for some

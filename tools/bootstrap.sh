@@ -91,6 +91,7 @@ install_debian() { # $1: the lines of missing
     policy=/usr/sbin/policy-rc.d
     if [ ! -e $policy ]; then
         trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+        trap 'exit 130' INT TERM
         printf '#!/bin/sh\nexit 101\n' >$policy
         chmod 755 $policy
     fi
@@ -146,5 +147,6 @@ if [ -n "$lacking" ] && ! install_debian "$lacking"; then
     if [ "$LEVEL" = run ] || { [ ! -x "$VENV/bin/python" ] && ! python >/dev/null; }; then
         exit 1
     fi
+    say "going on without them: tests that need them are skipped"
 fi
 install_python
