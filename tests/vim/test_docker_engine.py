@@ -19,6 +19,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from skerry.engine.clock import SystemClock
 from skerry.errors import DriverError, InvalidError, UnauthorizedError
+from skerry.vim.docker import shape
 from skerry.vim.driver import (
     ComputeSpec,
     ComputeState,
@@ -252,12 +253,34 @@ async def test_a_network_that_was_half_made_is_made_anew(driver: Driver, engine:
     for name in ("n1", "n2"):
         await driver.create_network(NetworkSpec(name=name, owner="o"))
     made = await driver.create_compute(spec(nics=(NicSpec(network="n2"), NicSpec(network="n1"))))
+    await driver.start_compute("a")
+    await driver.stop_compute("a")
     keeper = engine.docker("ps", "-q", "--filter", "label=skerry.role=holder").split()
     engine.docker("rm", "-f", *keeper)
     started = await driver.start_compute("a")
     assert started.nics == made.nics
     address = await driver.exec("a", ["cat", "/sys/class/net/eth1/address"])
     assert address.stdout.decode().strip() == made.nics[1].mac
+
+
+async def test_a_start_that_was_cut_off_after_the_network_is_finished_by_the_next(driver: Driver) -> None:
+    for name in ("n1", "n2"):
+        await driver.create_network(NetworkSpec(name=name, owner="o"))
+    await driver.create_compute(spec(nics=(NicSpec(network="n1"), NicSpec(network="n2"))))
+    labels = (await driver._inspect("a"))["Config"]["Labels"]
+    await driver._holders.ready(shape.nested_of(labels))
+    await driver.start_compute("a")
+    shown = await driver.exec("a", ["ls", "/sys/class/net"])
+    assert {"eth0", "eth1"} <= set(shown.stdout.decode().split())
+
+
+async def test_limits_that_were_changed_before_the_start_hold_after_it(driver: Driver, engine: Dockerd) -> None:
+    for name in ("n1", "n2"):
+        await driver.create_network(NetworkSpec(name=name, owner="o"))
+    await driver.create_compute(spec(nics=(NicSpec(network="n1"), NicSpec(network="n2")), memory_bytes=64 << 20))
+    await driver.resize("a", memory_bytes=96 << 20)
+    started = await driver.start_compute("a")
+    assert engine.docker("inspect", "-f", "{{.HostConfig.Memory}}", started.id).strip() == str(96 << 20)
 
 
 @pytest.mark.feature("A82", "A83")

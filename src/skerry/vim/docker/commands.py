@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from skerry.errors import DriverError, NotFoundError
 from skerry.vim.docker.engine import Engine
-from skerry.vim.docker.frames import frames
+from skerry.vim.docker.frames import frames, pieces
 from skerry.vim.docker.holder import Holders
 from skerry.vim.driver import ExecResult
 
@@ -58,14 +58,14 @@ class Commands:
         start = {"Detach": False, "Tty": False}
         path = f"/exec/{made}/start"
         if not stdin:
-            async with self._engine.stream("POST", path, body=start) as pieces:
-                async for stream, data in frames(pieces):
+            async with self._engine.stream("POST", path, body=start) as answer:
+                async for stream, data in frames(answer):
                     outputs[stream] += data
             return outputs
         reader, writer = await self._engine.hijack(path, start)
         feeding = asyncio.ensure_future(_feed(writer, stdin, close=not self._tls))
         try:
-            async for stream, data in frames(_pieces(reader)):
+            async for stream, data in frames(pieces(reader)):
                 outputs[stream] += data
             await feeding
         finally:
@@ -99,8 +99,3 @@ async def _feed(writer: asyncio.StreamWriter, data: bytes, *, close: bool) -> No
             writer.write_eof()
     except ConnectionError:
         return  # the command ended without reading all
-
-
-async def _pieces(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
-    while piece := await reader.read(_CHUNK):
-        yield piece

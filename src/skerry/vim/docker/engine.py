@@ -166,10 +166,10 @@ class Engine:
                     raise refused(answer.status_code, await answer.aread(), f"{method} {path}")
                 yield answer.aiter_raw()
 
-    async def hijack(self, path: str, body: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def hijack(self, path: str, body: Any = None) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """POST with an upgrade to a two-way byte stream."""
         call = f"POST {path}"
-        data = msgspec.json.encode(body)
+        data = b"" if body is None else msgspec.json.encode(body)
         try:
             if self._socket:
                 reader, writer = await asyncio.open_unix_connection(self._socket)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ from typing import Any
 from skerry.model.time import stamp
 from skerry.vim.driver import LogLine, VimEvent
 
+_CHUNK = 1 << 16
 _STREAMS = {1: "stdout", 2: "stderr"}
 _ACTIONS = {
     "create": "created",
@@ -29,6 +31,12 @@ async def frames(pieces: AsyncIterator[bytes]) -> AsyncIterator[tuple[str, bytes
         while len(held) >= 8 and len(held) >= 8 + (size := int.from_bytes(held[4:8], "big")):
             yield _STREAMS.get(held[0], "stdout"), held[8 : 8 + size]
             held = held[8 + size :]
+
+
+async def pieces(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    """What comes by a hijacked connection, until it ends."""
+    while piece := await reader.read(_CHUNK):
+        yield piece
 
 
 async def log_lines(pieces: AsyncIterator[bytes]) -> AsyncIterator[LogLine]:

@@ -8,17 +8,25 @@ remote Engine.
 
 from __future__ import annotations
 
+import asyncio
+import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from skerry.errors import ConflictError, DriverError, NotFoundError
 from skerry.vim.docker import shape
 from skerry.vim.docker.engine import Engine
+from skerry.vim.docker.frames import frames, pieces
 from skerry.vim.docker.images import Images
 from skerry.vim.driver import ComputeSpec, Nic
 
 SUFFIX = "-net"
-_SLEEP = ["/bin/busybox", "sleep", "2147483647"]
+_ARRANGED = "arranged"
+_ARRANGE_S = 10.0
+# its first line of input is a script: a command in a container that runs would take the Engine 70 ms
+_PROGRAM = (
+    f'read -r line; printf %s "$line" | base64 -d | /bin/busybox sh 2>&1; echo {_ARRANGED} $?; exec sleep 2147483647'
+)
 
 
 def shaping(device: str, bits_per_second: int) -> str:
@@ -66,8 +74,11 @@ class Holders:
         """What an instance's holder is called."""
         return shape.engine_name(self._node, instance, SUFFIX)
 
-    async def ready(self, nested: shape.Nested) -> bool:
-        """Have the instance's network complete. One that is only half there, as after a crash, is made anew: True."""
+    async def ready(self, nested: shape.Nested) -> tuple[str, bool]:
+        """Have the instance's network complete; the holder's id, and whether it was made now.
+
+        One that is only half there, as after a crash, is made anew.
+        """
         name = self.name(nested.spec.name)
         try:
             found = await self._engine.get(f"/containers/{name}/json")
@@ -75,10 +86,10 @@ class Holders:
             found = None
         wanted = {shape.engine_name(self._node, nic.network) for nic in nested.nics}
         if found and found["State"]["Running"] and wanted <= set(found["NetworkSettings"]["Networks"]):
-            return False
-        await self._engine.delete(f"/containers/{name}", force=True, v=True)
-        await self._make(name, nested)
-        return True
+            return found["Id"], False
+        if found:
+            await self._engine.delete(f"/containers/{name}", force=True, v=True)
+        return await self._make(name, nested), True
 
     async def tell_names(self, spec: ComputeSpec) -> None:
         """Put names into the hosts file that the instance shares with its holder; what the Engine wrote stays."""
@@ -118,7 +129,7 @@ class Holders:
         if ended["StatusCode"]:
             raise DriverError(f"cannot run {' '.join(argv)} for the node {self._node}: exit code {ended['StatusCode']}")
 
-    async def _make(self, name: str, nested: shape.Nested) -> None:
+    async def _make(self, name: str, nested: shape.Nested) -> str:
         spec, nics = nested.spec, nested.nics
         identity = shape.network_identity(spec)
         exposed, bindings = shape.ports(spec)
@@ -133,7 +144,8 @@ class Holders:
         body = {
             "Image": await self._images.tools(),
             "Entrypoint": [],
-            "Cmd": _SLEEP,
+            "Cmd": ["/bin/busybox", "sh", "-c", _PROGRAM],
+            "OpenStdin": True,
             "Labels": shape.labels_of(self._node, nested, "holder"),
             "ExposedPorts": exposed,
             **identity,
@@ -146,18 +158,41 @@ class Holders:
                 "LogConfig": {"Type": "none"},
             },
         }
-        await self._engine.post("/containers/create", body, name=name)
+        made: str = (await self._engine.post("/containers/create", body, name=name))["Id"]
+        reader, writer = await self._engine.hijack(f"/containers/{name}/attach?stream=1&stdin=1&stdout=1")
+        try:
+            await self._join(name, spec, nics)
+            if nics:
+                await self._arrange(name, spec, nics, reader, writer)
+        finally:
+            writer.close()
+        return made
+
+    async def _join(self, name: str, spec: ComputeSpec, nics: Sequence[Nic]) -> None:
+        """Start the holder, which joins its first network, and let it join the others one by one."""
+        networks = [shape.engine_name(self._node, nic.network) for nic in nics]
         await self._engine.post(f"/containers/{name}/start")
         for network, nic in list(zip(networks, nics, strict=True))[1:]:
             connection = {"Container": name, "EndpointConfig": shape.endpoint(nic, nic.mac)}
             await self._engine.post(f"/networks/{network}/connect", connection)
         if spec.ports and nics:
             await self._engine.post(f"/networks/{await self._publish()}/connect", {"Container": name})
-        if nics:
-            await self._arrange(name, spec, nics)
 
-    async def _arrange(self, name: str, spec: ComputeSpec, nics: Sequence[Nic]) -> None:
-        printed = await self._inside(name, inner_script(spec, nics))
+    async def _arrange(
+        self,
+        name: str,
+        spec: ComputeSpec,
+        nics: Sequence[Nic],
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        script = inner_script(spec, nics)
+        writer.write(base64.b64encode(script.encode()) + b"\n")
+        printed, code = await _answer(reader)
+        if code != "0":
+            raise DriverError(
+                f"cannot prepare the interfaces of {name}: {printed.strip()}", call=script, answer=printed
+            )
         outer = outer_script(spec, printed.split()[-len(nics) :])
         if outer:
             host = {"NetworkMode": "host", "CapAdd": ["NET_ADMIN"]}
@@ -192,3 +227,18 @@ class Holders:
         except ConflictError:
             return self._publishing()
         return self._publishing()
+
+
+async def _answer(reader: asyncio.StreamReader) -> tuple[str, str]:
+    """What a holder's script printed, and its exit code; none when it did not come to its end."""
+    printed = b""
+    try:
+        async with asyncio.timeout(_ARRANGE_S):
+            async for _, data in frames(pieces(reader)):
+                printed += data
+                text, ended, code = printed.decode(errors="replace").rpartition(f"{_ARRANGED} ")
+                if ended and code.endswith("\n"):
+                    return text, code.strip()
+    except TimeoutError:
+        return f"{printed.decode(errors='replace')} (no end within {_ARRANGE_S:g} s)", ""
+    return printed.decode(errors="replace"), ""

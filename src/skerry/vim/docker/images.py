@@ -39,6 +39,7 @@ class Images:
         self._engine = engine
         self._scratch = scratch
         self._locks: dict[str, asyncio.Lock] = {}
+        self._found: hostpack.Contents | None = None
 
     async def ensure(self, spec: ImageSpec) -> Image:
         """Have the image; returns at once when it is there."""
@@ -76,7 +77,9 @@ class Images:
 
     async def tools(self) -> str:
         """The reference of an image with busybox, ip and tc of this host, for containers that hold networks."""
-        contents = await asyncio.to_thread(hostpack.find, _TOOLS)
+        if self._found is None:  # looking takes some time, and this host's tools do not change under a node that runs
+            self._found = await asyncio.to_thread(hostpack.find, _TOOLS)
+        contents = self._found
         spec = ImageSpec(name=f"skerry-tools-{contents.key[:16]}", source=f"host:{','.join(_TOOLS)}")
         await self.ensure(spec)
         return reference(spec.name)

@@ -20,6 +20,7 @@ NODE, NAME, OWNER, ROLE = "skerry.node", "skerry.name", "skerry.owner", "skerry.
 SPEC, ASKED, NICS, GENERATION = "skerry.spec", "skerry.asked", "skerry.nics", "skerry.generation"
 _NETWORK = "skerry.network"
 _NEVER = "0001-01-01T00:00:00Z"
+WITHOUT: Mapping[str, Any] = {"HostConfig": {"NetworkMode": "none"}}
 _LOGS = {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "2"}}
 
 

@@ -88,12 +88,12 @@ class Driver:
         self._stopping: set[str] = set()
         self._replaced: set[str] = set()
         self._reserved: dict[str, tuple[Nic, ...]] = {}
-        self._host = ""
+        self._machine: Mapping[str, Any] = {}  # what `/info` says; asking takes the Engine 10 ms
 
     async def open(self) -> None:
         """Connect. `UnauthorizedError` when the certificates do not fit, `UnavailableError` when nobody answers."""
         await self._engine.open()
-        self._host = (await self._engine.get("/info")).get("Name", "")
+        self._machine = await self._engine.get("/info")
 
     async def close(self) -> None:
         """Let go of the connections; containers keep running."""
@@ -101,7 +101,7 @@ class Driver:
 
     async def capacity(self) -> Capacity:
         """The Engine's machine, and what instances of any node of ours take of it."""
-        info = await self._engine.get("/info")
+        info = self._machine
         filters = {"label": [f"{shape.ROLE}=compute"]}
         found = await self._engine.get("/containers/json", all=True, filters=filters)
         specs = [shape.nested_of(one["Labels"]).spec for one in found]
@@ -175,7 +175,7 @@ class Driver:
         return sorted(found, key=lambda network: network.name)
 
     async def create_compute(self, spec: ComputeSpec) -> Compute:
-        """Create the container with its addresses; connect its networks if that takes a holder."""
+        """Create the container with its addresses. A network that takes a holder is made at the start."""
         shape.check(spec)
         async with self._lock(spec.name):
             try:
@@ -232,17 +232,23 @@ class Driver:
                 raise _refused("start", now)
             nested = shape.nested_of(found["Config"]["Labels"])
             pending = self._notes.get(name).pending
-            anew = shape.needs_holder(nested.spec) and await self._holders.ready(nested)
-            if anew or pending is not None:
-                await self._replace(found, pending or nested.spec)
-            if pending is not None and pending.hosts and shape.needs_holder(nested.spec):
-                await self._holders.tell_names(pending)
+            wanted = msgspec.structs.replace(nested, spec=pending or nested.spec)
+            joined = not shape.needs_holder(wanted.spec) or await self._joined(found, wanted)
+            if pending is not None or not joined:
+                await self._replace(found, wanted.spec)
             try:
                 await self._engine.post(f"/containers/{self._container(name)}/start")
             except NotFoundError as missing:  # the Engine's answer to a program that is not there
                 raise DriverError(missing.detail, call=f"start {name}", answer=missing.detail) from missing
             self._notes.drop(name)
             return self._compute(await self._inspect(name))
+
+    async def _joined(self, found: Mapping[str, Any], wanted: shape.Nested) -> bool:
+        """Have the instance's network; True when the container as it is belongs to it."""
+        holder, fresh = await self._holders.ready(wanted)
+        if wanted.spec.hosts and not fresh:
+            await self._holders.tell_names(wanted.spec)
+        return bool(found["HostConfig"]["NetworkMode"] == f"container:{holder}")
 
     async def stop_compute(self, name: str, grace_s: float | None = None) -> Compute:
         """Stop the container; the Engine kills it after the grace."""
@@ -362,13 +368,18 @@ class Driver:
             await asyncio.sleep(_RETRY_S[min(failures, len(_RETRY_S) - 1)])
 
     async def resize(self, name: str, *, vcpus: float = 0.0, memory_bytes: int = 0) -> Compute:
-        """Change the limits of the running container."""
-        found = await self._inspect(name)
-        now = self._compute(found)
-        if now.state is ComputeState.FAILED:
-            raise _refused("resize", now)
-        await self._engine.post(f"/containers/{found['Id']}/update", shape.limits(vcpus, memory_bytes))
-        return self._compute(await self._inspect(name))
+        """Change the limits of the container, and of the one that another start may make of it."""
+        async with self._lock(name):
+            found = await self._inspect(name)
+            now = self._compute(found)
+            if now.state is ComputeState.FAILED:
+                raise _refused("resize", now)
+            await self._engine.post(f"/containers/{found['Id']}/update", shape.limits(vcpus, memory_bytes))
+            spec = self._spec(found)
+            limited = {"vcpus": vcpus or spec.vcpus, "memory_bytes": memory_bytes or spec.memory_bytes}
+            pending = msgspec.structs.replace(spec, **limited)
+            self._notes.put(name, msgspec.structs.replace(self._notes.get(name), pending=pending))
+            return self._compute(await self._inspect(name))
 
     def _lock(self, name: str) -> asyncio.Lock:
         return self._locks.setdefault(name, asyncio.Lock())
@@ -400,7 +411,7 @@ class Driver:
     def _compute(self, found: Mapping[str, Any]) -> Compute:
         spec = self._spec(found)
         note = self._notes.get(spec.name)
-        made = shape.compute_of(found, spec=spec, stopped_at=note.stopped_at, host=self._host)
+        made = shape.compute_of(found, spec=spec, stopped_at=note.stopped_at, host=self._machine.get("Name", ""))
         if made.state is ComputeState.RUNNING and spec.name in self._stopping:
             return msgspec.structs.replace(made, state=ComputeState.STOPPING)
         return made
@@ -425,24 +436,20 @@ class Driver:
             nested = await self._allocate(spec)
             self._reserved[spec.name] = nested.nics
         try:
-            if shape.needs_holder(spec):
-                await self._holders.remove(spec.name)
-                await self._holders.ready(nested)
-            await self._make(nested, image)
+            await self._make(nested, image, shape.WITHOUT if shape.needs_holder(spec) else self._network(nested))
         except (DriverError, ConflictError, NotFoundError):
             await self._engine.delete(f"/containers/{self._container(spec.name)}", force=True, v=True)
-            await self._holders.remove(spec.name)
             raise
         finally:
             self._reserved.pop(spec.name, None)
         return self._compute(await self._inspect(spec.name))
 
-    async def _make(self, nested: shape.Nested, image: str) -> str:
+    async def _make(self, nested: shape.Nested, image: str, network: Mapping[str, Any]) -> str:
         """Create the container with its files; returns its id."""
         name = nested.spec.name
         if nested.spec.read_only and nested.spec.files:
             image = await self._image_with_files(nested, image)
-        body = shape.container(self._node, nested, image, self._network(nested))
+        body = shape.container(self._node, nested, image, network)
         made: str = (await self._engine.post("/containers/create", body, name=self._container(name)))["Id"]
         if not nested.spec.read_only:
             await self._write_files(made, nested.spec)
@@ -453,7 +460,7 @@ class Driver:
             return {"HostConfig": {"NetworkMode": f"container:{self._holders.name(nested.spec.name)}"}}
         identity = shape.network_identity(nested.spec)
         if not nested.nics:
-            return {**identity, "HostConfig": {**identity["HostConfig"], "NetworkMode": "none"}}
+            return {**identity, "HostConfig": {**identity["HostConfig"], **shape.WITHOUT["HostConfig"]}}
         nic = nested.nics[0]
         network = shape.engine_name(self._node, nic.network)
         return {
@@ -491,7 +498,7 @@ class Driver:
         nested = msgspec.structs.replace(before, spec=spec, generation=before.generation + 1)
         self._replaced.add(found["Id"])
         await self._engine.delete(f"/containers/{found['Id']}", force=True, v=True)
-        await self._make(nested, await self._image_reference(spec))
+        await self._make(nested, await self._image_reference(spec), self._network(nested))
 
     async def _stop(self, container: str, grace_s: float) -> None:
         """The Engine counts whole seconds; a shorter grace is waited for here."""
