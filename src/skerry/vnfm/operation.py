@@ -16,7 +16,7 @@ from skerry.engine.graph import settle
 from skerry.errors import ConflictError
 from skerry.model.descriptors import DeploymentFlavour
 from skerry.model.operations import Change, Operation, Plan, Step
-from skerry.model.resources import Wanted
+from skerry.model.resources import Resource, ResourceState, Wanted
 from skerry.model.states import InstantiationState, OperationState, VnfOperationalState
 from skerry.model.time import stamp
 from skerry.model.vnf import VnfInstance
@@ -27,7 +27,7 @@ from skerry.vnfm.desk import Desk, change
 from skerry.vnfm.goal import Goal, applied, current
 from skerry.vnfm.grants import GrantRequest, ResourceRequest
 from skerry.vnfm.graph import wanted
-from skerry.vnfm.steps import image_name
+from skerry.vnfm.steps import REMADE, image_name
 
 
 class VnfOperation:
@@ -111,7 +111,7 @@ class VnfOperation:
             aggregates.vnf_instances.change(
                 tx,
                 operation.subject,
-                lambda doc: msgspec.structs.replace(doc, resources=settle(doc.resources, step, phase, result, now)),
+                lambda doc: msgspec.structs.replace(doc, resources=_settled(doc.resources, step, phase, result, now)),
             )
 
     def moved(self, tx: Transaction, operation: Operation, state: OperationState) -> None:
@@ -235,6 +235,19 @@ def _with_barrier(steps: list[Step]) -> list[Step]:
     waiting = ("power.create", "power.update")
     held = [msgspec.structs.replace(s, needs=(*s.needs, barrier.key)) if s.action in waiting else s for s in steps]
     return [*held, barrier]
+
+
+def _settled(
+    resources: Mapping[str, Resource], step: Step, phase: str, result: Mapping[str, Any], now: str
+) -> Mapping[str, Resource]:
+    """The recorded resources after a step; a start that had to make its VNFC again tells what that is now."""
+    own = {name: value for name, value in result.items() if name != REMADE}
+    settled = settle(resources, step, phase, own, now)
+    key = f"compute:{step.resource.removeprefix('power:')}"
+    if REMADE not in result or key not in settled:
+        return settled
+    made = msgspec.structs.replace(settled[key], state=ResourceState.PRESENT, outputs=result[REMADE])
+    return {**settled, key: made}
 
 
 def _with_checks(steps: list[Step], seconds: float) -> list[Step]:

@@ -33,6 +33,7 @@ from skerry.vnfm.scripts import WRAPPER, outcome
 from skerry.vnfm.values import Attributes, environment, parameter_files, text
 
 INTERRUPTED = 75
+REMADE = "remade"  # in a power step's result: what the infrastructure says of a VNFC that had to be made again
 
 
 class Steps:
@@ -128,18 +129,18 @@ class Steps:
         driver = await self.desk.vims.driver(spec["vim"])
         if context.undoing and await state_of(driver, spec["name"]) is ComputeState.FAILED:
             return {}  # it did not run before either
-        await self._provision(driver, context, {})
-        compute = await driver.start_compute(spec["name"])
-        return {"started_at": compute.started_at}
+        remade = await self._provision(driver, context, {})
+        compute = await begin(driver, spec["name"])
+        return {"started_at": compute.started_at, **remade}
 
     async def restart(self, context: StepContext) -> Mapping[str, Any]:
         spec = context.args["spec"]
         driver = await self.desk.vims.driver(spec["vim"])
         await halt(driver, spec["name"], None)
         gone = context.args["previous"]["env"].keys() - spec["env"].keys()
-        await self._provision(driver, context, dict.fromkeys(gone, ""))
-        compute = await driver.start_compute(spec["name"])
-        return {"started_at": compute.started_at}
+        remade = await self._provision(driver, context, dict.fromkeys(gone, ""))
+        compute = await begin(driver, spec["name"])
+        return {"started_at": compute.started_at, **remade}
 
     async def switch_off(self, context: StepContext) -> None:
         spec = context.args["spec"]
@@ -159,8 +160,10 @@ class Steps:
                 suggestion="read its log, mend the package",
             )
 
-    async def _provision(self, driver: Driver, context: StepContext, cleared: Mapping[str, str]) -> None:
-        """Hand over environment and files before a start."""
+    async def _provision(
+        self, driver: Driver, context: StepContext, cleared: Mapping[str, str]
+    ) -> dict[str, dict[str, Any]]:
+        """Hand over environment and files before a start. The answer tells of a VNFC that had to be made again."""
         spec = context.args["spec"]
         lookup = self._lookup(context.operation.subject, spec["compute"], spec)
         files = [
@@ -173,18 +176,21 @@ class Steps:
         hosts = neighbours(lookup)
         try:
             await driver.set_environment(spec["name"], env, files, command=command, hosts=hosts)
-        except ConflictError:
-            await self._revive(driver, lookup, spec)
+        except (ConflictError, NotFoundError):
+            made = await self._revive(driver, lookup, spec)
             await driver.set_environment(spec["name"], env, files, command=command, hosts=hosts)
+            return {REMADE: made}
+        return {}
 
     @staticmethod
-    async def _revive(driver: Driver, lookup: Attributes, spec: Mapping[str, Any]) -> None:
-        """A compute resource that failed can only be made again; it keeps its addresses."""
-        if await state_of(driver, spec["name"]) is not ComputeState.FAILED:
+    async def _revive(driver: Driver, lookup: Attributes, spec: Mapping[str, Any]) -> dict[str, Any]:
+        """A compute resource that failed can only be made again; it keeps its addresses. One that is gone was perhaps
+        deleted right here, before the node was killed."""
+        if await state_of(driver, spec["name"]) not in (ComputeState.FAILED, None):
             raise ConflictError(f"cannot change {spec['name']}: it is busy", suggestion="retry the operation")
         made = lookup.instance.resources[f"compute:{spec['compute']}"]
         await driver.delete_compute(spec["name"])
-        await driver.create_compute(compute_spec(made.spec, lookup, made.outputs))
+        return _answer(await driver.create_compute(compute_spec(made.spec, lookup, made.outputs)))
 
     def _content(self, package: str, entry: Mapping[str, Any], lookup: Attributes) -> bytes:
         if entry["source"]:
@@ -311,6 +317,17 @@ def _answer(compute: Compute) -> dict[str, Any]:
     answer: dict[str, Any] = msgspec.to_builtins(compute)
     answer.pop("env", None)
     return answer
+
+
+async def begin(driver: Driver, name: str) -> Compute:
+    """Start a compute resource; one whose stop was cut off is stopped to its end first."""
+    try:
+        return await driver.start_compute(name)
+    except ConflictError:
+        if await state_of(driver, name) is not ComputeState.STOPPING:
+            raise
+        await halt(driver, name, 0.0)
+        return await driver.start_compute(name)
 
 
 async def halt(driver: Driver, name: str, grace_s: float | None) -> None:
