@@ -91,6 +91,17 @@ class Children:
                     f"cannot roll back {ended.kind} of {subject}: {ended.error}", suggestion=ended.suggestion
                 )
 
+    def completed(self, parent: str, subject: str, kind: str) -> list[Operation]:
+        """The children of this kind that an operation completed on this instance, newest first; none before one that somebody
+        else changed the instance after."""
+        found: list[Operation] = []
+        for operation in reversed(journal.operations.select(self._engine.database, subject=subject)):
+            if operation.parent != parent:
+                break
+            if operation.kind == kind and operation.state is OperationState.COMPLETED:
+                found.append(operation)
+        return found
+
     async def release(self, subject: str, *, keep: str = "") -> None:
         """End whatever operation holds this instance, so that it can be removed in every state; children of `keep` stay."""
         while (held := journal.holder(self._engine.database, subject)) and not (keep and held.parent == keep):

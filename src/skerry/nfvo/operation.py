@@ -262,6 +262,8 @@ def _configure(keys: Sequence[str], steps: Sequence[Step]) -> list[Step]:
             note=f"tell VNF {key.removeprefix('vnf:')} what the others provide",
             args={"member": key.removeprefix("vnf:")},
             needs=everything,
+            undo="member.revert",
+            undo_args={"member": key.removeprefix("vnf:"), "kind": "vnf.modify"},
             timeout_s=3600.0,
         )
         for key in keys
@@ -288,7 +290,7 @@ def member_step(instance: NsInstance, vnf_instance_id: str, kind: str, params: M
         note=f"{kind} of VNF {name}",
         args={"vnf": vnf_instance_id, "kind": kind, "params": params},
         undo="member.revert",
-        undo_args={"vnf": vnf_instance_id},
+        undo_args={"vnf": vnf_instance_id, "kind": kind},
         timeout_s=3600.0,
         attempts=1,
     )

@@ -11,7 +11,7 @@ from skerry.engine.children import derive
 from skerry.engine.engine import Engine
 from skerry.engine.kinds import StepContext
 from skerry.model.descriptors import VnfDependency
-from skerry.model.states import InstantiationState
+from skerry.model.states import InstantiationState, OperationState
 from skerry.model.vnf import VnfInstance
 from skerry.nfvo.dependencies import handed
 from skerry.nfvo.desk import NsDesk
@@ -51,6 +51,8 @@ class MemberSteps:
         ns = self.desk.instance(context.operation.subject)
         id = derive(ns.id, name)
         label = f"{ns.ns_instance_name or ns.id[:8]}-{name}"
+        if context.undoing:
+            await self._end_termination(context, id)
         vnf = await self.desk.vnfm.create(spec["vnfd_id"], name=label, tenant=ns.tenant, id=id, ns_id=ns.id)
         if vnf.instantiation_state is InstantiationState.NOT_INSTANTIATED:
             await context.child("vnf.instantiate", id, self._request(vnf, spec, values, given), undone=True)
@@ -89,6 +91,9 @@ class MemberSteps:
         ns_id = context.operation.subject
         spec = context.args["spec"]
         member = self.desk.instance(ns_id).members[context.step.resource.removeprefix("vnf:")]
+        if context.undoing:
+            await self._take_back(context, member.vnf_instance_id, "vnf.modify")
+            return {}
         given = self._given(ns_id, spec)
         vnf = self.desk.vnfm.instance(member.vnf_instance_id, tenant=context.operation.tenant)
         if spec["existing"]:
@@ -119,6 +124,8 @@ class MemberSteps:
         name = context.step.resource.removeprefix("vnf:")
         id = derive(ns.id, name)
         vnf = aggregates.vnf_instances.find(self.desk.database, id)
+        if spec["existing"] and context.undoing:
+            await self._take_back(context, spec["existing"], "vnf.modify")
         if vnf is None or spec["existing"]:
             return
         await context.engine.children.release(id, keep="" if context.undoing else context.operation.id)
@@ -134,8 +141,26 @@ class MemberSteps:
         return {"operation": operation.id}
 
     async def revert(self, context: StepContext) -> None:
-        """Undo an operation on a member that stopped half-way; one that completed stays."""
-        await context.engine.children.revert(context.operation.id, context.args["vnf"])
+        """Undo an operation on a member: roll it back where it stopped half-way, take it back where it completed."""
+        member = self.desk.instance(context.operation.subject).members.get(context.args.get("member", ""))
+        id = member.vnf_instance_id if member else context.args.get("vnf", "")
+        if id:
+            await self._take_back(context, id, context.args["kind"])
+
+    async def _take_back(self, context: StepContext, id: str, kind: str) -> None:
+        children = context.engine.children
+        await children.revert(context.operation.id, id)
+        for child in children.completed(context.operation.id, id, kind):
+            await context.child("vnf.revert", id, {"operation": child.id}, name=child.id)
+
+    async def _end_termination(self, context: StepContext, id: str) -> None:
+        """A termination that is undone half-way is brought to its end, so that the member can be made anew."""
+        await context.engine.children.revert(context.operation.id, id)
+        newest = next(reversed(context.engine.operations(subject=id)), None)
+        if newest is None or newest.parent != context.operation.id or newest.kind != "vnf.terminate":
+            return
+        if newest.state is OperationState.FAILED and newest.plan is not None:
+            await context.child("vnf.terminate", id, {"terminationType": "FORCEFUL"}, name="rest")
 
     async def _tell(self, context: StepContext, id: str, values: Mapping[str, Any], given: Mapping[str, Any]) -> None:
         await context.child("vnf.modify", id, {"vnfConfigurableProperties": values, "dependencies": given})

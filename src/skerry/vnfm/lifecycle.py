@@ -21,12 +21,13 @@ from skerry.vnfm.instantiate import Instantiate
 from skerry.vnfm.modify import Modify
 from skerry.vnfm.operate import Operate
 from skerry.vnfm.packages import usable
+from skerry.vnfm.revert import Revert
 from skerry.vnfm.scale import Scale, ScaleToLevel
 from skerry.vnfm.status import status
 from skerry.vnfm.steps import Steps
 from skerry.vnfm.terminate import Terminate
 
-KINDS = (Instantiate, Scale, ScaleToLevel, Operate, Heal, Terminate, Modify, ChangeFlavour, ChangePackage)
+KINDS = (Instantiate, Scale, ScaleToLevel, Operate, Heal, Terminate, Modify, ChangeFlavour, ChangePackage, Revert)
 
 
 class Vnfm:

@@ -203,7 +203,11 @@ def _ext_cp_data(cpd: str, link: ExtLink, version: int) -> wire.VnfExtCpData:
     return wire.VnfExtCpData(cpd_id=cpd, cp_config=[config] if version == 1 else {cpd: config})
 
 
-OPERATIONS: Mapping[str, str] = {"vnf.modify": "MODIFY_INFO", "vnf.change_package": "CHANGE_VNFPKG"}
+OPERATIONS: Mapping[str, str] = {
+    "vnf.modify": "MODIFY_INFO",
+    "vnf.revert": "MODIFY_INFO",  # own: the standard has no word for taking back
+    "vnf.change_package": "CHANGE_VNFPKG",
+}
 
 
 def operation_type(kind: str) -> str:
