@@ -73,6 +73,10 @@ class Call:
         """A query parameter."""
         return self.request.query_params.get(name, default)
 
+    def prefers(self, media: str) -> bool:
+        """Whether the caller names this media type among those that it takes."""
+        return media in self.request.headers.get("accept", "").lower()
+
     def flag(self, name: str) -> bool:
         """A query parameter that is on when it is given, unless it says false."""
         return self.query(name, "false").lower() not in ("false", "0", "no")

@@ -171,11 +171,11 @@ def _place(target: str, vim: str) -> dict[str, Any]:
 @shape
 @follow.lifecycle
 @command
-def instantiate(session: Session, /, ns: str, file: str | None, detach: bool, dry_run: bool, **options: Any) -> None:
+def instantiate(session: Session, /, ns: str, file: str | None, how: follow.How, **options: Any) -> None:
     """Instantiate a network service: its links, its VNFs in the order of their dependencies."""
     view = find(session, ns)
     asked = request(session, view.nsd_id, file=file, **options)
-    follow.perform(session, "ns.instantiate", view.id, asked, detach=detach, dry_run=dry_run)
+    follow.perform(session, "ns.instantiate", view.id, asked, how)
 
 
 @ns.command()
@@ -192,8 +192,7 @@ def deploy(
     name: str,
     description: str,
     file: str | None,
-    detach: bool,
-    dry_run: bool,
+    how: follow.How,
     **options: Any,
 ) -> None:
     """Create and instantiate a network service from NSD in one go."""
@@ -201,9 +200,9 @@ def deploy(
     asked = request(session, chosen.id, file=file, **options)
     id = session.node.create_ns(chosen.descriptor, name=name or chosen.name, description=description)
     try:
-        follow.perform(session, "ns.instantiate", id, asked, detach=detach, dry_run=dry_run)
+        follow.perform(session, "ns.instantiate", id, asked, how)
     finally:
-        if dry_run:
+        if how.dry_run:
             session.node.delete_ns(id)
 
 
@@ -225,8 +224,7 @@ def scale(
     steps: int,
     inward: bool,
     file: str | None,
-    detach: bool,
-    dry_run: bool,
+    how: follow.How,
 ) -> None:
     """Scale a network service, or one of its VNFs, out or --in."""
     view = find(session, ns)
@@ -250,7 +248,7 @@ def scale(
         chosen_aspect = aspect or only(view.scale, "scaling aspect")
         by_steps = {"scalingDirection": direction, "aspectId": chosen_aspect, "numberOfSteps": steps}
         given = {"scaleType": "SCALE_NS", "scaleNsData": {"scaleNsByStepsData": by_steps}}
-    follow.perform(session, "ns.scale", view.id, body(file, given), detach=detach, dry_run=dry_run)
+    follow.perform(session, "ns.scale", view.id, body(file, given), how)
 
 
 @ns.command()
@@ -259,9 +257,7 @@ def scale(
 @click.option("--cause", default="", help="Why, for the record.")
 @follow.lifecycle
 @command
-def heal(
-    session: Session, ns: str, vnfs: tuple[str, ...], cause: str, file: str | None, detach: bool, dry_run: bool
-) -> None:
+def heal(session: Session, ns: str, vnfs: tuple[str, ...], cause: str, file: str | None, how: follow.How) -> None:
     """Replace what is broken in a network service."""
     view = find(session, ns)
     given: dict[str, Any] = {"healNsData": {"degreeHealing": "HEAL_RESTORE"}}
@@ -270,7 +266,7 @@ def heal(
             "healVnfData": [{"vnfInstanceId": member(view, vnf).vnf.id, "cause": cause or "asked"} for vnf in vnfs]
         }
     asked = body(file, {} if file else given)
-    follow.perform(session, "ns.heal", view.id, asked, detach=detach, dry_run=dry_run)
+    follow.perform(session, "ns.heal", view.id, asked, how)
 
 
 @ns.command()
@@ -289,8 +285,7 @@ def update(
     start: str | None,
     stop: str | None,
     file: str | None,
-    detach: bool,
-    dry_run: bool,
+    how: follow.How,
 ) -> None:
     """Add, remove, start or stop one VNF of a network service."""
     view = find(session, ns)
@@ -298,7 +293,7 @@ def update(
     if len(chosen) + bool(file) != 1:
         raise click.UsageError("give one of --add, --remove, --start, --stop or --file")
     given = _update(session, view, chosen[0], add or remove or start or stop or "") if chosen else {}
-    follow.perform(session, "ns.update", view.id, body(file, given), detach=detach, dry_run=dry_run)
+    follow.perform(session, "ns.update", view.id, body(file, given), how)
 
 
 def _update(session: Session, view: NsView, verb: str, wanted: str) -> dict[str, Any]:
@@ -320,10 +315,10 @@ def _update(session: Session, view: NsView, verb: str, wanted: str) -> dict[str,
 @click.option("--force", is_flag=True, help="Stop its VNFs at once instead of gracefully.")
 @follow.lifecycle
 @command
-def terminate(session: Session, ns: str, force: bool, file: str | None, detach: bool, dry_run: bool) -> None:
+def terminate(session: Session, ns: str, force: bool, file: str | None, how: follow.How) -> None:
     """Stop a network service and free its resources; the record stays."""
     given = {"terminationType": "FORCEFUL" if force else ""}
-    follow.perform(session, "ns.terminate", find(session, ns).id, body(file, given), detach=detach, dry_run=dry_run)
+    follow.perform(session, "ns.terminate", find(session, ns).id, body(file, given), how)
 
 
 @ns.command()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import click
 import msgspec
 
-from skerry.cli import follow, output
+from skerry.cli import explained, follow, output
 from skerry.cli.session import Named, Session, body, command
 from skerry.client.views import StepView
 from skerry.errors import InvalidError, NotFoundError, SkerryError
@@ -16,7 +17,7 @@ from skerry.model.operations import Operation
 
 @click.group()
 def op() -> None:
-    """List, follow, retry, roll back, fail and cancel operations."""
+    """List, explain, follow, retry, roll back, fail and cancel operations."""
 
 
 def find(session: Session, wanted: str) -> Operation:
@@ -96,6 +97,25 @@ def show(session: Session, operation: str) -> None:
     )
     rows = [_row(step) for step in view.steps]
     output.table(("STEP", "ACTION", "STATE", "TRY", "TOOK", "ERROR"), rows)
+    if shown.state in output.FAILED:
+        explained.failures(session.node.explain(shown.id))
+
+
+@op.command()
+@click.argument("operation")
+@click.option("--svg", type=click.Path(path_type=Path, dir_okay=False), help="Also draw its steps as a graph.")
+@command
+def explain(session: Session, operation: str, svg: Path | None) -> None:
+    """Explain an operation: the steps it is in, what they wait for, since when and until when; what failed with its
+    call, input and answer; what may be done; why its infrastructure was chosen and no other one."""
+    id = find(session, operation).id
+    if svg:
+        output.picture(session.node.draw_operation(id), svg)
+    found = session.node.explain(id)
+    if session.as_json:
+        session.emit(found)
+    else:
+        explained.show(found)
 
 
 def _row(step: StepView) -> tuple[str, ...]:
@@ -174,8 +194,9 @@ def cancel(session: Session, operation: str, force: bool) -> None:
 @click.argument("subject_name", metavar="SUBJECT")
 @click.argument("params", default="")
 @click.option("--file", "file", metavar="FILE", help="Body of the ETSI request as JSON or YAML; - reads stdin.")
+@click.option("--svg", type=click.Path(path_type=Path, dir_okay=False), help="Also draw the steps as a graph.")
 @command
-def plan(session: Session, kind: str, subject_name: str, params: str, file: str | None) -> None:
+def plan(session: Session, kind: str, subject_name: str, params: str, file: str | None, svg: Path | None) -> None:
     """Show what an operation would do, and do nothing.
 
     KIND is such as ns.scale or vnf.heal, SUBJECT the instance, PARAMS the body of the ETSI request as JSON. The
@@ -187,8 +208,4 @@ def plan(session: Session, kind: str, subject_name: str, params: str, file: str 
             given = msgspec.json.decode(params, type=dict[str, object])
         except (msgspec.DecodeError, SkerryError) as error:
             raise InvalidError(f"cannot read PARAMS: {error}", suggestion="write a JSON object") from error
-    made = session.node.plan(kind, subject(session, subject_name), body(file, given))
-    if session.as_json:
-        session.emit(made)
-    else:
-        output.changes(made.changes, len(made.steps))
+    follow.planned(session, kind, subject(session, subject_name), body(file, given), svg)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from skerry.client.views import OperationView
+from skerry.errors import InvalidError
 from skerry.model.operations import Change
 from skerry.model.states import OperationState, StepState
 
@@ -74,7 +76,7 @@ def note(text: str) -> None:
     click.echo(text, err=True)
 
 
-def changes(lines: Sequence[Change], steps: int) -> None:
+def changes(lines: Sequence[Change]) -> None:
     """A plan for people."""
     marks = {"create": "+", "delete": "-", "replace": "±", "update": "~", "run": ">", "reuse": "="}
     rows = [
@@ -82,7 +84,15 @@ def changes(lines: Sequence[Change], steps: int) -> None:
         for line in lines
     ]
     table(("", "EFFECT", "RESOURCE", "DETAIL", "DISRUPTS"), rows)
-    note(f"{len(lines)} changes in {steps} steps; nothing was done")
+
+
+def picture(svg: str, file: Path) -> None:
+    """Write a drawing to a file."""
+    try:
+        file.write_text(svg)
+    except OSError as error:
+        raise InvalidError(f"cannot write {file}: {error.strerror}", suggestion="name a file in a folder") from error
+    note(f"drawn to {file}")
 
 
 def short(id: str) -> str:

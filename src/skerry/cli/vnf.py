@@ -124,8 +124,7 @@ def instantiate(
     params: tuple[str, ...],
     settings: tuple[str, ...],
     file: str | None,
-    detach: bool,
-    dry_run: bool,
+    how: follow.How,
 ) -> None:
     """Instantiate a VNF: allocate its resources and start it."""
     view = find(session, vnf)
@@ -138,7 +137,7 @@ def instantiate(
     request = body(file, given)
     if "flavourId" not in request:
         request["flavourId"] = find_package(session, view.vnfd_id, "vnf").default_flavour
-    follow.perform(session, "vnf.instantiate", view.id, request, detach=detach, dry_run=dry_run)
+    follow.perform(session, "vnf.instantiate", view.id, request, how)
 
 
 @vnf.command()
@@ -157,8 +156,7 @@ def scale(
     inward: bool,
     vnfcs: tuple[str, ...],
     file: str | None,
-    detach: bool,
-    dry_run: bool,
+    how: follow.How,
 ) -> None:
     """Scale a VNF out (or --in) by steps of an aspect."""
     view = find(session, vnf)
@@ -168,7 +166,7 @@ def scale(
         "numberOfSteps": steps,
         "additionalParams": {"vnfcInstanceId": list(vnfcs)} if vnfcs else {},
     }
-    follow.perform(session, "vnf.scale", view.id, body(file, given), detach=detach, dry_run=dry_run)
+    follow.perform(session, "vnf.scale", view.id, body(file, given), how)
 
 
 def only(found: Any, what: str) -> str:
@@ -188,13 +186,13 @@ def only(found: Any, what: str) -> str:
 @follow.lifecycle
 @command
 def scale_to_level(
-    session: Session, vnf: str, level: str, aspects: tuple[str, ...], file: str | None, detach: bool, dry_run: bool
+    session: Session, vnf: str, level: str, aspects: tuple[str, ...], file: str | None, how: follow.How
 ) -> None:
     """Bring a VNF to a scale or instantiation level."""
     view = find(session, vnf)
     wanted = [{"aspectId": key, "scaleLevel": value} for key, value in pairs(aspects, "--aspect").items()]
     given = {"instantiationLevelId": level, "scaleInfo": wanted}
-    follow.perform(session, "vnf.scale_to_level", view.id, body(file, given), detach=detach, dry_run=dry_run)
+    follow.perform(session, "vnf.scale_to_level", view.id, body(file, given), how)
 
 
 @vnf.command()
@@ -213,8 +211,7 @@ def operate(
     force: bool,
     timeout: int | None,
     file: str | None,
-    detach: bool,
-    dry_run: bool,
+    how: follow.How,
 ) -> None:
     """Start or stop a VNF or some of its VNFCs."""
     given: dict[str, Any] = {
@@ -224,7 +221,7 @@ def operate(
     if state == "stop":
         given |= {"stopType": "FORCEFUL" if force else "GRACEFUL", "gracefulStopTimeout": None if force else timeout}
     view = find(session, vnf)
-    follow.perform(session, "vnf.operate", view.id, body(file, given), detach=detach, dry_run=dry_run)
+    follow.perform(session, "vnf.operate", view.id, body(file, given), how)
 
 
 @vnf.command()
@@ -233,12 +230,10 @@ def operate(
 @click.option("--cause", default="", help="Why, for the record.")
 @follow.lifecycle
 @command
-def heal(
-    session: Session, vnf: str, vnfcs: tuple[str, ...], cause: str, file: str | None, detach: bool, dry_run: bool
-) -> None:
+def heal(session: Session, vnf: str, vnfcs: tuple[str, ...], cause: str, file: str | None, how: follow.How) -> None:
     """Replace what is broken in a VNF, or the VNFCs that are named."""
     given = {"cause": cause, "vnfcInstanceId": list(vnfcs)}
-    follow.perform(session, "vnf.heal", find(session, vnf).id, body(file, given), detach=detach, dry_run=dry_run)
+    follow.perform(session, "vnf.heal", find(session, vnf).id, body(file, given), how)
 
 
 @vnf.command()
@@ -247,15 +242,13 @@ def heal(
 @click.option("--timeout", type=click.IntRange(0), default=None, help="Seconds that a graceful termination waits.")
 @follow.lifecycle
 @command
-def terminate(
-    session: Session, vnf: str, force: bool, timeout: int | None, file: str | None, detach: bool, dry_run: bool
-) -> None:
+def terminate(session: Session, vnf: str, force: bool, timeout: int | None, file: str | None, how: follow.How) -> None:
     """Stop a VNF and free its resources; the record stays."""
     given = {
         "terminationType": "FORCEFUL" if force else "GRACEFUL",
         "gracefulTerminationTimeout": None if force else timeout,
     }
-    follow.perform(session, "vnf.terminate", find(session, vnf).id, body(file, given), detach=detach, dry_run=dry_run)
+    follow.perform(session, "vnf.terminate", find(session, vnf).id, body(file, given), how)
 
 
 @vnf.command()
@@ -274,8 +267,7 @@ def modify(
     settings: tuple[str, ...],
     metadata: tuple[str, ...],
     file: str | None,
-    detach: bool,
-    dry_run: bool,
+    how: follow.How,
 ) -> None:
     """Change name, description, configurable properties or metadata of a VNF."""
     given = {
@@ -284,7 +276,7 @@ def modify(
         "vnfConfigurableProperties": pairs(settings, "--set"),
         "metadata": pairs(metadata, "--metadata"),
     }
-    follow.perform(session, "vnf.modify", find(session, vnf).id, body(file, given), detach=detach, dry_run=dry_run)
+    follow.perform(session, "vnf.modify", find(session, vnf).id, body(file, given), how)
 
 
 @vnf.command("change-flavour")
@@ -293,13 +285,11 @@ def modify(
 @click.option("--level", default="", help="Instantiation level; default: the flavour's own.")
 @follow.lifecycle
 @command
-def change_flavour(
-    session: Session, vnf: str, flavour: str, level: str, file: str | None, detach: bool, dry_run: bool
-) -> None:
+def change_flavour(session: Session, vnf: str, flavour: str, level: str, file: str | None, how: follow.How) -> None:
     """Bring a running VNF to another deployment flavour of its package."""
     given = {"newFlavourId": flavour, "instantiationLevelId": level}
     id = find(session, vnf).id
-    follow.perform(session, "vnf.change_flavour", id, body(file, given), detach=detach, dry_run=dry_run)
+    follow.perform(session, "vnf.change_flavour", id, body(file, given), how)
 
 
 @vnf.command("change-package")
@@ -316,8 +306,7 @@ def change_package(
     settings: tuple[str, ...],
     keep: bool,
     file: str | None,
-    detach: bool,
-    dry_run: bool,
+    how: follow.How,
 ) -> None:
     """Update a running VNF to another PACKAGE of the same product."""
     given = {
@@ -326,7 +315,7 @@ def change_package(
         "additionalParams": {"rollbackOnFailure": False} if keep else {},
     }
     id = find(session, vnf).id
-    follow.perform(session, "vnf.change_package", id, body(file, given), detach=detach, dry_run=dry_run)
+    follow.perform(session, "vnf.change_package", id, body(file, given), how)
 
 
 @vnf.command()

@@ -11,11 +11,13 @@ import msgspec
 from skerry.client.http import Http
 from skerry.client.profile import Profile
 from skerry.client.views import ExecAnswer, NodeInfo, NsView, OperationView, PackageView, VimInfo, VnfView
+from skerry.model.explanation import Explanation
 from skerry.model.operations import Event, Operation, Plan
 from skerry.model.states import FINAL, OperationState
 from skerry.vim.driver import ComputeStats, LogLine
 
 OWN = "/skerry/v1"
+SVG = "image/svg+xml"
 VNFLCM = "/vnflcm/v2/vnf_instances"
 NSLCM = "/nslcm/v2/ns_instances"
 SETTLED = frozenset({*FINAL, OperationState.FAILED_TEMP})
@@ -143,6 +145,12 @@ class NodeClient:
         body = {"kind": kind, "subject": id, "params": params}
         return msgspec.json.decode(self.http.post(f"{OWN}/plan", body).content, type=Plan)
 
+    def draw(self, kind: str, id: str, params: Mapping[str, Any]) -> str:
+        """What an operation would do, as an SVG picture."""
+        body = msgspec.json.encode({"kind": kind, "subject": id, "params": params})
+        headers = {"Content-Type": "application/json", "Accept": SVG}
+        return self.http.send("POST", f"{OWN}/plan", content=body, headers=headers).text
+
     def exec(self, vnf_id: str, vnfc: str, argv: Sequence[str], stdin: str = "") -> ExecAnswer:
         """Run a command inside a VNFC."""
         body = {"argv": list(argv), "vnfc": vnfc, "stdin": stdin}
@@ -177,6 +185,14 @@ class NodeClient:
             yield view
             if view.operation.state in SETTLED:
                 return
+
+    def explain(self, id: str) -> Explanation:
+        """Where an operation stands and why."""
+        return self.http.get(f"{OWN}/operations/{id}/explanation", Explanation)
+
+    def draw_operation(self, id: str) -> str:
+        """The plan of an operation as an SVG picture."""
+        return self.http.send("GET", f"{OWN}/operations/{id}/plan", headers={"Accept": SVG}).text
 
     def decide(self, id: str, verb: str, *, forceful: bool = False) -> None:
         """`retry`, `rollback`, `fail` or `cancel` an operation."""

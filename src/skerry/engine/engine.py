@@ -16,9 +16,12 @@ import msgspec
 
 from skerry.engine.children import Children
 from skerry.engine.events import EventLog
+from skerry.engine.explain import explain
 from skerry.engine.kinds import Handler, Kind
+from skerry.engine.picture import picture
 from skerry.engine.run import Run, move
 from skerry.errors import ConflictError, SkerryError, UnavailableError
+from skerry.model.explanation import Explanation
 from skerry.model.operations import Operation, Plan, StepRecord
 from skerry.model.states import FINAL, OperationState
 from skerry.model.time import Clock, Ids, stamp
@@ -217,6 +220,22 @@ class Engine:
         planned = operation.plan.steps if operation.plan else ()
         return [begun.get(step.key, StepRecord(key=step.key)) for step in planned]
 
+    @staticmethod
+    def draw(plan: Plan) -> str:
+        """The plan as an SVG document."""
+        return picture(plan)
+
+    def explain(self, id: str) -> Explanation:
+        """Where an operation stands, with its children that did not complete."""
+        operation = journal.operations.get(self.database, id)
+        open_ones = [
+            self.explain(child.id)
+            for child in journal.operations.select(self.database, parent=id)
+            if child.state is not OperationState.COMPLETED
+        ]
+        records = journal.steps(self.database, id)
+        return explain(operation, records, revertible=self.kind(operation.kind).revertible, children=open_ones)
+
     async def wait(self, id: str, timeout_s: float | None = None) -> Operation:
         """The operation once it is final or FAILED_TEMP, or as it is after `timeout_s`."""
         task = self._tasks.get(id)
@@ -239,7 +258,7 @@ class Engine:
 
     async def _again(self, id: str, state: OperationState) -> Operation:
         forgotten = {"error": "", "suggestion": ""} if state is OperationState.PROCESSING else {}
-        return await self._begin(move(self, id, state, cancel="", **forgotten))
+        return await self._begin(move(self, id, state, decision=True, cancel="", **forgotten))
 
     async def fail(self, id: str) -> Operation:
         """Give up (SOL003 5.4.16): FAILED_TEMP becomes FAILED, what exists stays recorded. Its children are given up too."""
@@ -248,7 +267,7 @@ class Engine:
                 ended = await self.wait(child.id)  # one that was cancelled with it may be about to end
                 if ended.state is OperationState.FAILED_TEMP:
                     await self.fail(child.id)
-        return await move(self, id, OperationState.FAILED)
+        return await move(self, id, OperationState.FAILED, decision=True)
 
     async def cancel(self, id: str, mode: str = "GRACEFUL") -> Operation:
         """Stop it (SOL003 5.4.17): GRACEFUL lets the steps under way end, FORCEFUL does not. Children follow."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-import msgspec
-
+from skerry.model.explanation import Explanation, Standing, masked, verdicts_of
 from skerry.model.operations import Operation, Step, StepRecord
 from skerry.model.states import FINAL, OperationState, StepState
 from skerry.model.time import stamp
@@ -19,38 +18,13 @@ OPTIONS = {
 }
 
 
-class Standing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One step that is under way, failed, or held up. `until` is when its try is given up (RFC 3339)."""
-
-    step: str
-    state: str
-    note: str
-    since: str = ""
-    until: str = ""
-    waits_for: tuple[str, ...] = ()
-    attempt: int = 0
-    error: str = ""
-    suggestion: str = ""
-    call: str = ""
-    answer: str = ""
-
-
-class Explanation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An operation explained. `options` is what the operator may do now; `done` of `total` steps are complete."""
-
-    operation: str
-    kind: str
-    subject: str
-    state: str
-    since: str
-    done: int
-    total: int
-    summary: str
-    options: tuple[str, ...] = ()
-    steps: tuple[Standing, ...] = ()
-
-
-def explain(operation: Operation, records: Sequence[StepRecord], *, revertible: bool) -> Explanation:
+def explain(
+    operation: Operation,
+    records: Sequence[StepRecord],
+    *,
+    revertible: bool,
+    children: Sequence[Explanation] = (),
+) -> Explanation:
     """Where this operation stands, from its journal alone."""
     steps = {step.key: step for step in (operation.plan.steps if operation.plan else ())}
     by_key = {record.key: record for record in records}
@@ -69,13 +43,17 @@ def explain(operation: Operation, records: Sequence[StepRecord], *, revertible: 
         done=len(done),
         total=len(steps),
         summary=_summary(operation, shown),
+        suggestion=operation.suggestion,
         options=options,
         steps=shown,
+        verdicts=verdicts_of(operation.plan),
+        children=tuple(children),
     )
 
 
 def _standing(step: Step, record: StepRecord, done: Sequence[str]) -> Standing:
     active = record.state in (StepState.RUNNING, StepState.UNDOING)
+    failed = record.state is StepState.FAILED
     return Standing(
         step=step.key,
         state=record.state.value,
@@ -86,7 +64,8 @@ def _standing(step: Step, record: StepRecord, done: Sequence[str]) -> Standing:
         attempt=record.attempt,
         error=record.error,
         suggestion=record.suggestion,
-        call=record.call,
+        call=record.call or (step.action if failed else ""),
+        input=masked(step.args) if failed else {},
         answer=record.answer,
     )
 

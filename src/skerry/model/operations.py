@@ -39,6 +39,27 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     disrupts: bool = False
 
 
+class Constraint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One thing that placement asked of a site: what, how much is needed and how much is free (whole vCPUs, bytes, counts)."""
+
+    name: str
+    needed: float
+    free: float
+    holds: bool
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Why a site was taken or not: `reason` in words, `constraints` one by one, `load` the share of its scarcest resource
+    that would be used with these demands there."""
+
+    site: str
+    fits: bool
+    reason: str
+    chosen: bool = False
+    load: float = 0.0
+    constraints: tuple[Constraint, ...] = ()
+
+
 class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Steps as a graph, and what they mean."""
 

@@ -25,7 +25,7 @@ class PlacingGranter:
     async def grant(self, request: GrantRequest) -> Grant:
         here = tuple(dict.fromkeys((*request.present.values(), *request.prefer)))
         choice = await self.choose([demand(asked.vnfc, asked) for asked in request.add], here)
-        return Grant(id=self._ids.new(), placement=choice.placement)
+        return Grant(id=self._ids.new(), placement=choice.placement, verdicts=choice.verdicts)
 
     async def choose(self, demands: Sequence[Demand], prefer: Sequence[str]) -> Choice:
         """Where these demands go, with the reasons. Only the VIMs that matter are asked."""

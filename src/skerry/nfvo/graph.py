@@ -9,6 +9,7 @@ import msgspec
 
 from skerry.errors import Fault, InvalidError
 from skerry.model.descriptors import DeploymentFlavour, NsDeploymentFlavour, VirtualLink, VnfDependency, VnfProfile
+from skerry.model.operations import Verdict
 from skerry.model.resources import Wanted
 from skerry.nfvo.goal import NsGoal
 from skerry.vnfm.naming import link_key, resource_name
@@ -28,6 +29,7 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
     pairs: tuple[VnfDependency, ...] = ()
     order: tuple[VnfDependency, ...] = ()
     borrowed: Mapping[str, tuple[str, str]] = {}
+    verdicts: tuple[Verdict, ...] = ()  # why these places
 
 
 def wanted(instance_id: str, flavour: NsDeploymentFlavour, goal: NsGoal, layout: Layout) -> dict[str, Wanted]:

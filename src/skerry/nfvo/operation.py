@@ -12,7 +12,7 @@ from skerry.engine.graph import settle
 from skerry.errors import ConflictError, InvalidError
 from skerry.model.descriptors import NsDeploymentFlavour, Vnfd
 from skerry.model.ns import Member, NsInstance
-from skerry.model.operations import Change, Operation, Plan, Step
+from skerry.model.operations import Change, Operation, Plan, Step, Verdict
 from skerry.model.resources import Resource, Wanted
 from skerry.model.states import InstantiationState, OperationState
 from skerry.model.time import stamp
@@ -76,9 +76,11 @@ class NsOperation:
         flavour = flavour_of(nsd, goal.flavour_id)
         graph = {}
         again: set[str] = set()
+        verdicts: tuple[Verdict, ...] = ()
         if goal.groups:
             layout, again = await self._layout(instance, flavour, goal, cyclic=nsd.cyclic_dependencies)
             graph = wanted(instance.id, flavour, goal, layout)
+            verdicts = layout.verdicts
         steps, changes = diff(graph, instance.resources)
         steps = [self.adjust(step, operation.params) for step in steps]
         besides = await self.besides(instance, operation.params)
@@ -86,6 +88,8 @@ class NsOperation:
         steps += _configure(_to_tell(graph, steps, bool(besides), again), steps)
         notes = [Change(resource=s.key, effect="run", detail=s.note) for s in besides]
         outcome = {"goal": msgspec.to_builtins(goal), "before": msgspec.to_builtins(before)}
+        if verdicts:
+            outcome["verdicts"] = msgspec.to_builtins(verdicts)
         return Plan(steps=tuple(steps), changes=(*changes, *notes), outcome=outcome)
 
     def stepped(self, tx: Transaction, operation: Operation, step: Step, phase: str, result: Mapping[str, Any]) -> None:
@@ -108,8 +112,10 @@ class NsOperation:
         elif state is OperationState.COMPLETED:
             goal = msgspec.convert(outcome["goal"], NsGoal)
             change(tx, operation.subject, lambda doc: self.completed(doc, goal))
-        elif state in (OperationState.FAILED_TEMP, OperationState.FAILED):
+        elif state is OperationState.FAILED_TEMP:
             change(tx, operation.subject, lambda doc: msgspec.structs.replace(doc, failed=True))
+        elif state is OperationState.FAILED:
+            change(tx, operation.subject, given_up)
         elif state is OperationState.ROLLED_BACK and outcome:
             before = msgspec.convert(outcome["before"], NsGoal)
             change(tx, operation.subject, lambda doc: msgspec.structs.replace(applied(doc, before), failed=False))
@@ -129,8 +135,8 @@ class NsOperation:
         order, again = ordered(pairs, cyclic_allowed=cyclic)
         borrowed = self._borrowed(instance, flavour, goal)
         layout = Layout(places={}, flavours=flavours, pairs=pairs, order=order, borrowed=borrowed)
-        places = await self._places(instance, flavour, goal, layout)
-        return msgspec.structs.replace(layout, places=places), again
+        places, verdicts = await self._places(instance, flavour, goal, layout)
+        return msgspec.structs.replace(layout, places=places, verdicts=verdicts), again
 
     def _borrowed(self, instance: NsInstance, flavour: NsDeploymentFlavour, goal: NsGoal) -> dict[str, tuple[str, str]]:
         """Virtual links that existing VNFs bring along: the networks that they are on already."""
@@ -163,8 +169,8 @@ class NsOperation:
 
     async def _places(
         self, instance: NsInstance, flavour: NsDeploymentFlavour, goal: NsGoal, layout: Layout
-    ) -> dict[str, dict[str, str]]:
-        """Member → VDU → VIM: who is there stays, the others are placed together."""
+    ) -> tuple[dict[str, dict[str, str]], tuple[Verdict, ...]]:
+        """Member → VDU → VIM: who is there stays, the others are placed together; with the reasons."""
         places: dict[str, dict[str, str]] = {}
         demands: list[Demand] = []
         for profile_id, names in goal.groups.items():
@@ -175,14 +181,14 @@ class NsOperation:
                 elif name not in goal.adopted:
                     demands += self._demands(flavour, layout, goal, profile_id, name)
         if not demands:
-            return places
+            return places, ()
         here = [vim for there in places.values() for vim in there.values()]
         prefer = tuple(dict.fromkeys((*(vim for vim, _ in layout.borrowed.values()), *here)))
         choice = await self.desk.granter.choose(demands, prefer)
         for asked, vim in choice.placement.items():
             member, vdu, _number = asked.split("/")
             places.setdefault(member, {})[vdu] = vim
-        return places
+        return places, choice.verdicts
 
     @staticmethod
     def _demands(
@@ -221,6 +227,13 @@ def applied(instance: NsInstance, goal: NsGoal) -> NsInstance:
         inputs=goal.inputs,
         properties=goal.properties,
     )
+
+
+def given_up(instance: NsInstance) -> NsInstance:
+    """The record when an operation was given up: what exists stays recorded and nothing else."""
+    there = [member.profile for member in instance.members.values()]
+    counts = {profile: there.count(profile) for profile in instance.counts}
+    return msgspec.structs.replace(instance, failed=True, counts=counts)
 
 
 def members_of(resources: Mapping[str, Resource]) -> dict[str, Member]:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from skerry.errors import Fault, RejectedError
+from skerry.model.operations import Constraint, Verdict
 from skerry.vim.driver import Capacity
 
 
@@ -33,14 +34,6 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True):
     site: str = ""
 
 
-class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a site was taken or not."""
-
-    site: str
-    fits: bool
-    reason: str
-
-
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
     """Demand → site, and what was said of each site."""
 
@@ -48,10 +41,10 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     verdicts: tuple[Verdict, ...]
 
 
-def shortage(site: Site, demands: Sequence[Demand]) -> str:
-    """What the site lacks for these demands together; "" when they fit."""
+def constraints(site: Site, demands: Sequence[Demand]) -> tuple[Constraint, ...]:
+    """What these demands together need of the site, and what it has left; nothing is known of a site that does not answer."""
     if site.problem:
-        return site.problem
+        return ()
     have = site.capacity
     needed = (
         ("vCPUs", sum(d.vcpus for d in demands), have.vcpus - have.used_vcpus),
@@ -59,7 +52,13 @@ def shortage(site: Site, demands: Sequence[Demand]) -> str:
         ("bytes of storage", sum(d.storage_bytes for d in demands), have.storage_bytes - have.used_storage_bytes),
         ("instances", len(demands), have.instances - have.used_instances),
     )
-    return "; ".join(f"needs {want:g} {what}, free are {free:g}" for what, want, free in needed if want > free)
+    return tuple(Constraint(name=what, needed=want, free=free, holds=want <= free) for what, want, free in needed)
+
+
+def shortage(site: Site, demands: Sequence[Demand]) -> str:
+    """What the site lacks for these demands together; "" when they fit."""
+    lacking = [one for one in constraints(site, demands) if not one.holds]
+    return site.problem or "; ".join(f"needs {one.needed:g} {one.name}, free are {one.free:g}" for one in lacking)
 
 
 def load(site: Site, demands: Sequence[Demand]) -> float:
@@ -88,12 +87,45 @@ def place(demands: Sequence[Demand], sites: Sequence[Site], prefer: Sequence[str
     if rest:
         judged = {site.id: _judge(site, site.id, [*pinned.get(site.id, ()), *rest]) for site in sites}
         fitting = [by_id[id] for id, verdict in judged.items() if verdict.fits]
-        verdicts += judged.values()
         if not fitting:
-            raise _refused(verdicts)
-        best = min(fitting, key=lambda site: (_rank(site.id, prefer), load(site, rest), site.id))
+            raise _refused([*verdicts, *judged.values()])
+        best = min(fitting, key=lambda site: (_rank(site.id, prefer), judged[site.id].load, site.id))
         placement |= {demand.name: best.id for demand in rest}
-    return Choice(placement=placement, verdicts=tuple(verdicts))
+        verdicts = [verdict for verdict in verdicts if verdict.site not in judged]
+        verdicts += [
+            verdict if id in pinned and id != best.id else _compared(verdict, judged[best.id], prefer)
+            for id, verdict in judged.items()
+        ]
+    taken = set(placement.values())
+    return Choice(
+        placement=placement,
+        verdicts=tuple(msgspec.structs.replace(verdict, chosen=verdict.site in taken) for verdict in verdicts),
+    )
+
+
+def _compared(verdict: Verdict, best: Verdict, prefer: Sequence[str]) -> Verdict:
+    """The verdict of a site with what decided between it and the best one."""
+    if not verdict.fits:
+        return verdict
+    mine, its = _rank(verdict.site, prefer), _rank(best.site, prefer)
+    if verdict.site == best.site:
+        reason = (
+            "the instance or its links are there already"
+            if its < len(prefer)
+            else f"it fits and is the least loaded ({_percent(best)})"
+        )
+    elif mine > its:
+        reason = f"it fits, but the instance or its links are on {best.site}"
+    elif verdict.load > best.load:
+        reason = f"it fits, but would be loaded more ({_percent(verdict)}) than {best.site} ({_percent(best)})"
+    else:
+        reason = f"it fits as well as {best.site}, whose name comes first"
+    return msgspec.structs.replace(verdict, reason=reason)
+
+
+def _percent(verdict: Verdict) -> str:
+    """The load as people read it."""
+    return f"{verdict.load:.0%}"
 
 
 def _rank(site: str, prefer: Sequence[str]) -> int:
@@ -104,7 +136,13 @@ def _judge(site: Site | None, id: str, demands: Sequence[Demand]) -> Verdict:
     if site is None:
         return Verdict(site=id, fits=False, reason="there is no such VIM")
     lacking = shortage(site, demands)
-    return Verdict(site=id, fits=not lacking, reason=lacking or "everything fits")
+    return Verdict(
+        site=id,
+        fits=not lacking,
+        reason=lacking or "the request chose it, and everything fits",
+        load=0.0 if site.problem else load(site, demands),
+        constraints=constraints(site, demands),
+    )
 
 
 def _refused(verdicts: Sequence[Verdict]) -> RejectedError:

@@ -10,6 +10,8 @@ from typing import Protocol
 
 import msgspec
 
+from skerry.model.operations import Verdict
+
 
 class ResourceRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One VNFC to place: what it takes, which links it is on, and the VIM that the request chose ("" = any)."""
@@ -36,10 +38,11 @@ class GrantRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
 
 class Grant(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Grant (SOL003 9.5.2.3): the VIM connection of each added VNFC."""
+    """Grant (SOL003 9.5.2.3): the VIM connection of each added VNFC, and why that one and not another."""
 
     id: str
     placement: Mapping[str, str]
+    verdicts: tuple[Verdict, ...] = ()
 
 
 class Granter(Protocol):

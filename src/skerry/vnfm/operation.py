@@ -15,7 +15,7 @@ from skerry.engine.diff import diff
 from skerry.engine.graph import settle
 from skerry.errors import ConflictError
 from skerry.model.descriptors import DeploymentFlavour
-from skerry.model.operations import Change, Operation, Plan, Step
+from skerry.model.operations import Change, Operation, Plan, Step, Verdict
 from skerry.model.resources import Resource, ResourceState, Wanted
 from skerry.model.states import InstantiationState, OperationState, VnfOperationalState
 from skerry.model.time import stamp
@@ -93,7 +93,7 @@ class VnfOperation:
         goal = self.goal(instance, operation.params)
         flavour = self.desk.flavour(applied(instance, goal))
         force = await self.force(instance, operation.params)
-        goal = await self._granted(operation, instance, flavour, goal)
+        goal, verdicts = await self._granted(operation, instance, flavour, goal)
         graph = wanted(instance, flavour, goal)
         steps, changes = diff(graph, instance.resources, force)
         steps = _with_barrier(self._with_images(steps, graph))
@@ -103,6 +103,8 @@ class VnfOperation:
         adjusted = tuple(self.adjust(step, operation.params) for step in steps)
         told = [Change(resource=s.key, effect="run", detail=s.note) for s in adjusted if s.action == "script.run"]
         outcome = {"goal": msgspec.to_builtins(goal), "before": msgspec.to_builtins(before)}
+        if verdicts:
+            outcome["verdicts"] = msgspec.to_builtins(verdicts)
         return Plan(steps=adjusted, changes=(*changes, *told), outcome=outcome)
 
     def stepped(self, tx: Transaction, operation: Operation, step: Step, phase: str, result: Mapping[str, Any]) -> None:
@@ -139,8 +141,8 @@ class VnfOperation:
 
     async def _granted(
         self, operation: Operation, instance: VnfInstance, flavour: DeploymentFlavour, goal: Goal
-    ) -> Goal:
-        """Ask for a grant for the VNFCs that are new and give up the places of those that go."""
+    ) -> tuple[Goal, tuple[Verdict, ...]]:
+        """Ask for a grant for the VNFCs that are new and give up the places of those that go; with the reasons."""
         names = {name: vdu for vdu, group in goal.vnfcs.items() for name in group}
         old = {name: vdu for vdu, group in instance.vnfcs.items() for name in group if name in instance.placement}
         wished = goal.placement
@@ -155,7 +157,7 @@ class VnfOperation:
         new = [name for name in names if name not in kept]
         gone = [name for name in old if name not in names]
         if not new:
-            return msgspec.structs.replace(goal, placement={**by_vdu, **kept})
+            return msgspec.structs.replace(goal, placement={**by_vdu, **kept}), ()
         request = GrantRequest(
             vnf_instance_id=instance.id,
             vnfd_id=instance.vnfd_id,
@@ -167,7 +169,7 @@ class VnfOperation:
             prefer=tuple(dict.fromkeys(link.vim for link in goal.ext_links.values() if link.vim)),
         )
         grant = await self.desk.granter.grant(request)
-        return msgspec.structs.replace(goal, placement={**by_vdu, **kept, **grant.placement})
+        return msgspec.structs.replace(goal, placement={**by_vdu, **kept, **grant.placement}), grant.verdicts
 
     @staticmethod
     def _with_images(steps: Sequence[Step], graph: Mapping[str, Wanted]) -> list[Step]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from starlette.responses import Response
@@ -12,10 +11,9 @@ from skerry.api.own import types as own
 from skerry.api.route import Call, Endpoint
 from skerry.client import views
 from skerry.errors import NotFoundError
+from skerry.model.explanation import masked
 from skerry.model.time import stamp
 from skerry.model.vnf import VimConnection
-
-SECRET = ("password", "token", "secret", "key", "credential")
 
 
 async def show(call: Call) -> Response:
@@ -37,11 +35,6 @@ async def show(call: Call) -> Response:
         vims=[vim.id for vim in services.nfvo.vims()],
     )
     return call.show(info)
-
-
-def masked(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings without what could be a secret."""
-    return {key: "***" if any(word in key.lower() for word in SECRET) else value for key, value in settings.items()}
 
 
 def render(vim: VimConnection) -> views.VimInfo:

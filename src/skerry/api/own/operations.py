@@ -16,8 +16,11 @@ from skerry.api.sol003.types import CancelMode, VnfInfoModificationRequest
 from skerry.api.sol005 import ns_instances
 from skerry.client import views
 from skerry.errors import MalformedError
+from skerry.model.explanation import Explanation, masked_plan
 from skerry.model.operations import Event, Operation, Plan, Step, StepRecord
 
+SVG = "image/svg+xml"
+PICTURED = ("application/json", SVG)
 KINDS: dict[str, type[Any]] = {
     **{f"vnf.{vnf_instances.VERBS.get(name, name)}": kind for name, kind in vnf_instances.TASKS.items()},
     **{f"ns.{name}": kind for name, kind in ns_instances.TASKS.items()},
@@ -33,7 +36,14 @@ async def plan(call: Call) -> Response:
     else:
         params = ns_instances.normal(body.params(dict(asked.params), KINDS[asked.kind]))
         made = await call.services.nfvo.plan(asked.kind, asked.subject, params, tenant=call.tenant)
-    return call.show(made)
+    return _planned(call, made)
+
+
+def _planned(call: Call, made: Plan) -> Response:
+    """A plan as JSON, or drawn where the caller asks for a picture."""
+    if call.prefers(SVG):
+        return Response(call.services.engine.draw(made), media_type=SVG)
+    return call.show(masked_plan(made))
 
 
 def _vnf_params(call: Call, asked: own.PlanRequest) -> dict[str, Any]:
@@ -85,6 +95,16 @@ async def show(call: Call) -> Response:
     if call.query("wait"):
         operation = await call.services.engine.wait(operation.id, min(_number(call, "wait"), 60.0))
     return call.show(view(call, operation), rev=operation.rev)
+
+
+async def explanation(call: Call) -> Response:
+    """Where it stands and why: steps, what they wait for, what failed, what may be done, why this infrastructure."""
+    return call.show(call.services.engine.explain(find(call).id))
+
+
+async def show_plan(call: Call) -> Response:
+    """The plan that it follows."""
+    return _planned(call, find(call).plan or Plan())
 
 
 def _number(call: Call, name: str) -> float:
@@ -157,7 +177,7 @@ EVENTS = (
     Query("follow", "Go on as they happen."),
 )
 ROUTES = (
-    Endpoint("POST", "/plan", plan, "What an operation would do", own.PlanRequest, Plan),
+    Endpoint("POST", "/plan", plan, "What an operation would do", own.PlanRequest, Plan, produces=PICTURED),
     Endpoint(
         "GET",
         "/operations",
@@ -167,6 +187,8 @@ ROUTES = (
         query=(Query("subject", "Of one instance."),),
     ),
     Endpoint("GET", ONE, show, "Read an operation with its steps", answer=views.OperationView, query=WAIT),
+    Endpoint("GET", f"{ONE}/explanation", explanation, "Explain an operation", answer=Explanation),
+    Endpoint("GET", f"{ONE}/plan", show_plan, "Read or draw the plan of an operation", answer=Plan, produces=PICTURED),
     Endpoint("POST", f"{ONE}/retry", retry, "Retry an operation", status=202),
     Endpoint("POST", f"{ONE}/rollback", rollback, "Roll an operation back", status=202),
     Endpoint("POST", f"{ONE}/fail", fail, "Give an operation up", status=202),
