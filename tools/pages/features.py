@@ -19,7 +19,7 @@ TEXTS = ROOT / "docs" / "features.toml"
 SHOWN = 6
 INTRODUCTION = """\
 What Skerry does, row by row, and the tests that show it. A row is *shown* when at least one test of the suite proves it. The
-identifiers are those of the project's feature inventory; tests carry them as markers.
+identifiers are those that the tests carry as markers.
 """
 
 
