@@ -404,3 +404,20 @@ def test_a_careful_operation_rolls_back_by_itself() -> None:
         assert b.legal()
 
     bench(body)
+
+
+@pytest.mark.parametrize("moment", [0.0, 0.5])
+def test_only_what_failed_waits_for_a_decision(moment: float) -> None:
+    async def body(b: Bench) -> None:
+        if not moment:
+            b.toy.planning = lambda: asyncio.sleep(5)
+        first = await b.start(a={})
+        await asyncio.sleep(moment)
+        state = b.engine.operation(first.id).state
+        assert state is (S.PROCESSING if moment else S.STARTING)
+        for decide in (b.engine.retry, b.engine.rollback, b.engine.fail):
+            with pytest.raises(ConflictError, match=f"from {state}"):
+                await decide(first.id)
+        assert (await b.engine.wait(first.id, 100)).state is S.COMPLETED
+
+    bench(body)

@@ -13,7 +13,7 @@ from skerry.engine.frontier import Frontier, inverse
 from skerry.engine.kinds import StepContext
 from skerry.errors import ConflictError, DriverError, SkerryError
 from skerry.model.operations import Operation, Plan, Step, StepRecord
-from skerry.model.states import OPERATION_MOVES, OperationState, StepState
+from skerry.model.states import FINAL, OPERATION_MOVES, OperationState, StepState
 from skerry.model.time import stamp
 from skerry.store import journal
 from skerry.store.database import Transaction
@@ -316,15 +316,19 @@ class Run:
         return stamp(self.engine.clock.now())
 
 
-async def move(engine: Engine, id: str, state: OperationState, **changes: Any) -> Operation:
-    """Bring an operation to `state` by compare-and-set: `ConflictError` if the table of moves forbids it."""
+async def move(engine: Engine, id: str, state: OperationState, *, decision: bool = False, **changes: Any) -> Operation:
+    """Bring an operation to `state` by compare-and-set: `ConflictError` if the table of moves forbids it, or for a
+    `decision` of the operator when it does not wait for one (FAILED_TEMP)."""
 
     def work(tx: Transaction) -> Operation:
         current = journal.operations.get(tx, id)
-        if state not in OPERATION_MOVES[current.state]:
+        allowed = OPERATION_MOVES[current.state]
+        if decision and current.state is not OperationState.FAILED_TEMP:
+            allowed = frozenset()
+        if state not in allowed:
+            told = ", ".join(sorted(allowed)) or ("nothing, it is final" if current.state in FINAL else "cancel it")
             raise ConflictError(
-                f"cannot bring operation {id} from {current.state} to {state}",
-                suggestion=f"allowed now: {', '.join(sorted(OPERATION_MOVES[current.state])) or 'nothing, it is final'}",
+                f"cannot bring operation {id} from {current.state} to {state}", suggestion=f"allowed now: {told}"
             )
         now = stamp(engine.clock.now())
         moved = journal.operations.put(

@@ -30,7 +30,7 @@ from skerry.vim.driver import (
 from skerry.vnfm.desk import Desk
 from skerry.vnfm.goal import flavour_of
 from skerry.vnfm.scripts import WRAPPER, outcome
-from skerry.vnfm.values import Attributes, environment, parameter_files, text
+from skerry.vnfm.values import Attributes, environment, handed_over, parameter_files, text
 
 INTERRUPTED = 75
 REMADE = "remade"  # in a power step's result: what the infrastructure says of a VNFC that had to be made again
@@ -137,7 +137,8 @@ class Steps:
         spec = context.args["spec"]
         driver = await self.desk.vims.driver(spec["vim"])
         await halt(driver, spec["name"], None)
-        gone = context.args["previous"]["env"].keys() - spec["env"].keys()
+        before = context.args["previous"]
+        gone = {*before["env"], *handed_over(before["given"])} - {*spec["env"], *handed_over(spec["given"])}
         remade = await self._provision(driver, context, dict.fromkeys(gone, ""))
         compute = await begin(driver, spec["name"])
         return {"started_at": compute.started_at, **remade}
@@ -166,6 +167,7 @@ class Steps:
         """Hand over environment and files before a start. The answer tells of a VNFC that had to be made again."""
         spec = context.args["spec"]
         lookup = self._lookup(context.operation.subject, spec["compute"], spec)
+        lookup.instance = msgspec.structs.replace(lookup.instance, dependencies=spec["given"])  # an undo's may be older
         files = [
             File(path=entry["path"], content=self._content(spec["package"], entry, lookup), mode=entry["mode"])
             for entry in spec["files"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -156,9 +157,11 @@ def variable(name: str) -> str:
 
 
 def text(value: Any) -> str:
-    """A value as a program reads it: lists with commas, maps as JSON, booleans in lower case."""
+    """A value as a program reads it: lists with commas, maps as JSON, booleans in lower case, nothing for null."""
     if isinstance(value, str):
         return value
+    if value is None:
+        return ""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, Sequence):
@@ -178,12 +181,19 @@ def environment(lookup: Attributes, declared: Mapping[str, Any]) -> dict[str, st
             for name in (cp, point.external, point.virtual_link):
                 if name:
                     env[variable(name)] = nics[index]["ip"]
-    for source, values in lookup.instance.dependencies.items():
-        for name, value in values.items():
-            env[variable(f"{source}_{name}").upper()] = text(value)
+    env |= handed_over(lookup.instance.dependencies)
     for name, value in declared.items():
         env[name] = text(lookup.resolve(value))
     return env
+
+
+def handed_over(dependencies: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """What other VNFs gave, as environment variables `<SOURCE>_<NAME>`."""
+    return {
+        variable(f"{source}_{name}").upper(): text(value)
+        for source, values in dependencies.items()
+        for name, value in values.items()
+    }
 
 
 def parameter_files(dependencies: Mapping[str, Mapping[str, Any]]) -> dict[str, bytes]:
@@ -191,11 +201,7 @@ def parameter_files(dependencies: Mapping[str, Mapping[str, Any]]) -> dict[str, 
     if not dependencies:
         return {}
     document = json.dumps(dependencies, indent=2, sort_keys=True).encode() + b"\n"
-    lines = [
-        f"{variable(f'{source}_{name}').upper()}='{text(value).replace(chr(39), chr(39) + chr(92) + chr(39) * 2)}'"
-        for source, values in sorted(dependencies.items())
-        for name, value in sorted(values.items())
-    ]
+    lines = [f"{name}={shlex.quote(value)}" for name, value in sorted(handed_over(dependencies).items())]
     folder = "/etc/skerry/parameters"
     return {
         f"{folder}.json": document,
