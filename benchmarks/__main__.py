@@ -32,7 +32,7 @@ def main(argv: list[str] | None = None) -> int:
 def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--only", default="", choices=("", *SUITES), help="run this suite alone")
-    parser.add_argument("--rounds", type=int, default=15, help="repeats of a single measurement")
+    parser.add_argument("--rounds", type=int, default=11, help="repeats of a single measurement")
     parser.add_argument("--burst", type=int, default=50, help="how many instances at once")
     parser.add_argument("--bursts", type=int, default=3, help="repeats of a measurement of many at once")
     parser.add_argument(

@@ -16,7 +16,7 @@ from rich.table import Table
 class Scale:
     """How much to measure. `vim` "simulated" runs the same harness without containers, to try the harness itself."""
 
-    rounds: int = 15
+    rounds: int = 11
     burst: int = 50
     bursts: int = 3
     vim: str = "real"

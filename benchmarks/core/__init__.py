@@ -10,7 +10,7 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -32,8 +32,10 @@ FIGURES: Mapping[str, Figure] = {
     "instantiate.ratio_docker": Figure("docker driver to Docker's client", 1.2),
     "instantiate.ratio_docker_api": Figure("docker driver to the Engine's API"),
     "instantiate.local_ratio_docker": Figure("local driver to Docker's client", 1.2),
-    "instantiate.docker_overhead_ms": Figure("docker driver less Docker's client", 100),
-    "instantiate.dummy_s": Figure("the slower of the two drivers", 0.5),
+    "dummy.local_s": Figure("a VNF with one NIC on the local driver", 0.5),
+    "dummy.docker_s": Figure("the same on the docker driver"),
+    "dummy.docker_run_s": Figure("`docker network create` and `docker run` of its image"),
+    "dummy.docker_overhead_ms": Figure("docker driver less `docker run`", 100),
     "instantiate50.local_s": Figure("many VNFs at once on the local driver"),
     "instantiate50.bare_s": Figure("as many by hand with conmon, as many at a time as is fastest"),
     "instantiate50.unsupervised_s": Figure("as many by hand without conmon, likewise"),
@@ -82,8 +84,8 @@ def _folder() -> Path:
 
 async def _simulated(folder: Path, scale: Scale, say: Say) -> dict[str, float]:
     bell = payload.Bell(folder / "bell")
-    csar = payload.package(folder, bell.folder)
-    skerry = await Skerry.start(folder / "node", csar, {"simulated": {"world": str(folder)}}, None)
+    csars = payload.packages(folder, bell.folder)
+    skerry = await Skerry.start(folder / "node", csars, {"simulated": {"world": str(folder)}}, None)
     try:
         sides = {"local": skerry.on("simulated")}
         singles = await in_turns(sides, 1, scale.rounds, say)
@@ -103,11 +105,11 @@ async def _real(folder: Path, scale: Scale, say: Say) -> dict[str, float]:
             f"cannot measure: {why}; it takes root and apt-get install runc conmon docker.io busybox-static"
         )
     bell = payload.Bell(folder / "bell")
-    csar = payload.package(folder, bell.folder)
+    csars = payload.packages(folder, bell.folder)
     say("an idle node …")
-    quiet = await idle.collect(folder / "idle", csar, max(1, scale.rounds // 3))
+    quiet = await idle.collect(folder / "idle", csars[0], max(1, scale.rounds // 3))
     say("a node, a Docker Engine, bundles by hand …")
-    async with _workbench(folder, csar, bell) as sides:
+    async with _workbench(folder, csars, bell) as sides:
         singles = await in_turns(sides, 1, scale.rounds, say)
         few = {name: side for name, side in sides.items() if name in ("local", "bare", "unsupervised")}
         for name, side in few.items():
@@ -121,18 +123,18 @@ async def _real(folder: Path, scale: Scale, say: Say) -> dict[str, float]:
 
 
 @asynccontextmanager
-async def _workbench(folder: Path, csar: Path, bell: payload.Bell) -> AsyncGenerator[dict[str, Side]]:
+async def _workbench(folder: Path, csars: Sequence[Path], bell: payload.Bell) -> AsyncGenerator[dict[str, Side]]:
     """All sides, warm: each has run once."""
     engine = Dockerd(folder / "dockerd")
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(engine.stop)
         engine.start()
         client = docker.Client(engine.endpoint, bell)
-        await client.load(csar.parent / "package" / "Files" / "busybox.tar")
+        await client.load(folder / "busybox.tar")
         api = docker.Api(engine.endpoint, bell)
         stack.push_async_callback(api.close)
         vims: dict[str, Mapping[str, Any]] = {"local": {"cpu_ratio": 1000.0}, "docker": {"endpoint": engine.endpoint}}
-        skerry = await Skerry.start(folder / "node", csar, vims, bell)
+        skerry = await Skerry.start(folder / "node", csars, vims, bell)
         stack.push_async_callback(skerry.stop)
         await skerry.instantiate("local", 1)
         source, config = skerry.bundle()
@@ -147,6 +149,8 @@ async def _workbench(folder: Path, csar: Path, bell: payload.Bell) -> AsyncGener
             stack.push_async_callback(side.close)
             sides[name] = side
         sides |= {"docker": skerry.on("docker"), "docker_client": client, "docker_api": api}
+        sides |= {f"dummy_{vim}": skerry.on(vim, payload.ONE_NIC) for vim in ("local", "docker")}
+        sides["dummy_docker_run"] = docker.Run(client)
         await in_turns(sides, 1, 1, lambda _: None)
         yield sides
 
@@ -172,14 +176,14 @@ def told(found: Mapping[str, list[float]]) -> str:
 def _singles(times: Mapping[str, list[float]]) -> list[tuple[str, float]]:
     ms = {name: median(each) * 1e3 for name, each in times.items()}
     return [
-        *((f"instantiate.{name}_ms", value) for name, value in ms.items()),
+        *((f"instantiate.{name}_ms", value) for name, value in ms.items() if "dummy" not in name),
         ("instantiate.overhead_ms", ms["local"] - ms["bare"]),
         ("instantiate.overhead_unsupervised_ms", ms["local"] - ms["unsupervised"]),
         ("instantiate.ratio_docker", ms["docker"] / ms["docker_client"]),
         ("instantiate.ratio_docker_api", ms["docker"] / ms["docker_api"]),
         ("instantiate.local_ratio_docker", ms["local"] / ms["docker_client"]),
-        ("instantiate.docker_overhead_ms", ms["docker"] - ms["docker_client"]),
-        ("instantiate.dummy_s", max(ms["local"], ms["docker"]) / 1e3),
+        *((f"dummy.{name.removeprefix('dummy_')}_s", value / 1e3) for name, value in ms.items() if "dummy" in name),
+        ("dummy.docker_overhead_ms", ms["dummy_docker"] - ms["dummy_docker_run"]),
     ]
 
 

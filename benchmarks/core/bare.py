@@ -168,7 +168,7 @@ async def best(side: Bare, count: int) -> int:
     """How many at once give this side its best time; found by one try each."""
     tried: dict[int, float] = {}
     cores = os.cpu_count() or 1
-    for side.at_once in (cores, 2 * cores, 4 * cores, 8 * cores):
+    for side.at_once in (2 * cores, 4 * cores, 8 * cores):
         tried[side.at_once] = await side.run(count)
         await side.clear()
     return min(tried, key=lambda at_once: tried[at_once])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ LIMIT_S = 120.0
 
 
 class Skerry:
-    """A started node with the dummy package onboarded. `bell` None: its VIMs run no programs (simulated)."""
+    """A started node with packages onboarded. `bell` None: its VIMs run no programs (simulated)."""
 
     def __init__(self, node: Node, bell: Bell | None) -> None:
         self._node = node
@@ -27,22 +27,25 @@ class Skerry:
         self.vnfs: list[str] = []
 
     @classmethod
-    async def start(cls, folder: Path, csar: Path, vims: Mapping[str, Mapping[str, Any]], bell: Bell | None) -> Skerry:
+    async def start(
+        cls, folder: Path, csars: Sequence[Path], vims: Mapping[str, Mapping[str, Any]], bell: Bell | None
+    ) -> Skerry:
         """`vims` maps a driver's type to its settings; the type is the VIM's id too."""
         wished = tuple(Vim(id=type, type=type, settings=settings) for type, settings in vims.items())
         node = Node(Settings(data_dir=folder, node="benchmark", vims=wished))
         await node.start()
-        info = await node.catalogue.create_vnf_package({})
-        await node.catalogue.upload_vnf_package(info.id, csar)
+        for csar in csars:
+            info = await node.catalogue.create_vnf_package({})
+            await node.catalogue.upload_vnf_package(info.id, csar)
         return cls(node, bell)
 
-    def on(self, vim: str) -> SkerrySide:
-        """The side that instantiates on this VIM."""
-        return SkerrySide(self, vim)
+    def on(self, vim: str, vnfd_id: str = payload.TWO_NICS) -> SkerrySide:
+        """The side that instantiates this descriptor on this VIM."""
+        return SkerrySide(self, vim, vnfd_id)
 
-    async def instantiate(self, vim: str, count: int) -> float:
+    async def instantiate(self, vim: str, count: int, vnfd_id: str = payload.TWO_NICS) -> float:
         """Seconds until `count` VNFs are COMPLETED and their programs run. Their records are made before."""
-        made = await asyncio.gather(*(self._node.vnfm.create(payload.VNFD_ID) for _ in range(count)))
+        made = await asyncio.gather(*(self._node.vnfm.create(vnfd_id) for _ in range(count)))
         self.vnfs = [vnf.id for vnf in made]
         params = {"flavourId": "default", "additionalParams": {"placement": {"*": vim}}}
         heard = asyncio.ensure_future(self._bell.rung(count)) if self._bell else None
@@ -83,14 +86,15 @@ class Skerry:
 
 
 class SkerrySide:
-    """Fits `Side`: Skerry on one VIM."""
+    """Fits `Side`: Skerry with one descriptor on one VIM."""
 
-    def __init__(self, skerry: Skerry, vim: str) -> None:
+    def __init__(self, skerry: Skerry, vim: str, vnfd_id: str) -> None:
         self._skerry = skerry
         self._vim = vim
+        self._vnfd_id = vnfd_id
 
     async def run(self, count: int) -> float:
-        return await self._skerry.instantiate(self._vim, count)
+        return await self._skerry.instantiate(self._vim, count, self._vnfd_id)
 
     async def clear(self) -> None:
         await self._skerry.clear()

@@ -18,11 +18,12 @@ BUSYBOX = Path("/bin/busybox")
 INSIDE = "/bench"
 PROGRAM = ("/bin/sh", "-c", f"echo >{INSIDE}/bell; exec sleep 100000")
 VCPUS, MEMORY_BYTES, PIDS = 1, 64 << 20, 64
-VNFD_ID = "6f2a3a52-8f1c-4d0e-9f4e-2f0b5b6c7d10"
+TWO_NICS, ONE_NIC = "6f2a3a52-8f1c-4d0e-9f4e-2f0b5b6c7d10", "6f2a3a52-8f1c-4d0e-9f4e-2f0b5b6c7d11"
+"""Identifiers of the two descriptors."""
 
 VNFD = """\
 tosca_definitions_version: tosca_simple_yaml_1_3
-description: One container with two interfaces that tells when its program runs.
+description: One container that tells when its program runs.
 imports:
   - https://forge.etsi.org/rep/nfv/SOL001/raw/v4.4.1/etsi_nfv_sol001_vnfd_types.yaml
 node_types:
@@ -73,24 +74,20 @@ topology_template:
           type: tosca.artifacts.nfv.SwImage
           file: ../Files/busybox.tar
           properties: { name: dummy, version: "1", container_format: docker, size: 2 MB }
-    left:
-      type: tosca.nodes.nfv.VduCp
-      properties: { order: 0, layer_protocols: [ ipv4 ] }
-      requirements: [ { virtual_binding: unit }, { virtual_link: net1 } ]
-    right:
-      type: tosca.nodes.nfv.VduCp
-      properties: { order: 1, layer_protocols: [ ipv4 ] }
-      requirements: [ { virtual_binding: unit }, { virtual_link: net2 } ]
-    net1: NETWORK
-    net2: NETWORK
 """
-NETWORK = """
+INTERFACE = """\
+    cpNUMBER:
+      type: tosca.nodes.nfv.VduCp
+      properties: { order: NUMBER, layer_protocols: [ ipv4 ] }
+      requirements: [ { virtual_binding: unit }, { virtual_link: netNUMBER } ]
+    netNUMBER:
       type: tosca.nodes.nfv.VnfVirtualLink
       properties:
         connectivity_type: { layer_protocols: [ ipv4 ] }
         vl_profile:
           max_bitrate_requirements: { root: 0 }
-          min_bitrate_requirements: { root: 0 }"""
+          min_bitrate_requirements: { root: 0 }
+"""
 
 
 class Bell:
@@ -129,17 +126,23 @@ class Bell:
         os.close(self._pipe)
 
 
-def package(folder: Path, bell: Path) -> Path:
-    """The dummy's CSAR, and its image beside it as `Files/busybox.tar`."""
-    source = folder / "package"
+def packages(folder: Path, bell: Path) -> tuple[Path, Path]:
+    """The dummy's CSARs, with two interfaces and with one."""
+    image(folder / "busybox.tar")
+    return _package(folder, bell, TWO_NICS, 2), _package(folder, bell, ONE_NIC, 1)
+
+
+def _package(folder: Path, bell: Path, vnfd_id: str, nics: int) -> Path:
+    source = folder / f"nics{nics}"
     (source / "Definitions").mkdir(parents=True)
     (source / "Files").mkdir()
-    image(source / "Files" / "busybox.tar")
-    text = VNFD.replace("NETWORK", NETWORK).replace("VNFD_ID", VNFD_ID).replace("PROGRAM", json.dumps(PROGRAM))
+    shutil.copy(folder / "busybox.tar", source / "Files")
+    text = VNFD + "".join(INTERFACE.replace("NUMBER", str(number)) for number in range(nics))
+    text = text.replace("VNFD_ID", vnfd_id).replace("PROGRAM", json.dumps(PROGRAM))
     for mark, value in (("MILLI_CPU", VCPUS * 1000), ("MEMORY_MIB", MEMORY_BYTES >> 20), ("PIDS_MAX", PIDS)):
         text = text.replace(mark, str(value))
     (source / "Definitions" / "dummy.yaml").write_text(text.replace("FOLDER:INSIDE", f"{bell}:{INSIDE}"))
-    return build(source, folder / "dummy.csar")
+    return build(source, folder / f"nics{nics}.csar")
 
 
 def image(target: Path) -> None:
