@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from skerry.model.explanation import Explanation
 from skerry.model.ns import NsdInfo, NsInstance
 from skerry.model.operations import Event, Operation, Plan, StepRecord
+from skerry.model.orphans import Found
 from skerry.model.time import Clock
 from skerry.model.vnf import VimConnection, VnfInstance, VnfPkgInfo
 from skerry.settings import Settings
@@ -76,6 +77,15 @@ class Nfvo(Protocol):
     async def vim_resources(self, id: str) -> Mapping[str, Any]: ...
 
 
+class Orphans(Protocol):
+    """What infrastructure and records disagree about."""
+
+    async def find(self, vim: str = ...) -> Found: ...
+    async def delete(self, vim: str, kind: str, name: str) -> None: ...
+    async def adopt(self, vim: str, kind: str, name: str) -> str: ...
+    async def recreate(self, vim: str, kind: str, name: str) -> Operation: ...
+
+
 class EventLog(Protocol):
     """The node's ordered, durable events."""
 
@@ -119,5 +129,7 @@ class Services(Protocol):
     def vnfm(self) -> Vnfm: ...
     @property
     def nfvo(self) -> Nfvo: ...
+    @property
+    def orphans(self) -> Orphans: ...
     @property
     def engine(self) -> Engine: ...

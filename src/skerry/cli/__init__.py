@@ -22,6 +22,7 @@ COMMANDS = {
     "logs": "skerry.cli.watch:logs",
     "ns": "skerry.cli.ns:ns",
     "op": "skerry.cli.operations:op",
+    "orphans": "skerry.cli.orphans:orphans",
     "package": "skerry.cli.packages:package",
     "plan": "skerry.cli.operations:plan",
     "stats": "skerry.cli.watch:stats",

@@ -13,6 +13,7 @@ from skerry.client.profile import Profile
 from skerry.client.views import ExecAnswer, NodeInfo, NsView, OperationView, PackageView, VimInfo, VnfView
 from skerry.model.explanation import Explanation
 from skerry.model.operations import Event, Operation, Plan
+from skerry.model.orphans import Found
 from skerry.model.states import FINAL, OperationState
 from skerry.vim.driver import ComputeStats, LogLine
 
@@ -58,6 +59,22 @@ class NodeClient:
     def vim_resources(self, id: str) -> dict[str, Any]:
         """What an infrastructure has."""
         return self.http.get(f"{OWN}/vims/{id}/resources", dict[str, Any])
+
+    def orphans(self, vim: str = "") -> Found:
+        """What infrastructure and records disagree about."""
+        return self.http.get(f"{OWN}/orphans", Found, vim=vim)
+
+    def delete_orphan(self, vim: str, kind: str, name: str) -> None:
+        """Remove what nobody records."""
+        self.http.send("DELETE", f"{OWN}/orphans/{vim}/{kind}/{name}")
+
+    def adopt_orphan(self, vim: str, kind: str, name: str) -> str:
+        """Record it with the VNF that should have it; returns the VNF's id."""
+        return str(self.http.post(f"{OWN}/orphans/{vim}/{kind}/{name}/adopt", {}).json()["vnf"])
+
+    def recreate_orphan(self, vim: str, kind: str, name: str) -> str:
+        """Make again what is recorded and gone; returns the operation's id."""
+        return self.http.post(f"{OWN}/orphans/{vim}/{kind}/{name}/recreate", {}).headers["Location"].rpartition("/")[2]
 
     # -- packages -------------------------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from xml.sax.saxutils import escape
 
 from skerry.model.operations import Plan, Step
 
-WIDTH, HEIGHT, GAP_X, GAP_Y, MARGIN = 230, 44, 60, 18, 16
+WIDTH, HEIGHT, GAP_X, GAP_Y, MARGIN = 260, 44, 60, 18, 16
 COLOURS = {"create": "#2e7d32", "update": "#f9a825", "delete": "#c62828", "script": "#1565c0", "image": "#6a1b9a"}
 OTHER = "#546e7a"
 
@@ -73,7 +73,7 @@ def _box(step: Step, at: tuple[int, int]) -> str:
     )
 
 
-def _cut(text: str, most: int = 32) -> str:
+def _cut(text: str, most: int = 34) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 

@@ -4,7 +4,7 @@ record; adopted, deleted or made again on request."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
@@ -12,6 +12,7 @@ from skerry.engine.engine import Engine
 from skerry.errors import ConflictError, NotFoundError, SkerryError
 from skerry.model.ns import NsInstance
 from skerry.model.operations import Operation
+from skerry.model.orphans import Found, Orphan
 from skerry.model.resources import Resource, ResourceState
 from skerry.model.time import stamp
 from skerry.model.vnf import VnfInstance
@@ -20,27 +21,6 @@ from skerry.store.database import Transaction
 from skerry.vnfm.desk import Desk
 from skerry.vnfm.goal import current
 from skerry.vnfm.graph import wanted
-
-Kind = Literal["compute", "network"]
-
-
-class Orphan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One disagreement. `what` is "unowned" (exists, nobody records it) or "missing" (recorded, does not exist)."""
-
-    what: Literal["unowned", "missing"]
-    vim: str
-    kind: str
-    name: str
-    instance: str = ""  # the owner by label, or by record
-    key: str = ""  # the resource key, where it is known
-    adoptable: bool = False
-
-
-class Found(msgspec.Struct, frozen=True, kw_only=True):
-    """The orphans, and the VIMs that could not be asked (id → why)."""
-
-    orphans: tuple[Orphan, ...]
-    unanswered: Mapping[str, str]
 
 
 class Recorded(msgspec.Struct, frozen=True, kw_only=True):

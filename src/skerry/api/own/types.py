@@ -45,6 +45,12 @@ class PlanRequest(Asked, frozen=True, kw_only=True):
     params: Mapping[str, Any] = {}
 
 
+class Adopted(msgspec.Struct, frozen=True, kw_only=True):
+    """The VNF that an orphan was recorded with."""
+
+    vnf: str
+
+
 class ExecRequest(Asked, frozen=True, kw_only=True):
     """A command to run inside a VNFC; `vnfc` empty means the only one. `stdin` is text."""
 

@@ -1,0 +1,94 @@
+"""`skerry orphans`: what exists without an owner or is recorded and gone, and what to do about it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from skerry.cli import exits, follow, output
+from skerry.cli.session import Session, command
+from skerry.model.orphans import Found, Orphan
+
+TELLS = {"unowned": "exists, nobody records it", "missing": "recorded, does not exist"}
+
+
+@click.group(invoke_without_command=True)
+@click.option("--vim", default="", help="Only on this infrastructure.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+@click.pass_context
+def orphans(ctx: click.Context, vim: str, as_json: bool) -> None:
+    """Compare infrastructure with records: list what differs, or settle it.
+
+    Exits 0 if nothing differs, 7 if something does or an infrastructure does not answer.
+    """
+    if ctx.invoked_subcommand is None:
+        shown: Any = listing
+        ctx.invoke(shown, vim=vim, as_json=as_json)
+
+
+@command
+def listing(session: Session, vim: str) -> None:
+    """The list."""
+    found = session.node.orphans(vim)
+    if session.as_json:
+        session.emit(found)
+    else:
+        _table(found)
+    if found.orphans or found.unanswered:
+        raise SystemExit(exits.OPERATION_FAILED)
+
+
+def _table(found: Found) -> None:
+    rows = [
+        (one.vim, one.kind, one.name, TELLS[one.what], output.short(one.instance), ", ".join(one.ways))
+        for one in found.orphans
+    ]
+    output.table(("VIM", "KIND", "NAME", "WHAT", "INSTANCE", "WAYS OUT"), rows)
+    for vim, why in found.unanswered.items():
+        output.note(f"{click.style('not asked:', fg='yellow')} {vim}: {why}")
+    for one in found.orphans[:1]:
+        output.note(f"{click.style('try:', fg='cyan')} {_advice(one)}")
+
+
+def _advice(one: Orphan) -> str:
+    way = next(iter(one.ways), "")
+    if not way:
+        return f"heal or terminate {output.short(one.instance)}"
+    return f"skerry orphans {way} {one.vim} {one.kind} {one.name}"
+
+
+@orphans.command()
+@click.argument("vim")
+@click.argument("kind", type=click.Choice(["compute", "network"]))
+@click.argument("name")
+@command
+def delete(session: Session, vim: str, kind: str, name: str) -> None:
+    """Remove something that nobody records from infrastructure VIM."""
+    session.node.delete_orphan(vim, kind, name)
+    if session.as_json:
+        session.emit({"deleted": name})
+
+
+@orphans.command()
+@click.argument("vim")
+@click.argument("kind", type=click.Choice(["compute", "network"]))
+@click.argument("name")
+@command
+def adopt(session: Session, vim: str, kind: str, name: str) -> None:
+    """Record something that exists with the VNF that should have it."""
+    vnf = session.node.adopt_orphan(vim, kind, name)
+    if session.as_json:
+        session.emit({"adopted": name, "vnf": vnf})
+    else:
+        click.echo(vnf)
+
+
+@orphans.command()
+@click.argument("vim")
+@click.argument("kind", type=click.Choice(["compute", "network"]))
+@click.argument("name")
+@command
+def recreate(session: Session, vim: str, kind: str, name: str) -> None:
+    """Make again what is recorded and gone, by healing its VNF; exits 7 if that fails."""
+    follow.watch(session, session.node.recreate_orphan(vim, kind, name))
