@@ -33,4 +33,17 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE INDEX events_subject ON events (subject, seq);
     CREATE INDEX events_operation ON events (operation, seq);
     """,
+    """
+    CREATE TABLE notifications_subscriptions (
+        id TEXT PRIMARY KEY, rev INTEGER NOT NULL, tenant TEXT NOT NULL, api TEXT NOT NULL, doc BLOB NOT NULL);
+    CREATE INDEX notifications_subscriptions_api ON notifications_subscriptions (api, tenant);
+    CREATE TABLE notifications_messages (
+        number INTEGER PRIMARY KEY AUTOINCREMENT, event INTEGER NOT NULL, api TEXT NOT NULL, tenant TEXT NOT NULL,
+        doc BLOB NOT NULL);
+    CREATE INDEX notifications_messages_api ON notifications_messages (api, tenant, number);
+    CREATE TABLE notifications_progress (
+        subscription TEXT PRIMARY KEY, position INTEGER NOT NULL, failing_since TEXT NOT NULL, error TEXT NOT NULL,
+        parked_at TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE notifications_captured (one INTEGER PRIMARY KEY CHECK (one = 1), event INTEGER NOT NULL);
+    """,
 )
