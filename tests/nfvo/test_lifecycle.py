@@ -75,7 +75,7 @@ def test_values_are_handed_over_as_environment_file_and_script_argument() -> Non
         given = {"server": {"address": server, "port": 5060}}
         assert msgspec.json.decode(it.file(name, "/etc/skerry/parameters.json")) == given
         assert it.file(name, "/etc/skerry/parameters.yaml") == it.file(name, "/etc/skerry/parameters.json")
-        assert f"SERVER_ADDRESS='{server}'" in it.file(name, "/etc/skerry/parameters.sh").splitlines()
+        assert f"SERVER_ADDRESS={server}" in it.file(name, "/etc/skerry/parameters.sh").splitlines()
         run = next(run for run in it.scripts.runs if run.instance == name)
         assert run.argv[5:] == (server,)
         assert run.env["SERVER_ADDRESS"] == server

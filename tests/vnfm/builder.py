@@ -23,12 +23,12 @@ and an NS as
 
 from __future__ import annotations
 
-import asyncio
+import atexit
 import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -50,6 +50,7 @@ T = TypeVar("T")
 EXAMPLES = Path(__file__).parents[2] / "examples"
 TYPES = "https://forge.etsi.org/rep/nfv/SOL001/raw/v4.4.1/etsi_nfv_sol001_{}_types.yaml"
 _CACHE = Path(tempfile.mkdtemp(prefix="skerry-tests-"))
+atexit.register(shutil.rmtree, _CACHE, ignore_errors=True)
 _NUMBERS = iter(range(1, 1 << 60))
 
 
@@ -414,6 +415,12 @@ class Lab:
         settings = Settings(data_dir=self.folder, vims=self.vims, **self._settings)
         return Node(settings, clock=self.virtual.clock, ids=self.virtual.ids, inline=True)
 
+    async def restart(self) -> None:
+        """The process goes and another comes, on the same file and infrastructure."""
+        await self.node.stop()
+        self.node = self.make()
+        await self.node.start()
+
     @property
     def world(self) -> World:
         return next(iter(self.worlds.values()))
@@ -512,15 +519,3 @@ def lab(
         return run_virtual(inside, seed=seed)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def remove_cache() -> Iterator[None]:
-    """Remove the built packages at the end."""
-    yield
-    shutil.rmtree(_CACHE, ignore_errors=True)
-
-
-async def settled(turns: int = 20) -> None:
-    """Let everything that is ready run."""
-    for _ in range(turns):
-        await asyncio.sleep(0)

@@ -73,29 +73,23 @@ async def act(it: Lab, id: str, action: tuple[str, Any, Any]) -> None:
     if what == "do":
         await it.start(how[0], id, how[1])
         await asyncio.sleep(more)
+    elif what == "trouble" and more == "twice":
+        it.world.twice(how)
     elif what == "trouble":
-        if more == "twice":
-            it.world.twice(how)
-        else:
-            it.world.fail(how, transient=more != "lasting", after_effect=more == "lost")
+        it.world.fail(how, transient=more != "lasting", after_effect=more == "lost")
     elif what == "script":
         it.scripts.fails[how] = 1
-    elif what == "kill":
-        names = sorted(it.machines())
-        if names:
-            (it.world.remove if more else it.world.kill)(names[how % len(names)])
+    elif what == "kill" and (names := sorted(it.machines())):
+        (it.world.remove if more else it.world.kill)(names[how % len(names)])
     elif what == "cancel" and newest:
         await it.node.engine.cancel(newest.id, how)
         await asyncio.sleep(more)
     elif what == "decide" and newest:
         await getattr(it.node.engine, how)(newest.id)
         await asyncio.sleep(more)
-    elif what == "crash":
-        await it.node.stop()
-        it.node = it.make()
-        await it.node.start()
-        await asyncio.sleep(more)
-    elif what == "wait":
+    elif what in ("crash", "wait"):
+        if what == "crash":
+            await it.restart()
         await asyncio.sleep(more)
 
 
