@@ -3,47 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import msgspec
 import pytest
 
 from skerry.errors import ConflictError, InvalidError, NotFoundError
-from skerry.model.ns import NsInstance
 from skerry.model.states import OperationState
-from skerry.model.vnf import VnfInstance
 from skerry.vim.driver import ComputeState
+from tests.nfvo.looking import address, check, machine_of, members, ns_scale, vnf_scale
 from tests.nfvo.packages import APART, EAST, PROBE, RING, SERVER, SIP, VNFS, WEST
 from tests.vnfm.builder import Lab, csar, example, lab, ns_folder, short
 
 S = OperationState
-
-
-def members(it: Lab, ns: NsInstance | str) -> dict[str, VnfInstance]:
-    """Member name → its VNF."""
-    found = it.node.nfvo.instance(ns if isinstance(ns, str) else ns.id)
-    return {name: it.node.vnfm.instance(member.vnf_instance_id) for name, member in found.members.items()}
-
-
-def machine_of(it: Lab, vnf: VnfInstance, number: int = 0) -> Any:
-    """The infrastructure's view of a VNF's instance."""
-    return it.machines()[vnf.resources[f"compute:box-{number}"].spec["name"]]
-
-
-def address(it: Lab, vnf: VnfInstance, number: int = 0) -> str:
-    return str(machine_of(it, vnf, number).nics[0].ip)
-
-
-def check(it: Lab, ns_id: str) -> NsInstance:
-    """The record equals reality: what exists is what the NS and its members have."""
-    ns = it.node.nfvo.instance(ns_id)
-    known = {r.spec["name"] for vnf in members(it, ns).values() for r in vnf.resources.values() if r.kind == "compute"}
-    owners = {vnf.id for vnf in members(it, ns).values()}
-    assert known == {name for name, machine in it.machines().items() if machine.owner in owners}
-    networks = {r.spec["name"] for r in ns.resources.values() if r.kind == "network"}
-    assert networks == {n.name for one in it.worlds.values() for n in one.has.networks.values() if n.owner == ns_id}
-    assert ns.counts == {p: sum(m.profile == p for m in ns.members.values()) for p in ns.counts}
-    return ns
 
 
 @pytest.mark.feature("D1", "A52", "A3")
@@ -177,20 +148,6 @@ def test_terminate_leaves_nothing_and_the_record_can_be_used_again() -> None:
             it.node.nfvo.instance(ns.id)
 
     lab(body)
-
-
-@pytest.mark.feature("A67", "A68")
-def test_a_refused_grant_allocates_nothing() -> None:
-    async def body(it: Lab) -> None:
-        ns = await it.ns(SIP, *VNFS, instantiate=False)
-        ended = await it.run("ns.instantiate", ns.id)
-        assert ended.state is S.ROLLED_BACK
-        assert "needs 1 vCPUs, free are 0.9" in ended.error
-        assert it.nothing_left()
-        assert it.world.calls("create_network") == {}
-        assert it.node.vnfm.instances() == []
-
-    lab(body, {"sim": {"vcpus": 0.9}})
 
 
 @pytest.mark.feature("A8")
@@ -329,16 +286,6 @@ def test_an_existing_vnf_joins_a_running_service_without_moving_the_others() -> 
     lab(body)
 
 
-def ns_scale(how: str, aspect: str = "size", steps: int = 1) -> dict[str, Any]:
-    by = {"scalingDirection": how, "aspectId": aspect, "numberOfSteps": steps}
-    return {"scaleType": "SCALE_NS", "scaleNsData": {"scaleNsByStepsData": by}}
-
-
-def vnf_scale(vnf: str, how: str = "SCALE_OUT") -> dict[str, Any]:
-    entry = {"vnfInstanceId": vnf, "scaleVnfType": how, "scaleByStepData": {"aspectId": "more", "numberOfSteps": 1}}
-    return {"scaleType": "SCALE_VNF", "scaleVnfData": [entry]}
-
-
 @pytest.mark.feature("A30", "A31")
 def test_a_service_scales_by_its_aspects() -> None:
     async def body(it: Lab) -> None:
@@ -423,134 +370,6 @@ def test_members_are_stopped_started_and_modified_through_the_service() -> None:
         assert it.node.vnfm.instance(client.id).vnf_instance_name == "new"
         with pytest.raises(InvalidError, match="cannot update an NS by ADD_SAP"):
             await it.start("ns.update", ns.id, {"updateType": "ADD_SAP"})
-
-    lab(body)
-
-
-@pytest.mark.feature("A27", "A70")
-def test_a_service_goes_on_where_a_script_failed() -> None:
-    async def body(it: Lab) -> None:
-        it.scripts.fails["echo client"] = 1
-        ns = await it.ns(SIP, *VNFS, instantiate=False)
-        ended = await it.run("ns.instantiate", ns.id)
-        assert ended.state is S.FAILED_TEMP
-        assert "Scripts/instantiate_end.sh ended with 3: it broke" in ended.error
-        assert it.node.nfvo.status(ns.id) == "ERROR"
-        await it.node.engine.retry(ended.id)
-        assert it.node.nfvo.status(ns.id) == "RESUMING"
-        assert (await it.node.engine.wait(ended.id, 1000)).state is S.COMPLETED
-        assert [line for _, line in it.scripts.ran()] == ["echo server", "echo client", "echo client"]
-        assert it.node.nfvo.status(ns.id) == "ACTIVE"
-        check(it, ns.id)
-
-    lab(body)
-
-
-@pytest.mark.parametrize("decision", ["rollback", "fail and terminate", "rollback, retry"])
-def test_a_service_that_failed_can_be_taken_back_or_given_up(decision: str) -> None:
-    async def body(it: Lab) -> None:
-        it.scripts.fails["echo client"] = 1
-        ns = await it.ns(SIP, *VNFS, instantiate=False)
-        ended = await it.run("ns.instantiate", ns.id)
-        engine = it.node.engine
-        if decision == "fail and terminate":
-            await engine.fail(ended.id)
-            await it.done("ns.terminate", ns.id)
-        elif decision == "rollback":
-            await engine.rollback(ended.id)
-            assert (await engine.wait(ended.id, 1000)).state is S.ROLLED_BACK
-        else:
-            it.world.fail("delete_network", transient=False)
-            await engine.rollback(ended.id)
-            assert (await engine.wait(ended.id, 1000)).state is S.FAILED_TEMP
-            await engine.retry(ended.id)
-            assert (await engine.wait(ended.id, 1000)).state is S.COMPLETED
-            check(it, ns.id)
-            assert len(it.machines()) == 2
-            await it.done("ns.terminate", ns.id)
-        assert it.nothing_left()
-        assert it.node.vnfm.instances() == []
-        await it.node.nfvo.delete(ns.id)
-
-    lab(body)
-
-
-def test_a_member_operation_that_failed_is_rolled_back_with_its_service() -> None:
-    async def body(it: Lab) -> None:
-        ns = await it.ns(SIP, *VNFS)
-        client = members(it, ns)["client-0"]
-        it.scripts.fails["echo client"] = 1
-        ended = await it.run("ns.scale", ns.id, vnf_scale(client.id))
-        assert ended.state is S.FAILED_TEMP
-        await it.node.engine.rollback(ended.id)
-        assert (await it.node.engine.wait(ended.id, 1000)).state is S.ROLLED_BACK
-        assert it.node.vnfm.instance(client.id).vnfcs == {"box": ("box-0",)}
-        check(it, ns.id)
-        await it.done("vnf.heal", client.id)
-
-    lab(body)
-
-
-@pytest.mark.feature("A69")
-@pytest.mark.parametrize("tenths", range(0, 30, 3))
-def test_a_service_is_discarded_at_any_moment(tenths: int) -> None:
-    async def body(it: Lab) -> None:
-        ns = await it.ns(SIP, *VNFS, instantiate=False)
-        await it.start("ns.instantiate", ns.id)
-        await asyncio.sleep(tenths / 10 + 0.05)
-        await it.node.nfvo.discard(ns.id)
-        assert it.nothing_left()
-        assert it.node.vnfm.instances() == []
-        assert it.node.nfvo.instances() == []
-
-    lab(body)
-
-
-@pytest.mark.feature("A69")
-def test_a_member_is_not_discarded_behind_the_back_of_its_service() -> None:
-    async def body(it: Lab) -> None:
-        ns = await it.ns(SIP, *VNFS)
-        client = members(it, ns)["client-0"]
-        with pytest.raises(ConflictError, match=f"part of NS {ns.id}"):
-            await it.node.vnfm.discard(client.id)
-        check(it, ns.id)
-
-    lab(body)
-
-
-@pytest.mark.feature("A61")
-def test_every_state_is_seen_in_a_life() -> None:
-    async def body(it: Lab) -> None:
-        seen: list[str] = []
-        ns = await it.ns(SIP, *VNFS, instantiate=False)
-
-        async def watch() -> None:
-            while True:
-                now = it.node.nfvo.status(ns.id)
-                if seen[-1:] != [now]:
-                    seen.append(now)
-                await asyncio.sleep(0.02)
-
-        watcher = asyncio.ensure_future(watch())
-        await it.done("ns.instantiate", ns.id)
-        await asyncio.sleep(1)
-        await it.done("ns.scale", ns.id, ns_scale("SCALE_OUT"))
-        await asyncio.sleep(1)
-        client = members(it, ns)["client-0"]
-        operate = [{"vnfInstanceId": client.id, "changeStateTo": "STOPPED"}]
-        await it.done("ns.update", ns.id, {"updateType": "OPERATE_VNF", "operateVnfData": operate})
-        await asyncio.sleep(1)
-        it.scripts.fails["echo server"] = 1
-        failed = await it.run("ns.heal", ns.id, {"healVnfData": [{"vnfInstanceId": members(it, ns)["server-0"].id}]})
-        await asyncio.sleep(1)
-        await it.node.engine.retry(failed.id)
-        await it.node.engine.wait(failed.id, 100)
-        await it.done("ns.terminate", ns.id)
-        await asyncio.sleep(1)
-        watcher.cancel()
-        expected = ["NULL", "INITIALIZED", "ACTIVE", "SCALING", "ACTIVE", "INACTIVE", "ERROR", "RESUMING", "INACTIVE"]
-        assert [one for one in seen if one in expected][: len(expected)] == expected
-        assert seen[-1] == "TERMINATED"
 
     lab(body)
 
@@ -643,21 +462,5 @@ def test_a_service_needs_its_descriptors() -> None:
         assert len(caught.value.faults) == 3
         with pytest.raises(InvalidError, match="cannot find NSD nothing"):
             await it.node.nfvo.create("nothing")
-
-    lab(body)
-
-
-def test_a_peer_that_could_not_be_told_is_told_by_the_retry() -> None:
-    async def body(it: Lab) -> None:
-        ns = await it.ns(SIP, *VNFS)
-        client = members(it, ns)["client-0"]
-        it.world.fail("stop_compute", machine_of(it, client).name, transient=False)
-        join = {"updateType": "INSTANTIATE_VNF", "instantiateVnfData": [{"vnfProfileId": "server"}]}
-        ended = await it.run("ns.update", ns.id, join)
-        assert ended.state is S.FAILED_TEMP
-        await it.node.engine.retry(ended.id)
-        assert (await it.node.engine.wait(ended.id, 1000)).state is S.COMPLETED
-        assert "SERVER_ADDRESSS" in it.env(machine_of(it, client).name)
-        assert {o.state for o in it.node.engine.operations(subject=client.id)} == {S.COMPLETED}
 
     lab(body)
