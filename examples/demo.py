@@ -115,7 +115,9 @@ class Stage:
         found = [f"network namespace {path.name}" for path in Path("/run/netns").glob(f"{mine[0]}*")]
         mounts = Path("/proc/self/mounts").read_text().splitlines()
         found += [f"mount {line.split()[1]}" for line in mounts if any(word in line for word in mine)]
-        found += [f"cgroup {path}" for path in Path("/sys/fs/cgroup").glob(f"**/*{self.name}*")]
+        # os.walk passes over what vanishes meanwhile: others run on this machine too
+        groups = (Path(at) / name for at, names, _ in os.walk("/sys/fs/cgroup") for name in names)
+        found += [f"cgroup {path}" for path in groups if self.name in path.name]
         for file in Path("/proc").glob("[0-9]*/cmdline"):
             with contextlib.suppress(OSError):  # it ended meanwhile
                 told = file.read_text() + file.with_name("cgroup").read_text()
