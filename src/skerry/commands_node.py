@@ -1,4 +1,4 @@
-"""Commands that work on this machine without a running node, or start one: `up`, `lint`, `doctor`, `package build`.
+"""Commands that work on this machine without a running node, or start one: `up`, `restore`, `lint`, `doctor`, `package build`.
 
 They stand beside the wiring because they may import every package; the CLI, which may not, knows them by name.
 """
@@ -55,6 +55,34 @@ def up(
     from skerry.serve import main  # noqa: PLC0415
 
     main(settings)
+
+
+@click.command()
+@click.argument("file", type=PATH)
+@click.option("--config", type=PATH, default=None, help="Settings file; default /etc/skerry/skerry.toml or the user's.")
+@click.option("--data-dir", type=PATH, default=None, help="Folder of everything that the node keeps.")
+@click.option("--check", is_flag=True, help="Only check that FILE is a whole backup.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+def restore(file: Path, config: Path | None, data_dir: Path | None, check: bool, as_json: bool) -> None:
+    """Put the backup FILE in place of what the node of this machine keeps; the node must be stopped.
+
+    Every part of FILE is checked first. The store that was there stays as skerry.db.before. After the next start,
+    `skerry orphans` shows what infrastructure has that the backup does not know.
+    """
+    from skerry.settings import load  # noqa: PLC0415  # `skerry --help` shall not pay for a node
+    from skerry.store import backups  # noqa: PLC0415
+
+    folder = load(config, os.environ, {"data_dir": str(data_dir) if data_dir else None}).data_dir
+    contents = backups.check(file) if check else backups.restore(file, folder)
+    if as_json:
+        import msgspec  # noqa: PLC0415
+
+        click.echo(msgspec.json.encode({"checked": check, "folder": str(folder), "contents": contents}))
+        return
+    done = "is whole" if check else f"restored into {folder}"
+    click.echo(f"{file}: of node {contents.node}, taken {contents.taken_at}, {len(contents.files)} files; {done}")
+    if not check:
+        click.echo("start the node, then look at `skerry orphans`", err=True)
 
 
 @click.command()

@@ -18,7 +18,7 @@ from skerry.nfvo.grants import PlacingGranter
 from skerry.nfvo.lifecycle import Nfvo
 from skerry.nfvo.orphans import Orphans
 from skerry.settings import Settings
-from skerry.store import aggregates, upkeep
+from skerry.store import aggregates, backups, upkeep
 from skerry.store.database import Database
 from skerry.vim.connections import Vims
 from skerry.vim.driver import DriverContext
@@ -88,8 +88,11 @@ class Node:
         self.store.close()
 
     async def backup(self, target: Path) -> int:
-        """Copy the store to a file while the node works; the answer is its size in bytes."""
-        return await asyncio.to_thread(upkeep.backup, Path(self.store.path), target)
+        """Write everything that the node keeps to a file while it works; the answer is its size in bytes."""
+        now = stamp(self.clock.now())
+        return await asyncio.to_thread(
+            lambda: backups.take(self.settings.data_dir, target, node=self.settings.node, now=now)
+        )
 
     async def _prune(self) -> None:
         """Keep the store bounded: at the start and every hour."""

@@ -1,6 +1,6 @@
 """The command line `skerry`: a plain client of a node's API.
 
-Commands that must work without a node or start one (`up`, `lint`, `doctor`, `package build`) live in
+Commands that must work without a node or start one (`up`, `restore`, `lint`, `doctor`, `package build`) live in
 `skerry.commands_node` beside the wiring; the CLI knows them by name only and imports nothing of the node itself.
 """
 
@@ -12,6 +12,7 @@ from skerry import __version__
 from skerry.cli.lazy import Lazy
 
 COMMANDS = {
+    "backup": "skerry.cli.setup:backup",
     "completion": "skerry.cli.setup:completion",
     "config": "skerry.cli.setup:config",
     "doctor": "skerry.commands_node:doctor",
@@ -25,6 +26,7 @@ COMMANDS = {
     "orphans": "skerry.cli.orphans:orphans",
     "package": "skerry.cli.packages:package",
     "plan": "skerry.cli.operations:plan",
+    "restore": "skerry.commands_node:restore",
     "stats": "skerry.cli.watch:stats",
     "up": "skerry.commands_node:up",
     "vim": "skerry.cli.setup:vim",

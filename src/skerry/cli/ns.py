@@ -330,3 +330,18 @@ def delete(session: Session, ns: str) -> None:
     session.node.delete_ns(view.id)
     if session.as_json:
         session.emit({"deleted": view.id})
+
+
+@ns.command()
+@click.argument("ns")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@command
+def discard(session: Session, ns: str, yes: bool) -> None:
+    """Remove a network service in whatever state it is: end the operation that holds it, remove all that it has, then its
+    record. The way out when nothing else works."""
+    view = find(session, ns)
+    if not yes and not session.as_json:
+        click.confirm(f"remove {view.name} ({view.status}) and everything that it has?", abort=True, err=True)
+    session.node.discard("ns", view.id)
+    if session.as_json:
+        session.emit({"discarded": view.id})

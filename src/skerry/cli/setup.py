@@ -11,7 +11,24 @@ import msgspec
 from skerry.cli import output
 from skerry.cli.session import Session, command, pairs, pick
 from skerry.client.profile import KEYS, Profile, config_file, read
-from skerry.errors import InvalidError
+from skerry.errors import ConflictError, InvalidError
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@command
+def backup(session: Session, file: Path) -> None:
+    """Write a backup of the node to FILE, here, while the node works: its records, packages and journal.
+
+    FILE may hold secrets of infrastructures; only its owner can read it. `skerry restore` puts it back.
+    """
+    if file.exists():
+        raise ConflictError(f"cannot back up to {file}: it exists", suggestion="name a new file")
+    size = session.node.backup(file)
+    if session.as_json:
+        session.emit({"file": str(file), "size_bytes": size})
+    else:
+        click.echo(f"{file}: {size / (1 << 20):.1f} MiB")
 
 
 @click.group()

@@ -327,3 +327,18 @@ def delete(session: Session, vnf: str) -> None:
     session.node.delete_vnf(view.id)
     if session.as_json:
         session.emit({"deleted": view.id})
+
+
+@vnf.command()
+@click.argument("vnf")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@command
+def discard(session: Session, vnf: str, yes: bool) -> None:
+    """Remove a VNF in whatever state it is: end the operation that holds it, remove all that it has, then its
+    record. The way out when nothing else works."""
+    view = find(session, vnf)
+    if not yes and not session.as_json:
+        click.confirm(f"remove {view.name} ({view.status}) and everything that it has?", abort=True, err=True)
+    session.node.discard("vnf", view.id)
+    if session.as_json:
+        session.emit({"discarded": view.id})

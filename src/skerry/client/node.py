@@ -19,6 +19,7 @@ from skerry.vim.driver import ComputeStats, LogLine
 
 OWN = "/skerry/v1"
 SVG = "image/svg+xml"
+DISCARD_S = 3600.0
 VNFLCM = "/vnflcm/v2/vnf_instances"
 NSLCM = "/nslcm/v2/ns_instances"
 SETTLED = frozenset({*FINAL, OperationState.FAILED_TEMP})
@@ -59,6 +60,10 @@ class NodeClient:
     def vim_resources(self, id: str) -> dict[str, Any]:
         """What an infrastructure has."""
         return self.http.get(f"{OWN}/vims/{id}/resources", dict[str, Any])
+
+    def backup(self, target: Path) -> int:
+        """Write a backup of the node to a file; returns its size. The file appears whole or not at all."""
+        return self.http.fetch(f"{OWN}/backup", target)
 
     def orphans(self, vim: str = "") -> Found:
         """What infrastructure and records disagree about."""
@@ -148,6 +153,10 @@ class NodeClient:
     def delete_ns(self, id: str) -> None:
         """Delete an NS record."""
         self.http.send("DELETE", f"{NSLCM}/{id}")
+
+    def discard(self, kind: str, id: str) -> None:
+        """Remove a VNF (`kind` vnf) or NS (ns) with all that it has, in whatever state it is."""
+        self.http.send("POST", f"{OWN}/{kind}s/{id}/discard", timeout=DISCARD_S)
 
     def start(self, kind: str, id: str, params: Mapping[str, Any]) -> str:
         """Start an operation (`vnf.scale` …) with the body of the ETSI request; returns the operation's id."""

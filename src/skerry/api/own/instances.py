@@ -160,6 +160,19 @@ async def show_ns(call: Call) -> Response:
     return call.show(view_ns(call, record), rev=record.rev)
 
 
+async def discard_vnf(call: Call) -> Response:
+    """End whatever holds it, remove all that it has, and its record: the way out of every state."""
+    await call.services.vnfm.discard(find_vnf(call).id, tenant=call.tenant)
+    return call.done()
+
+
+async def discard_ns(call: Call) -> Response:
+    """The same for a network service with all its VNFs."""
+    record = call.services.nfvo.instance(call.path("nsId"), tenant=call.tenant)
+    await call.services.nfvo.discard(record.id, tenant=call.tenant)
+    return call.done()
+
+
 async def run(call: Call) -> Response:
     """Run a command inside a VNFC."""
     record = find_vnf(call)
@@ -211,6 +224,7 @@ LINES: Any = LogLine
 ROUTES = (
     Endpoint("GET", "/vnfs", vnfs, "List VNFs", answer=list[views.VnfView]),
     Endpoint("GET", "/vnfs/{vnfId}", show_vnf, "Read a VNF", answer=views.VnfView),
+    Endpoint("POST", "/vnfs/{vnfId}/discard", discard_vnf, "Remove a VNF in whatever state", status=204),
     Endpoint("POST", "/vnfs/{vnfId}/exec", run, "Run a command in a VNFC", own.ExecRequest, views.ExecAnswer),
     Endpoint(
         "GET",
@@ -224,4 +238,5 @@ ROUTES = (
     Endpoint("GET", "/vnfs/{vnfId}/stats", stats, "Counters of a VNFC", answer=ComputeStats, query=(VNFC,)),
     Endpoint("GET", "/nss", nss, "List NSs", answer=list[views.NsView]),
     Endpoint("GET", "/nss/{nsId}", show_ns, "Read an NS", answer=views.NsView),
+    Endpoint("POST", "/nss/{nsId}/discard", discard_ns, "Remove an NS in whatever state", status=204),
 )
