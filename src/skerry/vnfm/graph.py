@@ -32,7 +32,7 @@ def wanted(instance: VnfInstance, flavour: DeploymentFlavour, goal: Goal) -> dic
     graph: dict[str, Wanted] = {}
     after = applied(instance, goal)
     known = Attributes(msgspec.structs.replace(after, resources={}, vnfcs={}), flavour)
-    for vdu_id, vnfcs in goal.vnfcs.items():
+    for vdu_id, vnfcs in within(flavour, goal).vnfcs.items():
         vdu = flavour.vdus[vdu_id]
         for vnfc in vnfcs:
             nics, networks = _nics(instance.id, flavour, goal, vdu, vnfc)
@@ -43,6 +43,12 @@ def wanted(instance: VnfInstance, flavour: DeploymentFlavour, goal: Goal) -> dic
                 power = _power(compute, vdu, vnfc, goal, known)
                 graph[power.key] = power
     return graph
+
+
+def within(flavour: DeploymentFlavour, goal: Goal) -> Goal:
+    """The goal without VNFCs of VDUs that its flavour does not have: a change of flavour that was given up half-way leaves
+    some, and whatever comes next removes them."""
+    return msgspec.structs.replace(goal, vnfcs={vdu: names for vdu, names in goal.vnfcs.items() if vdu in flavour.vdus})
 
 
 def _nics(

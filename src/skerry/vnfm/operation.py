@@ -26,7 +26,7 @@ from skerry.vnfm import scripts
 from skerry.vnfm.desk import Desk, change
 from skerry.vnfm.goal import Goal, applied, current
 from skerry.vnfm.grants import GrantRequest, ResourceRequest
-from skerry.vnfm.graph import wanted
+from skerry.vnfm.graph import wanted, within
 from skerry.vnfm.steps import REMADE, image_name
 
 
@@ -92,6 +92,7 @@ class VnfOperation:
         before = current(instance)
         goal = self.goal(instance, operation.params)
         flavour = self.desk.flavour(applied(instance, goal))
+        goal = within(flavour, goal)
         force = await self.force(instance, operation.params)
         goal, verdicts = await self._granted(operation, instance, flavour, goal)
         graph = wanted(instance, flavour, goal)
