@@ -37,6 +37,24 @@ def events(session: Session, follow: bool, since: int, last: int | None, wanted:
         return
 
 
+@click.command()
+@command
+def alarms(session: Session) -> None:
+    """List what was found broken and is not mended yet: VNFCs that ended or disappeared behind the node's back."""
+    found = session.node.alarms()
+    if session.as_json:
+        session.emit(found)
+        return
+    names = {vnf.id: vnf.name for vnf in session.node.vnfs()}
+    rows = [
+        (output.short(a.subject), names.get(a.subject, ""), a.name.removeprefix("compute:"), a.time, a.detail)
+        for a in found
+    ]
+    output.table(("VNF", "NAME", "VNFC", "SINCE", "WHAT"), rows)
+    if found:
+        output.note(f"{click.style('try:', fg='cyan')} skerry vnf heal {output.short(found[0].subject)}")
+
+
 def _line(event: Event) -> str:
     state = click.style(event.state, fg=output.COLOURS.get(event.state))
     parts = (event.time, event.kind.ljust(9), output.short(event.subject).ljust(8), event.name, state, event.detail)

@@ -194,6 +194,10 @@ class NodeClient:
                 if line:
                     yield msgspec.json.decode(line, type=LogLine)
 
+    def alarms(self) -> list[Event]:
+        """What was found broken and is not mended yet."""
+        return self.http.get(f"{OWN}/alarms", list[Event])
+
     # -- operations and events ------------------------------------------------------------------------------------------
 
     def operations(self, subject: str = "") -> list[Operation]:

@@ -19,10 +19,11 @@ import msgspec
 from skerry.errors import ConflictError, Fault, InvalidError
 from skerry.model.descriptors import NsPackage, VnfPackage
 from skerry.model.ns import NsdInfo
+from skerry.model.operations import Event
 from skerry.model.states import OnboardingState, OperationalState, UsageState
 from skerry.model.time import Clock, Ids, stamp
 from skerry.model.vnf import VnfPkgInfo
-from skerry.store import aggregates
+from skerry.store import aggregates, journal
 from skerry.store.database import Database, Transaction
 from skerry.store.documents import Collection
 
@@ -47,7 +48,7 @@ class Catalogue:
             created_at=stamp(self._clock.now()),
             user_defined_data=user_defined_data,
         )
-        return await self._database.write(lambda tx: aggregates.vnf_packages.insert(tx, info))
+        return await self._create(aggregates.vnf_packages, info)
 
     async def upload_vnf_package(self, id: str, source: Path, *, tenant: str = "") -> VnfPkgInfo:
         """Read, verify and onboard an archive. `InvalidError` lists every fault; the record keeps them."""
@@ -82,7 +83,7 @@ class Catalogue:
             created_at=stamp(self._clock.now()),
             user_defined_data=user_defined_data,
         )
-        return await self._database.write(lambda tx: aggregates.nsds.insert(tx, info))
+        return await self._create(aggregates.nsds, info)
 
     async def upload_nsd(self, id: str, source: Path, *, tenant: str = "") -> NsdInfo:
         """Read, verify and onboard an archive. Every VNFD that it names must be onboarded before."""
@@ -113,6 +114,22 @@ class Catalogue:
         """The archive as it was uploaded."""
         return self._folder / f"{id}.csar"
 
+    async def _create(self, where: Collection[Info], info: Info) -> Info:
+        def work(tx: Transaction) -> Info:
+            self._tell(tx, where, info, OnboardingState.CREATED.value)
+            return where.insert(tx, info)
+
+        return await self._database.write(work)
+
+    def _tell(self, tx: Transaction, where: Collection[Info], info: Info, state: str, detail: str = "") -> None:
+        """Put it into the event log: `name` is what it is, `detail` its descriptor or what is wrong."""
+        descriptor = info.vnfd_id if isinstance(info, VnfPkgInfo) else info.nsd_id
+        now = stamp(self._clock.now())
+        event = Event(
+            seq=0, time=now, kind="package", subject=info.id, name=where.word, state=state, detail=detail or descriptor
+        )
+        journal.announce(tx, event)
+
     async def _upload(
         self, where: Collection[Info], id: str, source: Path, tenant: str, check: Callable[[Any, str], Any]
     ) -> Info:
@@ -138,9 +155,7 @@ class Catalogue:
             return await self._database.write(lambda tx: self._admit(where, tx, id, tenant, ready))
         except (InvalidError, ConflictError) as error:
             problem = {"detail": error.detail, "faults": msgspec.to_builtins(error.faults)}
-            await self._database.write(
-                lambda tx: _set(where, tx, id, onboarding_state=OnboardingState.ERROR, problem=problem)
-            )
+            await self._database.write(lambda tx: self._refuse(where, tx, id, problem))
             self.content(id).unlink(missing_ok=True)
             raise
 
@@ -162,8 +177,11 @@ class Catalogue:
             os.fsync(file.fileno())
         partial.rename(target)
 
-    @staticmethod
-    def _admit(where: Collection[Info], tx: Transaction, id: str, tenant: str, ready: Mapping[str, Any]) -> Info:
+    def _refuse(self, where: Collection[Info], tx: Transaction, id: str, problem: Mapping[str, Any]) -> None:
+        info = _set(where, tx, id, onboarding_state=OnboardingState.ERROR, problem=problem)
+        self._tell(tx, where, info, OnboardingState.ERROR.value, problem["detail"])
+
+    def _admit(self, where: Collection[Info], tx: Transaction, id: str, tenant: str, ready: Mapping[str, Any]) -> Info:
         info = _set(where, tx, id, **ready)
         descriptor = info.vnfd_id if isinstance(info, VnfPkgInfo) else info.nsd_id
         column = "vnfd_id" if isinstance(info, VnfPkgInfo) else "nsd_id"
@@ -173,6 +191,7 @@ class Catalogue:
                 f"cannot onboard: {where.word} {others[0]} has the same descriptor {descriptor}",
                 suggestion="delete that one first, or give the descriptor a new identifier",
             )
+        self._tell(tx, where, info, OnboardingState.ONBOARDED.value)
         return info
 
     def _as_ns_package(self, package: VnfPackage | NsPackage, tenant: str) -> NsPackage:
@@ -204,6 +223,7 @@ class Catalogue:
             fields: dict[str, Any] = {}
             if operational_state is not None:
                 fields["operational_state"] = _switch(info, where.word, OperationalState(operational_state))
+                self._tell(tx, where, info, operational_state)
             if user_defined_data is not None:
                 merged = {**info.user_defined_data, **user_defined_data}
                 fields["user_defined_data"] = {name: value for name, value in merged.items() if value is not None}
@@ -223,6 +243,7 @@ class Catalogue:
                     f"cannot delete {where.word} {id}: {count} in use", suggestion="delete what was made of it first"
                 )
             where.delete(tx, id)
+            self._tell(tx, where, info, "DELETED")
 
         await self._database.write(work)
         self.content(id).unlink(missing_ok=True)

@@ -15,6 +15,7 @@ from skerry.model.states import InstantiationState, OperationState
 from skerry.model.vnf import VnfInstance
 from skerry.nfvo.dependencies import handed
 from skerry.nfvo.desk import NsDesk
+from skerry.nfvo.update import terminations
 from skerry.packages.functions import evaluate, has_function, resolve
 from skerry.store import aggregates
 from skerry.vnfm.goal import flavour_of
@@ -131,7 +132,8 @@ class MemberSteps:
         await context.engine.children.release(id, keep="" if context.undoing else context.operation.id)
         vnf = self.desk.vnfm.instance(id, tenant=ns.tenant)
         if vnf.instantiation_state is InstantiationState.INSTANTIATED or vnf.resources:
-            how = context.args.get("terminate", {"terminationType": "GRACEFUL"})
+            asked = terminations(context.operation.params).get(id, {"terminationType": "GRACEFUL"})
+            how = context.args.get("terminate", asked)
             await context.child("vnf.terminate", id, how, undone=True)
         await self.desk.vnfm.delete(id, tenant=ns.tenant)
 

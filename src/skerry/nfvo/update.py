@@ -14,7 +14,9 @@ from skerry.model.operations import Step
 from skerry.nfvo.goal import NsGoal, adopting, current, grown, without
 from skerry.nfvo.operation import NsOperation, member_named, member_step
 
-SUPPORTED = ("INSTANTIATE_VNF", "ADD_VNF", "REMOVE_VNF", "OPERATE_VNF", "MODIFY_VNF_INFORMATION")
+SUPPORTED = ("INSTANTIATE_VNF", "ADD_VNF", "REMOVE_VNF", "TERMINATE_VNF", "OPERATE_VNF", "MODIFY_VNF_INFORMATION")
+LEAVING = ("REMOVE_VNF", "TERMINATE_VNF")
+"""One update under two names: V3.7.1 has the first, with `terminateVnfData` for how; older clients send the second."""
 
 
 class UpdateNs(NsOperation):
@@ -35,8 +37,9 @@ class UpdateNs(NsOperation):
         elif kind == "ADD_VNF":
             for entry in params.get("addVnfInstance", params.get("addVnfIstance", ())):
                 goal = adopting(goal, flavour, entry["vnfProfileId"], entry["vnfInstanceId"])
-        elif kind == "REMOVE_VNF":
-            goal = without(goal, [member_named(instance, id) for id in params.get("removeVnfInstanceId", ())])
+        elif kind in LEAVING:
+            named = dict.fromkeys((*params.get("removeVnfInstanceId", ()), *terminations(params)))
+            goal = without(goal, [member_named(instance, id) for id in named])
         return goal
 
     async def besides(self, instance: NsInstance, params: Mapping[str, Any]) -> list[Step]:
@@ -50,6 +53,15 @@ class UpdateNs(NsOperation):
                 body = {k: v for k, v in entry.items() if k != "vnfInstanceId"}
                 found.append(member_step(instance, entry["vnfInstanceId"], "vnf.modify", body))
         return found
+
+
+def terminations(params: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """VNF → the TerminateVnfRequest that TerminateVnfData (6.5.3.57) asks for."""
+    names = ("terminationType", "gracefulTerminationTimeout")
+    return {
+        entry["vnfInstanceId"]: {"terminationType": "GRACEFUL", **{k: entry[k] for k in names if k in entry}}
+        for entry in params.get("terminateVnfData", ())
+    }
 
 
 def _one_more(goal: NsGoal, flavour: NsDeploymentFlavour, entry: Mapping[str, Any]) -> NsGoal:

@@ -7,13 +7,14 @@ from typing import Any
 
 from skerry.engine.engine import Engine
 from skerry.errors import ConflictError, NotFoundError, UnsupportedError
-from skerry.model.operations import Operation, Plan
+from skerry.model.operations import Event, Operation, Plan
 from skerry.model.states import InstantiationState
 from skerry.model.time import Ids, stamp
 from skerry.model.vnf import VnfInstance
 from skerry.store import aggregates, journal
 from skerry.store.database import Transaction
 from skerry.vim.driver import ComputeStats, Driver, Exec, ExecResult, LogLine, Logs, Stats
+from skerry.vnfm.alarms import Alarms
 from skerry.vnfm.change import ChangeFlavour, ChangePackage
 from skerry.vnfm.desk import Desk
 from skerry.vnfm.heal import Heal
@@ -114,6 +115,11 @@ class Vnfm:
     def status(self, id: str, *, tenant: str = "") -> str:
         """The VNF's state in one word (see `vnfm.status`)."""
         return status(self.instance(id, tenant=tenant), self.engine.newest(id))
+
+    def alarms(self, *, tenant: str = "") -> list[Event]:
+        """What was found broken in a VNF and is not mended yet, oldest first."""
+        mine = {vnf.id for vnf in self.instances(tenant=tenant)}
+        return [event for event in Alarms(self.desk.database, self.engine.events).raised() if event.subject in mine]
 
     def instances(self, *, tenant: str = "") -> list[VnfInstance]:
         return aggregates.vnf_instances.select(self.desk.database, tenant=tenant)

@@ -16,12 +16,14 @@ import msgspec
 
 from skerry.engine.engine import Engine
 from skerry.errors import ConflictError, NotFoundError, SkerryError
+from skerry.model.operations import Event
 from skerry.model.resources import Resource, ResourceState
 from skerry.model.states import OperationState
 from skerry.model.vnf import VnfInstance
 from skerry.store import aggregates, journal
 from skerry.store.database import Transaction
 from skerry.vim.driver import Compute, ComputeState, Driver, Events
+from skerry.vnfm.alarms import RAISED, Alarms
 from skerry.vnfm.desk import Desk
 from skerry.vnfm.naming import instance_prefix
 
@@ -41,6 +43,8 @@ class Watch:
         self._sweep_s = sweep_s
         self._tasks: set[asyncio.Task[None]] = set()
         self._healing: dict[str, asyncio.Task[None]] = {}
+        self._alarms = Alarms(desk.database, engine.events)
+        self._alarmed: set[str] = set()  # VNFs with an alarm that stands
         self._heals: dict[str, tuple[float, float]] = {}  # VNF -> (when it was healed last, delay before the next)
 
     async def start(self) -> None:
@@ -50,12 +54,31 @@ class Watch:
         for vim in used & {connection.id for connection in self._desk.vims.connections()}:
             self._spawn(self._open(vim))
         self._spawn(self._sweeping())
+        self._alarmed = {event.subject for event in self._alarms.raised()}
+        self._desk.database.on_commit.append(self._committed)
+        await self._alarms.settle()
 
     async def stop(self) -> None:
+        if self._committed in self._desk.database.on_commit:
+            self._desk.database.on_commit.remove(self._committed)
         tasks = [*self._tasks, *self._healing.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _committed(self, events: list[Event]) -> None:
+        """An operation that ended may have mended what was alarmed."""
+        if self._alarmed & self._alarms.told(events):
+            self._spawn(self._settle())
+        self._alarmed |= {event.subject for event in events if event.kind == "alarm" and event.state == RAISED}
+
+    async def _settle(self) -> None:
+        try:
+            await self._alarms.settle()
+        except SkerryError as error:
+            log.warning("cannot clear alarms: %s", error.detail)
+            return
+        self._alarmed = {event.subject for event in self._alarms.raised()}
 
     def _spawn(self, work: Any) -> None:
         task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
@@ -132,7 +155,7 @@ class Watch:
             failed = msgspec.structs.replace(resource, state=ResourceState.FAILED)
             resources = {**vnf.resources, key: failed}
             aggregates.vnf_instances.put(tx, msgspec.structs.replace(vnf, resources=resources))
-            self._engine.events.add(tx, "alarm", subject=id, name=key, state="RAISED", detail=f"{key}: {trouble}")
+            self._engine.events.add(tx, "alarm", subject=id, name=key, state=RAISED, detail=f"{key}: {trouble}")
             return True
 
         return await self._desk.database.write(work)
@@ -161,9 +184,6 @@ class Watch:
             except (ConflictError, NotFoundError) as error:
                 log.info("not healing VNF %s: %s", id, error.detail)
                 return
-            if ended.state is OperationState.COMPLETED:
-                for vnfc in broken:
-                    await self._engine.events.say("alarm", ended, f"compute:{vnfc}", "CLEARED", "healed", {})
 
     def _delay(self, id: str) -> float:
         """Seconds to wait before this VNF may be healed again; doubles while it does not stay well."""

@@ -15,7 +15,7 @@ from skerry.client import views
 from skerry.errors import InvalidError, MalformedError, NotFoundError
 from skerry.model import states
 from skerry.model.ns import NsInstance
-from skerry.model.operations import Operation
+from skerry.model.operations import Event, Operation
 from skerry.model.resources import Resource, ResourceState
 from skerry.model.states import FINAL, InstantiationState, VnfOperationalState
 from skerry.model.vnf import VnfInstance
@@ -149,6 +149,11 @@ async def show_vnf(call: Call) -> Response:
     return call.show(view_vnf(call, record), rev=record.rev)
 
 
+async def alarms(call: Call) -> Response:
+    """What was found broken and is not mended yet."""
+    return call.show(call.services.vnfm.alarms(tenant=call.tenant))
+
+
 async def nss(call: Call) -> Response:
     """All NSs."""
     return call.listed(call.services.nfvo.instances(tenant=call.tenant), lambda record: view_ns(call, record))
@@ -236,6 +241,7 @@ ROUTES = (
         query=FOLLOW,
     ),
     Endpoint("GET", "/vnfs/{vnfId}/stats", stats, "Counters of a VNFC", answer=ComputeStats, query=(VNFC,)),
+    Endpoint("GET", "/alarms", alarms, "List alarms that stand", answer=list[Event]),
     Endpoint("GET", "/nss", nss, "List NSs", answer=list[views.NsView]),
     Endpoint("GET", "/nss/{nsId}", show_ns, "Read an NS", answer=views.NsView),
     Endpoint("POST", "/nss/{nsId}/discard", discard_ns, "Remove an NS in whatever state", status=204),
