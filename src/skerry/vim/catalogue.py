@@ -14,11 +14,18 @@ from importlib.metadata import entry_points
 
 from skerry.errors import DriverError, InvalidError
 from skerry.vim import drivers
-from skerry.vim.driver import Driver, Events, Exec, Logs, Resize, Stats
+from skerry.vim.driver import Driver, Events, Exec, Logs, Resize, Snapshots, Stats
 
 GROUP = "skerry.vim_drivers"
 
-_ABILITIES: Mapping[str, type] = {"events": Events, "exec": Exec, "logs": Logs, "resize": Resize, "stats": Stats}
+_ABILITIES: Mapping[str, type] = {
+    "events": Events,
+    "exec": Exec,
+    "logs": Logs,
+    "resize": Resize,
+    "snapshots": Snapshots,
+    "stats": Stats,
+}
 
 
 @cache
@@ -46,7 +53,7 @@ def load(type: str) -> builtins.type[Driver]:
 
 
 def abilities(driver: object) -> frozenset[str]:
-    """The optional abilities of a driver (or of its class): events, exec, logs, resize, stats."""
+    """The optional abilities of a driver (or of its class): events, exec, logs, resize, snapshots, stats."""
     return frozenset(name for name, protocol in _ABILITIES.items() if _has(driver, protocol))
 
 

@@ -5,7 +5,7 @@ idempotent by its deterministic name: creating what exists with the same spec re
 Everything a driver makes carries an owner label, so that a sweep can tell our own from foreign and list orphans.
 
 The mandatory part is small (`Driver`); what not every infrastructure can do is an optional protocol of its own
-(`Exec`, `Logs`, `Stats`, `Events`, `Resize`, `Files`), tested with `isinstance`, never by a driver's type.
+(`Exec`, `Logs`, `Stats`, `Events`, `Resize`, `Snapshots`), tested with `isinstance`, never by a driver's type.
 
 A compute resource is created first and started later: `create_compute` allocates its addresses (so that other instances
 can learn them) and `start_compute` runs it with the environment known by then.
@@ -386,3 +386,13 @@ class Resize(Protocol):
     """Changes the limits of a running instance without a restart. 0 = leave as it is."""
 
     async def resize(self, name: str, *, vcpus: float = 0.0, memory_bytes: int = 0) -> Compute: ...
+
+
+@runtime_checkable
+class Snapshots(Protocol):
+    """Makes an image of what an instance has written, on top of its own image, whatever state the instance is in: what a
+    power cut would leave. Memory, mounts and the files of its specification are not in it. `delete_image` removes it."""
+
+    async def snapshot_compute(self, name: str, image: str) -> Image:
+        """The image of this name; one that exists is returned as it is. `NotFoundError` for an unknown instance."""
+        ...

@@ -75,6 +75,19 @@ class Images:
                 f"cannot delete the image {name}: {used.detail}", suggestion="delete what uses it first"
             ) from used
 
+    async def commit(self, container: str, base: str, name: str) -> Image:
+        """An image of what a container has written on top of `base`, with the configuration of `base`."""
+        async with self._locks.setdefault(name, asyncio.Lock()):
+            try:
+                return await self.get(name)
+            except NotFoundError:
+                config = (await self._engine.get(f"/images/{reference(base)}/json"))["Config"]
+            repository, _, tag = reference(name).rpartition(":")
+            body = {**config, "Labels": {**(config.get("Labels") or {}), LABEL: name}}
+            query = {"container": container, "repo": repository, "tag": tag, "pause": True}
+            await self._engine.request("POST", "/commit", body=body, query=query, patient=True)
+            return await self.get(name)
+
     async def tools(self) -> str:
         """The reference of an image with busybox, ip and tc of this host, for containers that hold networks."""
         if self._found is None:  # looking takes some time, and this host's tools do not change under a node that runs

@@ -233,8 +233,9 @@ class Driver:
             nested = shape.nested_of(found["Config"]["Labels"])
             pending = self._notes.get(name).pending
             wanted = msgspec.structs.replace(nested, spec=pending or nested.spec)
-            joined = not shape.needs_holder(wanted.spec) or await self._joined(found, wanted)
-            if pending is not None or not joined:
+            if shape.needs_holder(wanted.spec):
+                await self._connect(found, wanted, changed=pending is not None)
+            elif pending is not None:
                 await self._replace(found, wanted.spec)
             try:
                 await self._engine.post(f"/containers/{self._container(name)}/start")
@@ -243,12 +244,19 @@ class Driver:
             self._notes.drop(name)
             return self._compute(await self._inspect(name))
 
-    async def _joined(self, found: Mapping[str, Any], wanted: shape.Nested) -> bool:
-        """Have the instance's network; True when the container as it is belongs to it."""
-        holder, fresh = await self._holders.ready(wanted)
-        if wanted.spec.hosts and not fresh:
-            await self._holders.tell_names(wanted.spec)
-        return bool(found["HostConfig"]["NetworkMode"] == f"container:{holder}")
+    async def _connect(self, found: Mapping[str, Any], wanted: shape.Nested, *, changed: bool) -> None:
+        """Have the instance's network, and meanwhile a container that belongs to it."""
+        holder, complete = await self._holders.have(wanted)
+        belongs = found["HostConfig"]["NetworkMode"] == f"container:{holder}"
+        replacing = asyncio.create_task(self._replace(found, wanted.spec)) if changed or not belongs else None
+        try:
+            if not complete:
+                await self._holders.complete(wanted)
+            elif wanted.spec.hosts:
+                await self._holders.tell_names(wanted.spec)
+        finally:
+            if replacing:
+                await replacing
 
     async def stop_compute(self, name: str, grace_s: float | None = None) -> Compute:
         """Stop the container; the Engine kills it after the grace."""
@@ -380,6 +388,12 @@ class Driver:
             pending = msgspec.structs.replace(spec, **limited)
             self._notes.put(name, msgspec.structs.replace(self._notes.get(name), pending=pending))
             return self._compute(await self._inspect(name))
+
+    async def snapshot_compute(self, name: str, image: str) -> Image:
+        """Commit the container; the Engine pauses it meanwhile."""
+        async with self._lock(name):
+            found = await self._inspect(name)
+            return await self._images.commit(found["Id"], self._spec(found).image, image)
 
     def _lock(self, name: str) -> asyncio.Lock:
         return self._locks.setdefault(name, asyncio.Lock())

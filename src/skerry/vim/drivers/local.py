@@ -518,21 +518,7 @@ class Driver:
         return [self._public(one) for one in sorted(self._instances.values(), key=lambda one: one.creation.spec.name)]
 
     def _public(self, instance: Instance) -> Compute:
-        creation, state = instance.creation, instance.state
-        return Compute(
-            id=creation.id,
-            name=creation.spec.name,
-            owner=creation.spec.owner,
-            state=state.state,
-            image=creation.image,
-            nics=creation.nics,
-            host=self._settings.host,
-            exit_code=state.exit_code,
-            pid=state.process.pid if state.process else None,
-            started_at=state.started_at,
-            labels=creation.spec.labels,
-            env=state.env,
-        )
+        return instance.public(self._settings.host)
 
     def _live(self, name: str, what: str) -> tuple[Instance, Process]:
         instance = self._instance(name)
@@ -591,6 +577,11 @@ class Driver:
             self._set(instance, msgspec.structs.replace(instance.state, **limits))
         self._news.tell("compute", name, "changed")
         return self._public(instance)
+
+    async def snapshot_compute(self, name: str, image: str) -> Image:
+        instance = self._instance(name)
+        async with instance.lock, self._image_locks.setdefault(image, asyncio.Lock()):
+            return (await self._work(self._made.snapshot, instance.creation, image)).public()
 
     def events(self) -> AsyncIterator[VimEvent]:
         """Every event from this call on, until the driver is closed."""

@@ -204,6 +204,10 @@ class Driver:
         """Change the limits, within the capacity."""
         return await self._call("resize", name, lambda: self._resize(name, vcpus, memory_bytes))
 
+    async def snapshot_compute(self, name: str, image: str) -> Image:
+        """Keep the files that programs inside wrote."""
+        return await self._call("snapshot_compute", name, lambda: self._snapshot(name, image))
+
     async def _call(self, verb: str, name: str, effect: Callable[[], T], *, at_most: float | None = None) -> T:
         """One call: counted, delayed, in trouble as told, with its effect in one piece."""
         self._world.count(verb, name)
@@ -289,6 +293,7 @@ class Driver:
                 suggestion="delete these instances first",
             )
         self._world.has.images.pop(name, None)
+        self._world.has.snapshots.pop(name, None)
 
     def _create_network(self, spec: NetworkSpec) -> Network:
         have = self._world.has.networks.get(spec.name)
@@ -353,7 +358,13 @@ class Driver:
             labels=dict(spec.labels),
             env=dict(spec.env),
         )
-        self._world.has.machines[spec.name] = Machine(node=self._context.node, asked=spec, spec=spec, compute=compute)
+        self._world.has.machines[spec.name] = Machine(
+            node=self._context.node,
+            asked=spec,
+            spec=spec,
+            compute=compute,
+            written=dict(self._world.has.snapshots.get(spec.image, {})),
+        )
         self._world.emit("compute", spec.name, "created")
         return compute
 
@@ -429,7 +440,7 @@ class Driver:
             argv=tuple(argv),
             spec=machine.spec,
             compute=machine.compute,
-            files={file.path: file.content for file in machine.spec.files},
+            files={**machine.written, **{file.path: file.content for file in machine.spec.files}},
             env={**machine.spec.env, **env},
             stdin=stdin,
         )
@@ -468,6 +479,7 @@ class Driver:
         if scripted:
             return scripted
         answer = programs.run(self._asked(machine, argv, env, stdin))
+        machine.written.update(answer.written)
         if answer.seconds > timeout_s:
             await asyncio.sleep(timeout_s)
             raise DriverError(
@@ -495,6 +507,20 @@ class Driver:
             rx_packets=zero,
             tx_packets=zero,
         )
+
+    def _snapshot(self, name: str, image: str) -> Image:
+        machine = self._mine(name)
+        base = self._world.has.images.get(machine.spec.image)
+        size = sum(len(content) for content in machine.written.values()) + (base.size_bytes if base else 0)
+        fresh = Image(
+            id=f"sim-image-{ipam.digest(image)}",
+            name=image,
+            size_bytes=size,
+            command=base.command if base else (),
+            env=base.env if base else {},
+        )
+        self._world.has.snapshots.setdefault(image, dict(machine.written))
+        return self._world.has.images.setdefault(image, fresh)
 
     def _resize(self, name: str, vcpus: float, memory_bytes: int) -> Compute:
         machine = self._mine(name)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 from skerry.errors import ConflictError, DriverError, RejectedError, SkerryError
-from skerry.vim.driver import Capacity, ComputeSpec, ComputeState
+from skerry.vim.driver import Capacity, Compute, ComputeSpec, ComputeState
 from skerry.vim.local.records import Creation, State
 
 
@@ -22,6 +22,24 @@ class Instance:
         self.started = 0.0
         self.leaving = False
         self.readers: set[asyncio.Event] = set()
+
+    def public(self, host: str) -> Compute:
+        """As the contract shows it."""
+        creation, state = self.creation, self.state
+        return Compute(
+            id=creation.id,
+            name=creation.spec.name,
+            owner=creation.spec.owner,
+            state=state.state,
+            image=creation.image,
+            nics=creation.nics,
+            host=host,
+            exit_code=state.exit_code,
+            pid=state.process.pid if state.process else None,
+            started_at=state.started_at,
+            labels=creation.spec.labels,
+            env=state.env,
+        )
 
 
 def admit(spec: ComputeSpec, used: Sequence[ComputeSpec], total: Capacity) -> None:

@@ -101,6 +101,26 @@ class Images:
         records.write(self._file(spec.name), image)
         return image
 
+    def snapshot(self, image: StoredImage, upper: Path) -> StoredImage:
+        """`image` with one more layer: a copy of `upper`, deletions included. One that exists is returned as it is."""
+        known = records.read(self._file(image.name), StoredImage)
+        if known:
+            return known
+        work = self._work / uuid.uuid4().hex
+        work.mkdir()
+        try:
+            _copied(upper, work)
+            key = _content(work)
+            size = sum(entry.lstat().st_size for entry in work.rglob("*") if not entry.is_dir())
+            records.write_bytes(self._index / f"{key}.size", str(size).encode())
+            _settled(work, self.layer(key))
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+        below = sum(int((self._index / f"{one}.size").read_text()) for one in image.layers)
+        made = msgspec.structs.replace(image, layers=(*image.layers, key), size_bytes=below + size)
+        records.write(self._file(image.name), made)
+        return made
+
     def delete(self, name: str, used: Collection[str]) -> None:
         """Forget an image and remove the layers that neither another image nor one of `used` needs."""
         image = records.read(self._file(name), StoredImage)
@@ -260,6 +280,30 @@ def _copied(path: Path, target: Path) -> int:
     if done.returncode:
         raise DriverError(f"cannot copy {path}: {done.stderr.strip()}", call=" ".join(call), answer=done.stderr)
     return sum(entry.lstat().st_size for entry in target.rglob("*") if not entry.is_dir())
+
+
+def _content(root: Path) -> str:
+    """The key of a layer by what is in it: names, owners, rights, extended attributes, contents."""
+    digest = hashlib.sha256(b"snapshot")
+    for folder, folders, files in os.walk(root):
+        folders.sort()
+        for name in sorted((*folders, *files)):
+            path = Path(folder, name)
+            info = path.lstat()
+            marks = [(mark, os.getxattr(path, mark, follow_symlinks=False)) for mark in _marks(path)]
+            digest.update(
+                f"{path.relative_to(root)} {info.st_mode} {info.st_uid} {info.st_gid} {info.st_rdev} {marks}".encode()
+            )
+            if path.is_symlink():
+                digest.update(str(path.readlink()).encode())
+            elif path.is_file():
+                with path.open("rb") as file:
+                    digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()[:24]
+
+
+def _marks(path: Path) -> list[str]:
+    return sorted(os.listxattr(path, follow_symlinks=False))
 
 
 def _verify(spec: ImageSpec, path: Path) -> None:

@@ -18,7 +18,7 @@ from skerry.errors import DriverError, InvalidError
 from skerry.vim import ipam
 from skerry.vim.driver import ComputeSpec, File
 from skerry.vim.local import cgroups, oci, records, supervise, syscalls
-from skerry.vim.local.images import Images
+from skerry.vim.local.images import Images, StoredImage
 from skerry.vim.local.network import EdgeNetwork, Plug
 from skerry.vim.local.records import Creation, Process, State, Stored
 
@@ -141,6 +141,22 @@ class Workshop:
             raise InvalidError(
                 f"cannot start {creation.spec.name}: its image runs as {creation.user}, but has no such account"
             ) from wrong
+
+    def snapshot(self, creation: Creation, name: str) -> StoredImage:
+        """An image of the instance's own layer on top of its image's."""
+        base = StoredImage(
+            name=name,
+            source="",
+            stamp="",
+            layers=creation.layers,
+            entrypoint=(),
+            command=creation.program,
+            env=creation.base_env,
+            folder=creation.folder,
+            user=creation.user,
+            stop_signal=creation.stop_signal,
+        )
+        return self.images.snapshot(base, self.folder(creation.id) / "upper")
 
     def remove(self, creation: Creation, shim: Process | None) -> None:
         """End an instance and remove everything of it, whatever there is."""

@@ -26,13 +26,15 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """What it prints and returns after `seconds`; `goes_on` when it would run without end as an instance's program."""
+    """What it prints and returns after `seconds`; `goes_on` when it would run without end as an instance's program;
+    `written` are the files that it leaves."""
 
     exit_code: int = 0
     stdout: bytes = b""
     stderr: bytes = b""
     seconds: float = 0.0
     goes_on: bool = False
+    written: Mapping[str, bytes] = {}
 
     def result(self) -> ExecResult:
         """As the contract says it."""
@@ -61,6 +63,7 @@ def _shell(asked: Asked) -> Answer:
             stderr=total.stderr + one.stderr,
             seconds=total.seconds + one.seconds,
             goes_on=one.goes_on,
+            written={**total.written, **one.written},
         )
         if one.goes_on:
             return total
@@ -144,6 +147,10 @@ def _sleep(asked: Asked) -> Answer:
     return Answer(seconds=float(asked.argv[1]) if len(asked.argv) > 1 else 0.0, goes_on=True)
 
 
+def _tee(asked: Asked) -> Answer:
+    return Answer(stdout=asked.stdin, written=dict.fromkeys(asked.argv[1:], asked.stdin))
+
+
 def _touch(asked: Asked) -> Answer:
     """Writes nothing: it only finds out whether the place could be written to."""
     for path in asked.argv[1:]:
@@ -171,6 +178,7 @@ _PROGRAMS: Mapping[str, Callable[[Asked], Answer]] = {
     "hostname": _hostname,
     "ip": _ip,
     "sleep": _sleep,
+    "tee": _tee,
     "touch": _touch,
     "true": _true,
 }

@@ -43,6 +43,7 @@ class Machine(msgspec.Struct, kw_only=True):
     spec: ComputeSpec
     compute: Compute
     log: list[LogLine] = []
+    written: dict[str, bytes] = {}  # files that programs inside wrote
     started: float = 0.0  # monotonic
     starts: int = 0
     load: ComputeStats | None = None
@@ -82,6 +83,7 @@ class Contents(msgspec.Struct, kw_only=True):
     """What a world has; the part of it that is kept in a file."""
 
     images: dict[str, Image] = {}
+    snapshots: dict[str, dict[str, bytes]] = {}  # image -> the files that are in it
     networks: dict[str, Network] = {}
     network_nodes: dict[str, str] = {}
     machines: dict[str, Machine] = {}
