@@ -268,7 +268,8 @@ async def test_a_start_that_was_cut_off_after_the_network_is_finished_by_the_nex
         await driver.create_network(NetworkSpec(name=name, owner="o"))
     await driver.create_compute(spec(nics=(NicSpec(network="n1"), NicSpec(network="n2"))))
     labels = (await driver._inspect("a"))["Config"]["Labels"]
-    await driver._holders.ready(shape.nested_of(labels))
+    await driver._holders.have(shape.nested_of(labels))
+    await driver._holders.complete(shape.nested_of(labels))
     await driver.start_compute("a")
     shown = await driver.exec("a", ["ls", "/sys/class/net"])
     assert {"eth0", "eth1"} <= set(shown.stdout.decode().split())

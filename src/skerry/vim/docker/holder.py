@@ -74,8 +74,8 @@ class Holders:
         """What an instance's holder is called."""
         return shape.engine_name(self._node, instance, SUFFIX)
 
-    async def ready(self, nested: shape.Nested) -> tuple[str, bool]:
-        """Have the instance's network complete; the holder's id, and whether it was made now.
+    async def have(self, nested: shape.Nested) -> tuple[str, bool]:
+        """The id of the instance's holder, and whether its network is complete; if not, `complete` it.
 
         One that is only half there, as after a crash, is made anew.
         """
@@ -86,10 +86,10 @@ class Holders:
             found = None
         wanted = {shape.engine_name(self._node, nic.network) for nic in nested.nics}
         if found and found["State"]["Running"] and wanted <= set(found["NetworkSettings"]["Networks"]):
-            return found["Id"], False
+            return found["Id"], True
         if found:
             await self._engine.delete(f"/containers/{name}", force=True, v=True)
-        return await self._make(name, nested), True
+        return await self._make(name, nested), False
 
     async def tell_names(self, spec: ComputeSpec) -> None:
         """Put names into the hosts file that the instance shares with its holder; what the Engine wrote stays."""
@@ -159,6 +159,12 @@ class Holders:
             },
         }
         made: str = (await self._engine.post("/containers/create", body, name=name))["Id"]
+        return made
+
+    async def complete(self, nested: shape.Nested) -> None:
+        """Start the holder that was just made and give it the instance's network."""
+        spec, nics = nested.spec, nested.nics
+        name = self.name(spec.name)
         reader, writer = await self._engine.hijack(f"/containers/{name}/attach?stream=1&stdin=1&stdout=1")
         try:
             await self._join(name, spec, nics)
@@ -166,7 +172,6 @@ class Holders:
                 await self._arrange(name, spec, nics, reader, writer)
         finally:
             writer.close()
-        return made
 
     async def _join(self, name: str, spec: ComputeSpec, nics: Sequence[Nic]) -> None:
         """Start the holder, which joins its first network, and let it join the others one by one."""
