@@ -11,7 +11,7 @@ import msgspec
 from skerry.engine.children import derive
 from skerry.engine.engine import Engine
 from skerry.engine.kinds import StepContext
-from skerry.errors import ConflictError, DriverError, NotFoundError, SkerryError, UnsupportedError
+from skerry.errors import ConflictError, DriverError, InvalidError, NotFoundError, SkerryError, UnsupportedError
 from skerry.store import aggregates
 from skerry.vim.driver import (
     Compute,
@@ -215,12 +215,18 @@ class Steps:
         lookup = Attributes(instance, flavour, vnfc)
         spec = instance.resources[f"compute:{vnfc}"].spec
         driver = await self.desk.vims.driver(spec["vim"])
+        told = {"event": event, "vnfc": vnfc, "script": script.artifact}
         if context.args.get("lenient") and await state_of(driver, spec["name"]) is not ComputeState.RUNNING:
-            return {"event": event, "vnfc": vnfc, "script": script.artifact, "skipped": "the VNFC does not run"}
+            return {**told, "skipped": "the VNFC does not run"}
         if not isinstance(driver, Exec):
             raise UnsupportedError(f"cannot run scripts: VIM {spec['vim']} cannot execute commands in instances")
-        env = environment(lookup, {**flavour.vdus[spec["vdu"]].env, **script.inputs})
-        arguments = [text(lookup.resolve(value)) for value in script.arguments]
+        try:
+            env = environment(lookup, {**flavour.vdus[spec["vdu"]].env, **script.inputs})
+            arguments = [text(lookup.resolve(value)) for value in script.arguments]
+        except InvalidError as error:
+            if not context.args.get("lenient"):
+                raise
+            return {**told, "skipped": error.detail}  # it asks for a VNFC that is gone: no reason to keep the others
         once = derive(context.operation.id, context.step.key)
         answer = await driver.exec(
             spec["name"],
