@@ -11,7 +11,7 @@ from skerry.model.ns import NsdInfo, NsInstance
 from skerry.model.operations import Event, Operation, Plan, StepRecord
 from skerry.model.orphans import Found
 from skerry.model.time import Clock
-from skerry.model.vnf import VimConnection, VnfInstance, VnfPkgInfo
+from skerry.model.vnf import VimConnection, VnfInstance, VnfPkgInfo, VnfSnapshotInfo
 from skerry.settings import Settings
 from skerry.vim.driver import ComputeStats, ExecResult, LogLine
 
@@ -38,8 +38,20 @@ class Catalogue(Protocol):
     def nsd(self, id: str, *, tenant: str) -> NsdInfo: ...
 
 
+class Snapshots(Protocol):
+    """VNF snapshots."""
+
+    async def create(self, *, tenant: str) -> VnfSnapshotInfo: ...
+    def all(self, *, tenant: str) -> Sequence[VnfSnapshotInfo]: ...
+    def get(self, id: str, *, tenant: str) -> VnfSnapshotInfo: ...
+    async def delete(self, id: str, *, tenant: str) -> None: ...
+
+
 class Vnfm(Protocol):
     """VNF life-cycle."""
+
+    @property
+    def snapshots(self) -> Snapshots: ...
 
     async def create(
         self,

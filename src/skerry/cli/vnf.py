@@ -8,12 +8,13 @@ from typing import Any
 import click
 
 from skerry.cli import follow, output
+from skerry.cli.lazy import Lazy
 from skerry.cli.session import Session, body, command, pairs, pick
 from skerry.client.views import PackageView, VnfView
 from skerry.errors import ConflictError
 
 
-@click.group()
+@click.group(cls=Lazy, commands_at={"snapshot": "skerry.cli.snapshots:snapshot"})
 def vnf() -> None:
     """Create, instantiate, scale, heal, operate and terminate VNFs."""
 

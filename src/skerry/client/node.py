@@ -10,7 +10,7 @@ import msgspec
 
 from skerry.client.http import Http
 from skerry.client.profile import Profile
-from skerry.client.views import ExecAnswer, NodeInfo, NsView, OperationView, PackageView, VimInfo, VnfView
+from skerry.client.views import ExecAnswer, NodeInfo, NsView, OperationView, PackageView, SnapshotView, VimInfo, VnfView
 from skerry.model.explanation import Explanation
 from skerry.model.operations import Event, Operation, Plan
 from skerry.model.orphans import Found
@@ -21,6 +21,7 @@ OWN = "/skerry/v1"
 SVG = "image/svg+xml"
 DISCARD_S = 3600.0
 VNFLCM = "/vnflcm/v2/vnf_instances"
+SNAPSHOTS = "/vnflcm/v2/vnf_snapshots"
 NSLCM = "/nslcm/v2/ns_instances"
 SETTLED = frozenset({*FINAL, OperationState.FAILED_TEMP})
 """States in which an operation waits for nobody but a person."""
@@ -153,6 +154,18 @@ class NodeClient:
     def delete_ns(self, id: str) -> None:
         """Delete an NS record."""
         self.http.send("DELETE", f"{NSLCM}/{id}")
+
+    def snapshots(self, vnf: str = "") -> list[SnapshotView]:
+        """Snapshots of all VNFs or of one."""
+        return self.http.every(f"{OWN}/snapshots", SnapshotView, vnf=vnf)
+
+    def create_snapshot(self) -> str:
+        """An empty record of a snapshot, for `vnf.create_snapshot` to fill; returns its id."""
+        return str(self.http.post(SNAPSHOTS, {}).json()["id"])
+
+    def delete_snapshot(self, id: str) -> None:
+        """Delete a snapshot with its images."""
+        self.http.send("DELETE", f"{SNAPSHOTS}/{id}")
 
     def discard(self, kind: str, id: str) -> None:
         """Remove a VNF (`kind` vnf) or NS (ns) with all that it has, in whatever state it is."""

@@ -124,6 +124,20 @@ class VnfView(View, frozen=True, kw_only=True):
     operation: str = ""
 
 
+class SnapshotView(View, frozen=True, kw_only=True):
+    """A VNF snapshot: READY, CREATING or EMPTY. `vnfcs` is VNFC → image; `name` is never empty."""
+
+    id: str
+    name: str
+    vnf: str
+    state: str
+    vnf_name: str = ""
+    vnfd_id: str = ""
+    taken_at: str = ""
+    vnfcs: Mapping[str, str] = {}
+    size_bytes: int = 0
+
+
 class MemberView(View, frozen=True, kw_only=True):
     """A VNF of an NS."""
 

@@ -98,4 +98,29 @@ class VnfInstance(Record, frozen=True, kw_only=True, omit_defaults=True):
     inputs: Mapping[str, Any] = {}
     dependencies: Mapping[str, Mapping[str, Any]] = {}
     ns_id: str = ""
+    images: Mapping[str, str] = {}  # VNFC → image of the snapshot that it was reverted to
     failed: bool = False  # the last operation ended FAILED or FAILED_TEMP (status ERROR)
+
+
+class VnfcSnapshot(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What one VNFC has written, as an image of its VIM (VnfcSnapshotInfo, SOL003 5.5.3.21). Times are RFC 3339."""
+
+    vim: str
+    image: str
+    id: str = ""  # the VIM's own identifier
+    size_bytes: int = 0
+    started_at: str = ""
+    finished_at: str = ""
+
+
+class VnfSnapshotInfo(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """VnfSnapshotInfo with its VnfSnapshot (SOL003 5.5.2.22): empty until an operation fills it. `vnf_instance` is the VNF's
+    record when it was taken."""
+
+    vnf_instance_id: str = ""
+    vnf_instance: VnfInstance | None = None
+    vnfcs: Mapping[str, VnfcSnapshot] = {}
+    user_defined_data: Mapping[str, Any] = {}
+    started_at: str = ""
+    finished_at: str = ""
+    operation: str = ""

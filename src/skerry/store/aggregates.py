@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from skerry.model.ns import NsdInfo, NsInstance
-from skerry.model.vnf import VimConnection, VnfInstance, VnfPkgInfo
+from skerry.model.vnf import VimConnection, VnfInstance, VnfPkgInfo, VnfSnapshotInfo
 from skerry.store.documents import Collection
 
 vims = Collection("vims", VimConnection, "VIM")
@@ -16,3 +16,6 @@ vnf_instances = Collection(
     {"vnf_pkg_id": lambda doc: doc.vnf_pkg_id, "ns_id": lambda doc: doc.ns_id},
 )
 ns_instances = Collection("ns_instances", NsInstance, "NS instance", {"nsd_info_id": lambda doc: doc.nsd_info_id})
+vnf_snapshots = Collection(
+    "vnf_snapshots", VnfSnapshotInfo, "VNF snapshot", {"vnf_instance_id": lambda doc: doc.vnf_instance_id}
+)

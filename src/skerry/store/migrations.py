@@ -46,4 +46,10 @@ MIGRATIONS: tuple[str, ...] = (
         parked_at TEXT NOT NULL) WITHOUT ROWID;
     CREATE TABLE notifications_captured (one INTEGER PRIMARY KEY CHECK (one = 1), event INTEGER NOT NULL);
     """,
+    """
+    CREATE TABLE vnf_snapshots (
+        id TEXT PRIMARY KEY, rev INTEGER NOT NULL, tenant TEXT NOT NULL, vnf_instance_id TEXT NOT NULL,
+        doc BLOB NOT NULL);
+    CREATE INDEX vnf_snapshots_vnf ON vnf_snapshots (vnf_instance_id);
+    """,
 )

@@ -57,6 +57,7 @@ class ChangePackage(VnfOperation):
             current(instance),
             vnf_pkg_id=info.id,
             properties={**vnfd.configurable_properties, **current(instance).properties},
+            images={},
         )
         return moved_to(now, flavour_of(vnfd, same), params)
 

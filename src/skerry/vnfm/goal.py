@@ -26,6 +26,7 @@ class Goal(msgspec.Struct, frozen=True, kw_only=True):
     properties: Mapping[str, Any] = {}
     inputs: Mapping[str, Any] = {}
     dependencies: Mapping[str, Mapping[str, Any]] = {}
+    images: Mapping[str, str] = {}  # VNFC → image of a snapshot, in place of its own
 
 
 def current(instance: VnfInstance) -> Goal:
@@ -44,11 +45,13 @@ def current(instance: VnfInstance) -> Goal:
         properties=instance.vnf_configurable_properties,
         inputs=instance.inputs,
         dependencies=instance.dependencies,
+        images=instance.images,
     )
 
 
 def applied(instance: VnfInstance, goal: Goal) -> VnfInstance:
-    """The record with the goal's part of it replaced."""
+    """The record with the goal's part of it replaced. A VNFC that has gone gives up its snapshot too."""
+    staying = {name for group in goal.vnfcs.values() for name in group}
     return msgspec.structs.replace(
         instance,
         flavour_id=goal.flavour_id,
@@ -61,6 +64,7 @@ def applied(instance: VnfInstance, goal: Goal) -> VnfInstance:
         vnf_configurable_properties=goal.properties,
         inputs=goal.inputs,
         dependencies=goal.dependencies,
+        images={vnfc: image for vnfc, image in goal.images.items() if vnfc in staying},
     )
 
 

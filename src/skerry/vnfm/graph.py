@@ -118,7 +118,7 @@ def _compute(
         "package": instance.vnf_pkg_id,
         "flavour": instance.flavour_id,
         "vdu": vdu.id,
-        "image": _image(vdu.image),
+        "image": _snapshot(goal.images[vnfc]) if vnfc in goal.images else _image(vdu.image),
         "hostname": vdu.hostname or vnfc,
         "nics": nics,
         "vcpus": vdu.vcpus,
@@ -143,6 +143,11 @@ def _compute(
         quiet=QUIET,
         note=f"{vnfc} on {vim}",
     )
+
+
+def _snapshot(name: str) -> dict[str, Any]:
+    """An image that the VIM made of an instance: nothing brings it there."""
+    return {"name": name, "source": ""}
 
 
 def _image(image: SoftwareImage | None) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from skerry.model.operations import Event, Operation, Plan
 from skerry.model.states import InstantiationState
 from skerry.model.time import Ids, stamp
 from skerry.model.vnf import VnfInstance
+from skerry.notifications import facts
 from skerry.store import aggregates, journal
 from skerry.store.database import Transaction
 from skerry.vim.driver import ComputeStats, Driver, Exec, ExecResult, LogLine, Logs, Stats
@@ -24,11 +25,25 @@ from skerry.vnfm.operate import Operate
 from skerry.vnfm.packages import usable
 from skerry.vnfm.revert import Revert
 from skerry.vnfm.scale import Scale, ScaleToLevel
+from skerry.vnfm.snapshot import CreateSnapshot, RevertToSnapshot, SnapshotRecords
 from skerry.vnfm.status import status
 from skerry.vnfm.steps import Steps
 from skerry.vnfm.terminate import Terminate
 
-KINDS = (Instantiate, Scale, ScaleToLevel, Operate, Heal, Terminate, Modify, ChangeFlavour, ChangePackage, Revert)
+KINDS = (
+    Instantiate,
+    Scale,
+    ScaleToLevel,
+    Operate,
+    Heal,
+    Terminate,
+    Modify,
+    ChangeFlavour,
+    ChangePackage,
+    Revert,
+    CreateSnapshot,
+    RevertToSnapshot,
+)
 
 
 class Vnfm:
@@ -41,6 +56,7 @@ class Vnfm:
         for kind in KINDS:
             engine.add_kind(kind(desk))
         Steps(desk).register(engine)
+        self.snapshots = SnapshotRecords(desk, engine, ids)
 
     async def create(
         self,
@@ -77,7 +93,9 @@ class Vnfm:
                 ns_id=ns_id,
             )
             made = aggregates.vnf_instances.insert(tx, instance)
-            self.engine.events.add(tx, "resource", subject=made.id, name="vnf", state="CREATED", detail=name)
+            self.engine.events.add(
+                tx, "resource", subject=made.id, name="vnf", state="CREATED", detail=name, data=facts.of_vnf(made)
+            )
             return made
 
         return await self.desk.database.write(work)
@@ -95,7 +113,9 @@ class Vnfm:
             if instance.instantiation_state is InstantiationState.INSTANTIATED or instance.resources:
                 raise ConflictError(f"cannot delete VNF {id}: it still has resources", suggestion="terminate it first")
             aggregates.vnf_instances.delete(tx, id)
-            self.engine.events.add(tx, "resource", subject=id, name="vnf", state="DELETED")
+            self.engine.events.add(
+                tx, "resource", subject=id, name="vnf", state="DELETED", data=facts.of_vnf(instance)
+            )
 
         await self.desk.database.write(work)
 

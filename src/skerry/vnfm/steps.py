@@ -254,8 +254,8 @@ def image_name(image: Mapping[str, Any]) -> str:
     """The identity of an image's content: its digest where the package gives one, else its source."""
     if image.get("checksum"):
         return f"{image['checksum_algorithm'].lower().replace('-', '') or 'sha256'}:{image['checksum'].lower()}"
-    source: str = image["source"]
-    return source
+    name: str = image["source"] or image["name"]
+    return name
 
 
 def neighbours(lookup: Attributes) -> dict[str, str]:

@@ -64,6 +64,7 @@ class Terminate(VnfOperation):
             resources={},
             inputs={},
             dependencies={},
+            images={},
             vim_ids=(),
             failed=False,
         )

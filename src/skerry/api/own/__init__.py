@@ -1,7 +1,15 @@
 """Our own API: what ETSI's do not have, and views made for people."""
 
-from skerry.api.own import backup, instances, node, operations, orphans, packages
+from skerry.api.own import backup, instances, node, operations, orphans, packages, snapshots
 from skerry.api.route import Api
 
-ROUTES = (*node.ROUTES, *packages.ROUTES, *operations.ROUTES, *instances.ROUTES, *orphans.ROUTES, *backup.ROUTES)
+ROUTES = (
+    *node.ROUTES,
+    *packages.ROUTES,
+    *operations.ROUTES,
+    *instances.ROUTES,
+    *orphans.ROUTES,
+    *backup.ROUTES,
+    *snapshots.ROUTES,
+)
 API = Api("skerry", "Skerry", {1: "1.0.0"}, ROUTES)

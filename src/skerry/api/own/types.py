@@ -35,6 +35,8 @@ class PlanRequest(Asked, frozen=True, kw_only=True):
         "vnf.modify",
         "vnf.change_flavour",
         "vnf.change_package",
+        "vnf.create_snapshot",
+        "vnf.revert_to_snapshot",
         "ns.instantiate",
         "ns.scale",
         "ns.heal",

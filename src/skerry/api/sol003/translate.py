@@ -203,18 +203,6 @@ def _ext_cp_data(cpd: str, link: ExtLink, version: int) -> wire.VnfExtCpData:
     return wire.VnfExtCpData(cpd_id=cpd, cp_config=[config] if version == 1 else {cpd: config})
 
 
-OPERATIONS: Mapping[str, str] = {
-    "vnf.modify": "MODIFY_INFO",
-    "vnf.revert": "MODIFY_INFO",  # own: the standard has no word for taking back
-    "vnf.change_package": "CHANGE_VNFPKG",
-}
-
-
-def operation_type(kind: str) -> str:
-    """LcmOperationType (SOL003 5.5.4.5) of an operation's kind: `vnf.scale_to_level` -> SCALE_TO_LEVEL."""
-    return OPERATIONS.get(kind, kind.partition(".")[2].upper())
-
-
 def problem(operation: Operation) -> wire.OperationError | None:
     """What went wrong, while it matters: an operation that was repaired has no error any more."""
     broken = (

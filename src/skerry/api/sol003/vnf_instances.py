@@ -57,6 +57,8 @@ def _links(call: Call, record: VnfInstance) -> Links:
         operate=f"{base}/operate",
         changeFlavour=f"{base}/change_flavour",
         changeCurrentVnfPkg=f"{base}/change_vnfpkg" if call.version > 1 else "",
+        createSnapshot=f"{base}/create_snapshot" if call.version > 1 else "",
+        revertToSnapshot=f"{base}/revert_to_snapshot" if call.version > 1 else "",
     )
 
 
@@ -144,11 +146,13 @@ TASKS: dict[str, type[Any]] = {
     "terminate": wire.TerminateVnfRequest,
     "change_flavour": wire.ChangeVnfFlavourRequest,
     "change_vnfpkg": wire.ChangeCurrentVnfPkgRequest,
+    "create_snapshot": wire.CreateVnfSnapshotRequest,
+    "revert_to_snapshot": wire.RevertToVnfSnapshotRequest,
 }
 VERBS = {"change_vnfpkg": "change_package"}
 """Tasks whose operation has another name inside."""
 
-SINCE = {"change_vnfpkg": 2}
+SINCE = {"change_vnfpkg": 2, "create_snapshot": 2, "revert_to_snapshot": 2}
 SUMMARIES = {
     "instantiate": "Instantiate a VNF",
     "scale": "Scale a VNF by steps",
@@ -158,6 +162,8 @@ SUMMARIES = {
     "terminate": "Terminate a VNF",
     "change_flavour": "Change the deployment flavour of a VNF",
     "change_vnfpkg": "Change the package of a VNF",
+    "create_snapshot": "Take a snapshot of a VNF",
+    "revert_to_snapshot": "Revert a VNF to a snapshot",
 }
 
 ROUTES = (

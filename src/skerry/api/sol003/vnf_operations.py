@@ -10,7 +10,7 @@ from skerry.api.sol003 import types as wire
 from skerry.api.wire import Links, links
 from skerry.errors import NotFoundError
 from skerry.model.operations import Operation
-from skerry.model.states import OperationState
+from skerry.model.states import OperationState, lcm_operation_type
 from skerry.model.vnf import VnfInstance
 
 HIDDEN = ("operationParams", "error", "resourceChanges")
@@ -28,7 +28,7 @@ def render(call: Call, operation: Operation) -> wire.VnfLcmOpOcc:
         state_entered_time=operation.state_entered_at,
         start_time=operation.started_at,
         vnf_instance_id=operation.subject,
-        operation=translate.operation_type(operation.kind),
+        operation=lcm_operation_type(operation.kind),
         is_automatic_invocation=operation.automatic or bool(operation.parent),
         is_cancel_pending=translate.is_cancel_pending(operation),
         operation_params=operation.params,

@@ -1,0 +1,94 @@
+"""`skerry vnf snapshot`: keep what a VNF has written, and go back to it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import click
+
+from skerry.cli import follow, output
+from skerry.cli.session import Session, body, command, pick
+from skerry.cli.vnf import find
+from skerry.client.views import SnapshotView
+from skerry.errors import SkerryError
+
+
+@click.group()
+def snapshot() -> None:
+    """Create, list, revert to and delete snapshots of VNFs."""
+
+
+def find_snapshot(session: Session, wanted: str, vnf: str = "") -> SnapshotView:
+    """The snapshot that a name or id means."""
+    return pick(session.node.snapshots(vnf), wanted, "VNF snapshot")
+
+
+@snapshot.command("list")
+@click.argument("vnf", default="")
+@command
+def list_(session: Session, vnf: str) -> None:
+    """List snapshots, of all VNFs or of VNF."""
+    found = session.node.snapshots(find(session, vnf).id if vnf else "")
+    if session.as_json:
+        session.emit(found)
+        return
+    now = datetime.now(UTC)
+    rows = [
+        (
+            output.short(s.id),
+            s.name,
+            s.vnf_name or output.short(s.vnf),
+            s.state,
+            ", ".join(s.vnfcs),
+            f"{s.size_bytes / (1 << 20):.1f} MiB",
+            output.ago(s.taken_at, now),
+        )
+        for s in found
+    ]
+    output.table(("ID", "NAME", "VNF", "STATE", "VNFCS", "SIZE", "AGE"), rows)
+
+
+@snapshot.command()
+@click.argument("vnf")
+@click.option("--name", default="", help="Name of the snapshot.")
+@follow.lifecycle
+@command
+def create(session: Session, vnf: str, name: str, file: str | None, how: follow.How) -> None:
+    """Keep what the VNFCs of a VNF have written, as images on their infrastructure. The VNF goes on meanwhile."""
+    view = find(session, vnf)
+    given = body(file, {"userDefinedData": {"name": name} if name else {}})
+    made = session.node.create_snapshot()
+    try:
+        asked = {**given, "vnfSnapshotInfoId": made}
+        follow.perform(session, "vnf.create_snapshot", view.id, asked, how)
+    except SkerryError:
+        session.node.delete_snapshot(made)
+        raise
+    if how.dry_run:
+        session.node.delete_snapshot(made)
+    elif not session.as_json:
+        click.echo(made)
+
+
+@snapshot.command()
+@click.argument("vnf")
+@click.argument("wanted", metavar="SNAPSHOT")
+@follow.lifecycle
+@command
+def revert(session: Session, vnf: str, wanted: str, file: str | None, how: follow.How) -> None:
+    """Replace the VNFCs of a VNF by ones from SNAPSHOT. They keep their addresses; what they wrote since is lost."""
+    view = find(session, vnf)
+    chosen = find_snapshot(session, wanted, view.id)
+    asked = body(file, {"vnfSnapshotInfoId": chosen.id})
+    follow.perform(session, "vnf.revert_to_snapshot", view.id, asked, how)
+
+
+@snapshot.command()
+@click.argument("wanted", metavar="SNAPSHOT")
+@command
+def delete(session: Session, wanted: str) -> None:
+    """Delete a snapshot with its images."""
+    chosen = find_snapshot(session, wanted)
+    session.node.delete_snapshot(chosen.id)
+    if session.as_json:
+        session.emit({"deleted": chosen.id})

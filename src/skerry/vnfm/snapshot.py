@@ -1,0 +1,222 @@
+"""Snapshots of a VNF (SOL003 5.4.21 to 5.4.23): what its VNFCs have written, kept as images, and the way back to them.
+
+A snapshot's record is created empty, then filled by one operation. Reverting replaces the VNFCs by ones from the images;
+they keep their addresses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import msgspec
+
+from skerry.engine.engine import Engine
+from skerry.engine.kinds import StepContext
+from skerry.errors import ConflictError, Fault, InvalidError, UnsupportedError
+from skerry.model.operations import Change, Operation, Plan, Step
+from skerry.model.resources import ResourceState
+from skerry.model.states import FINAL, OperationState
+from skerry.model.time import Ids, stamp
+from skerry.model.vnf import VnfcSnapshot, VnfInstance, VnfSnapshotInfo
+from skerry.store import aggregates, journal
+from skerry.store.database import Transaction
+from skerry.vim.driver import Snapshots
+from skerry.vnfm.desk import Desk
+from skerry.vnfm.goal import Goal, current
+from skerry.vnfm.operation import VnfOperation
+
+PREFIX = "snapshot:"
+
+
+class CreateSnapshot(VnfOperation):
+    """Parameters: CreateVnfSnapshotRequest (5.5.2.21): `vnfSnapshotInfoId` of an empty record, `userDefinedData`."""
+
+    name: ClassVar[str] = "vnf.create_snapshot"
+    event: ClassVar[str] = "create_snapshot"
+
+    def goal(self, instance: VnfInstance, params: Mapping[str, Any]) -> Goal:
+        return current(instance)
+
+    def admit(self, tx: Transaction, operation: Operation) -> None:
+        super().admit(tx, operation)
+        info = aggregates.vnf_snapshots.get(tx, _named(operation.params), tenant=operation.tenant)
+        if info.vnf_instance_id:
+            raise ConflictError(
+                f"cannot fill VNF snapshot {info.id}: it is of VNF {info.vnf_instance_id} already",
+                suggestion="create a new record",
+            )
+
+    async def plan(self, operation: Operation) -> Plan:
+        instance = self.desk.instance(operation.subject)
+        info = _named(operation.params)
+        steps = []
+        for key, resource in sorted(instance.resources.items()):
+            if resource.kind != "compute":
+                continue
+            vnfc, vim = key.removeprefix("compute:"), resource.spec["vim"]
+            if resource.state is not ResourceState.PRESENT:
+                raise ConflictError(
+                    f"cannot take a snapshot of {vnfc}: it is {resource.state}", suggestion="heal it first"
+                )
+            if not isinstance(await self.desk.vims.driver(vim), Snapshots):
+                raise UnsupportedError(f"cannot take a snapshot of {vnfc}: VIM {vim} cannot")
+            args = {"vim": vim, "name": resource.spec["name"], "image": _image(info, vnfc), "vnfc": vnfc}
+            steps.append(
+                Step(
+                    key=f"snapshot:{vnfc}",
+                    action="snapshot.take",
+                    note=f"snapshot of {vnfc} on {vim}",
+                    args=args,
+                    undo="snapshot.drop",
+                    undo_args=args,
+                    timeout_s=1800.0,
+                )
+            )
+        now = msgspec.to_builtins(current(instance))
+        told = tuple(Change(resource=f"compute:{s.args['vnfc']}", effect="run", detail=s.note) for s in steps)
+        return Plan(steps=tuple(steps), changes=told, outcome={"goal": now, "before": now})
+
+    def stepped(self, tx: Transaction, operation: Operation, step: Step, phase: str, result: Mapping[str, Any]) -> None:
+        """Write each VNFC's image into the snapshot's record."""
+        vnfc = step.args["vnfc"]
+
+        def note(info: VnfSnapshotInfo) -> VnfSnapshotInfo:
+            others = {name: one for name, one in info.vnfcs.items() if name != vnfc}
+            if phase == "done":
+                others[vnfc] = msgspec.convert(dict(result), VnfcSnapshot)
+            return msgspec.structs.replace(info, vnfcs=others)
+
+        if phase in ("done", "undone"):
+            aggregates.vnf_snapshots.change(tx, _named(operation.params), note)
+
+    def moved(self, tx: Transaction, operation: Operation, state: OperationState) -> None:
+        """The VNF itself stays as it is; its record is kept in the snapshot's."""
+        now = stamp(self.desk.clock.now())
+        fields: dict[str, Any] = {}
+        if state is OperationState.PROCESSING:
+            vnf = aggregates.vnf_instances.get(tx, operation.subject)
+            fields = {"vnf_instance_id": vnf.id, "vnf_instance": vnf, "started_at": now, "operation": operation.id}
+            fields["user_defined_data"] = operation.params.get("userDefinedData", {})
+        elif state is OperationState.COMPLETED:
+            fields = {"finished_at": now}
+        elif state is OperationState.ROLLED_BACK and operation.plan is not None:
+            fields = {"vnf_instance_id": "", "vnf_instance": None, "started_at": "", "operation": ""}
+        if fields:
+            id = _named(operation.params)
+            aggregates.vnf_snapshots.change(tx, id, lambda info: msgspec.structs.replace(info, **fields))
+
+
+class RevertToSnapshot(VnfOperation):
+    """Parameters: RevertToVnfSnapshotRequest (5.5.2.26): `vnfSnapshotInfoId` of a snapshot of this VNF. The VNF has the
+    scale, the properties and the inputs that it had then; links and what other VNFs handed over stay."""
+
+    name: ClassVar[str] = "vnf.revert_to_snapshot"
+    event: ClassVar[str] = "revert_to_snapshot"
+
+    def goal(self, instance: VnfInstance, params: Mapping[str, Any]) -> Goal:
+        info = aggregates.vnf_snapshots.get(self.desk.database, params["vnfSnapshotInfoId"], tenant=instance.tenant)
+        then = info.vnf_instance
+        if then is None or info.vnf_instance_id != instance.id or not info.finished_at:
+            fault = Fault(message="it is no finished snapshot of this VNF", path="/vnfSnapshotInfoId", code="snapshot")
+            raise InvalidError(f"cannot revert to VNF snapshot {info.id}: {fault.message}", faults=[fault])
+        if (then.vnf_pkg_id, then.flavour_id) != (instance.vnf_pkg_id, instance.flavour_id):
+            raise ConflictError(
+                f"cannot revert to VNF snapshot {info.id}: it is of another package or flavour",
+                suggestion=f"first change to VNFD {then.vnfd_id}, flavour {then.flavour_id}",
+            )
+        now = current(instance)
+        return msgspec.structs.replace(
+            current(then),
+            ext_links=now.ext_links,
+            dependencies=now.dependencies,
+            images={vnfc: one.image for vnfc, one in info.vnfcs.items()},
+        )
+
+    async def force(self, instance: VnfInstance, params: Mapping[str, Any]) -> set[str]:
+        info = aggregates.vnf_snapshots.get(self.desk.database, params["vnfSnapshotInfoId"])
+        return {f"compute:{vnfc}" for vnfc in info.vnfcs}
+
+
+def _named(params: Mapping[str, Any]) -> str:
+    id: str = params["vnfSnapshotInfoId"]
+    return id
+
+
+def _image(snapshot: str, vnfc: str) -> str:
+    return f"{PREFIX}{snapshot}/{vnfc}"
+
+
+def _images(info: VnfSnapshotInfo) -> dict[str, str]:
+    """Image → VIM: all that the snapshot has, and what an operation that was given up may have left of it."""
+    there = info.vnf_instance.resources.items() if info.vnf_instance else ()
+    planned = {
+        _image(info.id, key.removeprefix("compute:")): str(resource.spec["vim"])
+        for key, resource in there
+        if resource.kind == "compute"
+    }
+    return {**planned, **{one.image: one.vim for one in info.vnfcs.values()}}
+
+
+class SnapshotRecords:
+    """The snapshots of one node, and the steps that take them."""
+
+    def __init__(self, desk: Desk, engine: Engine, ids: Ids) -> None:
+        self._desk = desk
+        self._ids = ids
+        engine.add_handler("snapshot.take", self.take)
+        engine.add_handler("snapshot.drop", self.drop)
+
+    async def take(self, context: StepContext) -> Mapping[str, Any]:
+        args = context.args
+        began = stamp(self._desk.clock.now())
+        driver = await self._desk.vims.driver(args["vim"])
+        if not isinstance(driver, Snapshots):
+            raise UnsupportedError(f"cannot take a snapshot of {args['vnfc']}: VIM {args['vim']} cannot")
+        image = await driver.snapshot_compute(args["name"], args["image"])
+        return {
+            "vim": args["vim"],
+            "image": image.name,
+            "id": image.id,
+            "size_bytes": image.size_bytes,
+            "started_at": began,
+            "finished_at": stamp(self._desk.clock.now()),
+        }
+
+    async def drop(self, context: StepContext) -> None:
+        driver = await self._desk.vims.driver(context.args["vim"])
+        await driver.delete_image(context.args["image"])
+
+    async def create(self, *, tenant: str) -> VnfSnapshotInfo:
+        """An empty record (5.4.21.3.1)."""
+        info = VnfSnapshotInfo(id=self._ids.new(), tenant=tenant, created_at=stamp(self._desk.clock.now()))
+        return await self._desk.database.write(lambda tx: aggregates.vnf_snapshots.insert(tx, info))
+
+    def all(self, *, tenant: str) -> list[VnfSnapshotInfo]:
+        return aggregates.vnf_snapshots.select(self._desk.database, tenant=tenant)
+
+    def get(self, id: str, *, tenant: str) -> VnfSnapshotInfo:
+        return aggregates.vnf_snapshots.get(self._desk.database, id, tenant=tenant)
+
+    async def delete(self, id: str, *, tenant: str) -> None:
+        """Remove a snapshot with its images. `ConflictError` while a VNF runs from it or it is being taken."""
+        info = self.get(id, tenant=tenant)
+        taking = journal.operations.find(self._desk.database, info.operation)
+        if taking is not None and taking.state not in FINAL:
+            raise ConflictError(
+                f"cannot delete VNF snapshot {id}: operation {info.operation} is taking it",
+                suggestion="wait for it, or cancel and roll it back",
+            )
+        images = _images(info)
+        users = [
+            v.id for v in aggregates.vnf_instances.select(self._desk.database) if images.keys() & set(v.images.values())
+        ]
+        if users:
+            raise ConflictError(
+                f"cannot delete VNF snapshot {id}: VNF {users[0]} runs from it",
+                suggestion="terminate it, or revert it to another snapshot first",
+            )
+        for image, vim in images.items():
+            driver = await self._desk.vims.driver(vim)
+            await driver.delete_image(image)
+        await self._desk.database.write(lambda tx: aggregates.vnf_snapshots.delete(tx, id))
