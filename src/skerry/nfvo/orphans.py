@@ -162,7 +162,8 @@ class Orphans:
             raise ConflictError(f"cannot make network {name} again alone", suggestion="heal or terminate its instance")
         vnfc = orphan.key.removeprefix("compute:")
         params = {"vnfcInstanceId": [vnfc], "cause": "it was gone"}
-        return await self._engine.submit("vnf.heal", orphan.instance, params)
+        vnf = aggregates.vnf_instances.get(self._desk.database, orphan.instance)
+        return await self._engine.submit("vnf.heal", vnf.id, params, tenant=vnf.tenant)
 
     async def _expect(self, vim: str, kind: str, name: str, what: str) -> Orphan:
         for orphan in (await self.find(vim)).orphans:
