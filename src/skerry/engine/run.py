@@ -343,6 +343,7 @@ async def move(engine: Engine, id: str, state: OperationState, *, decision: bool
             name=moved.kind,
             state=state.value,
             detail=moved.error,
+            data={"from": current.state.value},
         )
         return moved
 

@@ -40,20 +40,24 @@ class Authentication(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
 
 class Subscription(Record, frozen=True, kw_only=True, omit_defaults=True):
-    """A subscription of any API (`vnflcm`, `vnfpkgm`, `nsd`, `nslcm` …), made through its major `version`.
+    """A subscription of any API (`vnflcm`, `vnfpkgm`, `nsd`, `nslcm` …), made through its `version` (such as 2.3.0).
 
     `filter` is as the subscriber wrote it. `root` is the node's address as the subscriber sees it: links in notifications
     begin with it. Events up to number `after` are older than the subscription.
     """
 
     api: str
-    version: int
+    version: str
     callback_uri: str
     filter: Mapping[str, Any] = {}
     verbosity: str = "FULL"
     authentication: Authentication = Authentication()
     root: str = ""
     after: int = 0
+
+    @property
+    def major(self) -> str:
+        return self.version.partition(".")[0]
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -51,6 +51,19 @@ OPERATION_MOVES: Mapping[OperationState, frozenset[OperationState]] = {
 }
 
 
+OPERATION_TYPES: Mapping[str, str] = {
+    "vnf.modify": "MODIFY_INFO",
+    "vnf.revert": "MODIFY_INFO",  # own: the standard has no word for taking back
+    "vnf.change_package": "CHANGE_VNFPKG",
+}
+"""Kinds of operations whose LcmOperationType is not their own name."""
+
+
+def lcm_operation_type(kind: str) -> str:
+    """LcmOperationType (SOL003 5.5.4.5, SOL005 6.5.4.3) of a kind of operation: `vnf.scale_to_level` -> SCALE_TO_LEVEL."""
+    return OPERATION_TYPES.get(kind, kind.partition(".")[2].upper())
+
+
 class InstantiationState(enum.StrEnum):
     """vnfInstance.instantiationState (SOL003 5.5.2.2) and nsInstance.nsState (SOL005 6.5.2.10)."""
 

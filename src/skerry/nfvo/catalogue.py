@@ -23,6 +23,7 @@ from skerry.model.operations import Event
 from skerry.model.states import OnboardingState, OperationalState, UsageState
 from skerry.model.time import Clock, Ids, stamp
 from skerry.model.vnf import VnfPkgInfo
+from skerry.notifications import facts
 from skerry.store import aggregates, journal
 from skerry.store.database import Database, Transaction
 from skerry.store.documents import Collection
@@ -126,7 +127,14 @@ class Catalogue:
         descriptor = info.vnfd_id if isinstance(info, VnfPkgInfo) else info.nsd_id
         now = stamp(self._clock.now())
         event = Event(
-            seq=0, time=now, kind="package", subject=info.id, name=where.word, state=state, detail=detail or descriptor
+            seq=0,
+            time=now,
+            kind="package",
+            subject=info.id,
+            name=where.word,
+            state=state,
+            detail=detail or descriptor,
+            data=_facts(tx, info),
         )
         journal.announce(tx, event)
 
@@ -267,6 +275,17 @@ class Catalogue:
     def _used_nsd(self, info: NsdInfo) -> NsdInfo:
         used = self._nss_using(self._database, info.id) > 0
         return msgspec.structs.replace(info, usage_state=UsageState.IN_USE if used else UsageState.NOT_IN_USE)
+
+
+def _facts(tx: Transaction, info: VnfPkgInfo | NsdInfo) -> dict[str, Any]:
+    """What the filters of subscriptions look at."""
+    if isinstance(info, VnfPkgInfo):
+        return facts.of_vnf_package(info)
+    vnfds = info.package.nsd.vnfd_ids if info.package else ()
+    packages = [
+        package.id for vnfd in vnfds for package in aggregates.vnf_packages.select(tx, tenant=info.tenant, vnfd_id=vnfd)
+    ]
+    return facts.of_nsd(info, tuple(packages))
 
 
 def _set(where: Collection[Info], tx: Transaction, id: str, **fields: Any) -> Info:

@@ -20,6 +20,7 @@ from skerry.nfvo.status import status
 from skerry.nfvo.steps import MemberSteps
 from skerry.nfvo.terminate import TerminateNs
 from skerry.nfvo.update import UpdateNs
+from skerry.notifications import facts
 from skerry.store import aggregates, journal
 from skerry.store.database import Transaction
 
@@ -56,7 +57,7 @@ class Nfvo:
                 ns_instance_description=description,
             )
             made = aggregates.ns_instances.insert(tx, instance)
-            self.engine.events.add(tx, "resource", subject=made.id, name="ns", state="CREATED", detail=name)
+            self._tell(tx, made, "CREATED", name)
             return made
 
         return await self.desk.database.write(work)
@@ -74,9 +75,15 @@ class Nfvo:
             if instance.ns_state is InstantiationState.INSTANTIATED or instance.resources:
                 raise ConflictError(f"cannot delete NS {id}: it still has resources", suggestion="terminate it first")
             aggregates.ns_instances.delete(tx, id)
-            self.engine.events.add(tx, "resource", subject=id, name="ns", state="DELETED")
+            self._tell(tx, instance, "DELETED")
 
         await self.desk.database.write(work)
+
+    def _tell(self, tx: Transaction, instance: NsInstance, state: str, detail: str = "") -> None:
+        nsd = aggregates.nsds.find(tx, instance.nsd_info_id)
+        vnfds = nsd.package.nsd.vnfd_ids if nsd and nsd.package else ()
+        data = facts.of_ns(instance, vnfds)
+        self.engine.events.add(tx, "resource", subject=instance.id, name="ns", state=state, detail=detail, data=data)
 
     async def discard(self, id: str, *, tenant: str = "") -> None:
         """End whatever operation holds the NS, remove all that it has at once, and delete its record, in every state."""

@@ -17,7 +17,7 @@ from skerry.api.wire import Links, links
 from skerry.errors import NotFoundError
 from skerry.model.ns import NsInstance
 from skerry.model.operations import Change, Operation
-from skerry.model.states import FINAL, OperationState
+from skerry.model.states import FINAL, OperationState, lcm_operation_type
 
 HIDDEN = ("operationParams", "error", "resourceChanges", "lcmCoordinations", "warnings")
 VNF_CHANGES: Mapping[str, str] = {
@@ -39,7 +39,7 @@ def render(call: Call, operation: Operation) -> wire.NsLcmOpOcc:
         id=operation.id,
         operation_state=state,
         ns_instance_id=operation.subject,
-        lcm_operation_type=translate.operation_type(operation.kind),
+        lcm_operation_type=lcm_operation_type(operation.kind),
         start_time=operation.started_at,
         is_automatic_invocation=operation.automatic or bool(operation.parent),
         is_cancel_pending=translate.is_cancel_pending(operation),

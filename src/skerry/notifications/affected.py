@@ -1,0 +1,115 @@
+"""The resources that an operation affected: pure functions from its plan, its steps and the record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from skerry.model.ns import NsInstance
+from skerry.model.operations import Change, Operation, Step
+from skerry.model.resources import Resource
+from skerry.model.states import OperationState
+from skerry.model.vnf import VnfInstance
+
+NS_EFFECTS: Mapping[str, str] = {"create": "INSTANTIATE", "delete": "TERMINATE"}
+NS_VERBS: Mapping[str, str] = {"ns.scale": "SCALE", "ns.heal": "HEAL"}
+LINK_EFFECTS: Mapping[str, str] = {"create": "ADD", "delete": "DELETE"}
+
+
+def of_vnf(operation: Operation, record: VnfInstance | None, begun: frozenset[str]) -> dict[str, Any]:
+    """`affectedVnfcs` and `affectedVirtualLinks`. `begun` are the resources of the steps that began: what was planned
+    only was not affected."""
+    kept = record.resources if record else {}
+    vnfcs: list[dict[str, Any]] = []
+    networks: list[dict[str, Any]] = []
+    for change, type in _changes(operation, kept, begun):
+        kind, _, name = change.resource.partition(":")
+        handle = _handle(change.resource, kept, operation)
+        if kind == "compute":
+            vdu = str(_spec(change.resource, kept, operation).get("vdu") or name.rpartition("-")[0] or name)
+            vnfcs.append({"id": name, "vduId": vdu, "changeType": type, "computeResource": handle})
+        elif kind == "network":
+            link = name.partition("@")[0]
+            networks.append({"id": name, "vnfVirtualLinkDescId": link, "changeType": type, "networkResource": handle})
+    found = {"affectedVnfcs": vnfcs, "affectedVirtualLinks": networks}
+    return {name: entries for name, entries in found.items() if entries}
+
+
+def of_ns(
+    operation: Operation, state: OperationState, record: NsInstance | None, vnfs: Mapping[str, VnfInstance]
+) -> dict[str, Any]:
+    """`affectedVnf` and `affectedVl`. `vnfs` are the members' records by identifier."""
+    members: list[dict[str, Any]] = []
+    networks: list[dict[str, Any]] = []
+    result = _result(state)
+    for change in operation.plan.changes if operation.plan else ():
+        kind, _, name = change.resource.partition(":")
+        member = record.members.get(name) if record and kind == "vnf" else None
+        vnf = vnfs.get(member.vnf_instance_id) if member else None
+        if member and vnf and change.effect != "reuse":
+            members.append(
+                {
+                    "vnfInstanceId": vnf.id,
+                    "vnfdId": vnf.vnfd_id,
+                    "vnfProfileId": member.profile,
+                    "vnfName": vnf.vnf_instance_name or name,
+                    "changeType": NS_EFFECTS.get(change.effect) or NS_VERBS.get(operation.kind, "OPERATE"),
+                    "changeResult": result,
+                    "changedExtConnectivity": [],
+                }
+            )
+        elif kind == "network" and change.effect != "reuse":
+            link = name.partition("@")[0]
+            networks.append(
+                {
+                    "nsVirtualLinkInstanceId": name,
+                    "nsVirtualLinkDescId": link,
+                    "vlProfileId": link,
+                    "changeType": LINK_EFFECTS.get(change.effect, "MODIFY"),
+                    "changeResult": result,
+                }
+            )
+    found = {"affectedVnf": members, "affectedVl": networks}
+    return {name: entries for name, entries in found.items() if entries}
+
+
+def _result(state: OperationState) -> str:
+    if state is OperationState.ROLLED_BACK:
+        return "ROLLED_BACK"
+    return "FAILED" if state in (OperationState.FAILED, OperationState.FAILED_TEMP) else "COMPLETED"
+
+
+def _changes(operation: Operation, kept: Mapping[str, Resource], begun: frozenset[str]) -> list[tuple[Change, str]]:
+    """The lines of the plan that took effect, with their changeType: what was made and is gone was TEMPORARY."""
+    found: list[tuple[Change, str]] = []
+    for change in operation.plan.changes if operation.plan else ():
+        if change.resource not in begun or change.effect in ("reuse", "run"):
+            continue
+        there = change.resource in kept
+        if change.effect == "create":
+            found.append((change, "ADDED" if there else "TEMPORARY"))
+        elif change.effect == "delete" and not there:
+            found.append((change, "REMOVED"))
+        else:
+            found.append((change, "MODIFIED"))
+    return found
+
+
+def _handle(key: str, kept: Mapping[str, Resource], operation: Operation) -> dict[str, Any]:
+    """ResourceHandle of what the record has, or of what the plan removed."""
+    kind, _, name = key.partition(":")
+    spec = _spec(key, kept, operation)
+    outputs = kept[key].outputs if key in kept else {}
+    id = str(outputs.get("id") or outputs.get("name") or spec.get("name") or name)
+    handle = {"resourceId": id, "vimLevelResourceType": kind}
+    return {"vimConnectionId": str(spec["vim"]), **handle} if spec.get("vim") else handle
+
+
+def _spec(key: str, kept: Mapping[str, Resource], operation: Operation) -> Mapping[str, Any]:
+    if key in kept:
+        return kept[key].spec
+    steps: tuple[Step, ...] = operation.plan.steps if operation.plan else ()
+    spec: Mapping[str, Any] = next(
+        (step.args["spec"] for step in steps if step.resource == key and "spec" in step.args), {}
+    )
+    return spec

@@ -1,0 +1,145 @@
+"""Whether a notification passes a subscription's filter: a pure function.
+
+The filter is as the subscriber wrote it, checked at the border. Every attribute that it has must match; of the values
+that an attribute lists, one is enough. An attribute that the notification's kind does not have (the state of an operation
+in a notification about an identifier) does not restrict it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from skerry.model.notifications import Message
+
+VNF_OPERATION = "VnfLcmOperationOccurrenceNotification"
+VNF_CREATION = "VnfIdentifierCreationNotification"
+VNF_DELETION = "VnfIdentifierDeletionNotification"
+NS_OPERATION = "NsLcmOperationOccurrenceNotification"
+NS_CREATION = "NsIdentifierCreationNotification"
+NS_DELETION = "NsIdentifierDeletionNotification"
+NS_CHANGE = "NsChangeNotification"
+PACKAGE_ONBOARDING = "VnfPackageOnboardingNotification"
+PACKAGE_CHANGE = "VnfPackageChangeNotification"
+NSD_ONBOARDING = "NsdOnBoardingNotification"
+NSD_FAILURE = "NsdOnboardingFailureNotification"
+NSD_CHANGE = "NsdChangeNotification"
+NSD_DELETION = "NsdDeletionNotification"
+
+SPELLINGS: Mapping[str, str] = {
+    "NsLcmOperationOccurenceNotification": NS_OPERATION,  # the official V3.7.1 file of SOL005
+    "NsdOnBoardingFailureNotification": NSD_FAILURE,  # the same file has both
+}
+"""Other spellings of types of notifications that subscribers use."""
+
+
+class Rule(NamedTuple):
+    """How one attribute of a filter is compared: with which attribute of the subject, and in which kinds of
+    notifications (none named: in all)."""
+
+    subject: str
+    types: frozenset[str] = frozenset()
+
+
+def _same(*names: str) -> dict[str, Rule]:
+    return {name: Rule(name) for name in names}
+
+
+def _operations(type: str) -> dict[str, Rule]:
+    only = frozenset({type})
+    return {"operationTypes": Rule("operation", only), "operationStates": Rule("operationState", only)}
+
+
+_CHANGE = frozenset({NS_CHANGE})
+
+RULES: Mapping[str, Mapping[str, Rule]] = {
+    "vnflcm": {  # SOL003 5.5.3.12 and 4.4.1.5
+        **_operations(VNF_OPERATION),
+        "vnfdIds": Rule("vnfdId"),
+        "vnfInstanceIds": Rule("vnfInstanceId"),
+        "vnfInstanceNames": Rule("vnfInstanceName"),
+    },
+    "nslcm": {  # SOL005 6.5.3.8 and 6.5.3.9
+        **_operations(NS_OPERATION),
+        "nsdIds": Rule("nsdId"),
+        "vnfdIds": Rule("vnfdIds"),
+        "pnfdIds": Rule("pnfdIds"),
+        "nsInstanceIds": Rule("nsInstanceId"),
+        "nsInstanceNames": Rule("nsInstanceName"),
+        "affectedNsInstanceIds": Rule("nsInstanceId"),
+        "nsComponentTypes": Rule("nsComponentType", _CHANGE),
+        "lcmOpNameImpactingNsComponent": Rule("lcmOpNameImpactingNsComponent", _CHANGE),
+        "lcmOpOccStatusImpactingNsComponent": Rule("lcmOpOccStatusImpactingNsComponent", _CHANGE),
+    },
+    "vnfpkgm": {  # SOL003 10.5.3.4, SOL005 9.5.3.4
+        **_same("vnfdId", "vnfPkgId", "operationalState", "usageState", "vnfmInfo"),
+    },
+    "nsd": {  # SOL005 5.5.3.2
+        **_same("nsdInfoId", "nsdId", "nsdName", "nsdVersion", "nsdDesigner", "nsdInvariantId", "vnfPkgIds"),
+        **_same("pnfdInfoIds", "nestedNsdInfoIds", "nsdOnboardingState", "nsdOperationalState", "nsdUsageState"),
+        **_same("pnfdId", "pnfdName", "pnfdVersion", "pnfdProvider", "pnfdInvariantId"),
+        **_same("pnfdOnboardingState", "pnfdUsageState"),
+    },
+}
+"""Attributes of the filters of each API."""
+
+NESTED = ("vnfInstanceSubscriptionFilter", "nsInstanceSubscriptionFilter")
+PRODUCTS = "vnfProductsFromProviders"
+
+
+def matches(filter: Mapping[str, Any], message: Message) -> bool:
+    """Whether the subscriber wants this notification."""
+    rules = RULES[message.api]
+    for name, wanted in _flat(filter):
+        if name == "notificationTypes":
+            if message.type not in {SPELLINGS.get(type, type) for type in _values(wanted)}:
+                return False
+        elif name == PRODUCTS:
+            if wanted and not any(_from_provider(entry, message.subject) for entry in wanted):
+                return False
+        elif (rule := rules.get(name)) and not _passes(rule, wanted, message):
+            return False
+    return True
+
+
+def _flat(filter: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
+    """The attributes of a filter, those of its nested one included."""
+    for name, value in filter.items():
+        if name in NESTED:
+            yield from (value or {}).items()
+        elif value is not None:
+            yield name, value
+
+
+def _values(value: Any) -> list[Any]:
+    """The official file of SOL005 9 has one type of notification where the text has a list."""
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _passes(rule: Rule, wanted: Any, message: Message) -> bool:
+    listed = _values(wanted)
+    if not listed or (rule.types and message.type not in rule.types):
+        return True
+    return any(value in listed for value in _values(message.subject.get(rule.subject)))
+
+
+def _from_provider(entry: Mapping[str, Any], subject: Mapping[str, Any]) -> bool:
+    """VnfProductsFromProviders; the products are called like their providers in the official files of SOL005 9."""
+    products = entry.get("vnfProducts") or entry.get(PRODUCTS)
+    if entry.get("vnfProvider") != subject.get("vnfProvider"):
+        return False
+    return not products or any(_is_product(product, subject) for product in products)
+
+
+def _is_product(product: Mapping[str, Any], subject: Mapping[str, Any]) -> bool:
+    if product.get("vnfProductName") != subject.get("vnfProductName"):
+        return False
+    versions = product.get("versions")
+    return not versions or any(_is_version(version, subject) for version in versions)
+
+
+def _is_version(version: Mapping[str, Any], subject: Mapping[str, Any]) -> bool:
+    if version.get("vnfSoftwareVersion") != subject.get("vnfSoftwareVersion"):
+        return False
+    vnfds = version.get("vnfdVersions")
+    return not vnfds or subject.get("vnfdVersion") in vnfds

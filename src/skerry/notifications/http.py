@@ -1,0 +1,228 @@
+"""Carries notifications over HTTP. httpcore is imported with the first one.
+
+Every connection goes to an address that `targets` judged, whatever the name behind it says next. No redirect is followed,
+no proxy of the environment is used, what comes back is read within a limit and a time, and no secret reaches a message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from base64 import b64encode
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote_plus, urlencode, urlsplit
+
+import msgspec
+
+from skerry.errors import InvalidError, SkerryError, UnavailableError
+from skerry.model.notifications import ClientCredentials, Subscription
+from skerry.model.time import Clock
+from skerry.notifications import targets
+from skerry.notifications.sending import Outcome
+
+if TYPE_CHECKING:
+    import httpcore
+
+TIMEOUT_S = 10.0
+MOST_BYTES = 64 * 1024
+TOKEN_MARGIN_S = 30.0
+CONNECTIONS = 128
+KEPT_CONNECTIONS = 32
+KEPT_S = 15.0
+REFUSED = frozenset({400, 405, 406, 413, 415, 422})
+"""The subscriber understood the request and will not take it, however often it comes."""
+
+
+class Files(msgspec.Struct, frozen=True, kw_only=True):
+    """PEM files: more authorities to trust, and the certificate by which the node says who it is. They may be absent."""
+
+    authorities: tuple[Path, ...] = ()
+    certificate: Path | None = None
+    key: Path | None = None
+
+
+class Answer(NamedTuple):
+    """What came back."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Token(NamedTuple):
+    """An access token and the monotonic second until which it is used."""
+
+    text: str
+    until: float
+
+
+class HttpSender:
+    """Fits `notifications.sending.Sender`."""
+
+    def __init__(
+        self,
+        policy: targets.Policy,
+        clock: Clock,
+        files: Files | None = None,
+        resolve: targets.Resolve = targets.system_resolve,
+    ) -> None:
+        self._policy = policy
+        self._clock = clock
+        self._files = files or Files()
+        self._resolve = resolve
+        self._pools: dict[bool, httpcore.AsyncConnectionPool] = {}
+        self._tokens: dict[ClientCredentials, Token] = {}
+        self._fetching: dict[ClientCredentials, asyncio.Lock] = {}
+
+    async def test(self, subscription: Subscription) -> Outcome:
+        """Whether the subscriber is there (GET answers 204)."""
+        try:
+            answer = await self._authorized("GET", subscription, b"")
+        except UnavailableError as error:
+            return Outcome(ok=False, detail=error.detail)
+        if answer.status == 204:
+            return Outcome(ok=True)
+        return Outcome(ok=False, detail=f"GET answers {answer.status} instead of 204")
+
+    async def send(self, subscription: Subscription, body: bytes) -> Outcome:
+        """Deliver one notification."""
+        try:
+            answer = await self._authorized("POST", subscription, body)
+        except SkerryError as error:
+            return Outcome(ok=False, detail=error.detail)
+        if 200 <= answer.status < 300:
+            return Outcome(ok=True)
+        detail = f"POST answers {answer.status} instead of 204"
+        after = answer.headers.get("retry-after", "")
+        asked = float(after) if after.isdigit() else 0.0
+        return Outcome(ok=False, detail=detail, refused=answer.status in REFUSED, retry_after_s=asked)
+
+    async def close(self) -> None:
+        """Let go of every connection."""
+        pools, self._pools = list(self._pools.values()), {}
+        for pool in pools:
+            await pool.aclose()
+
+    # -- who we are ---------------------------------------------------------------------------------------------------
+
+    async def _authorized(self, method: str, subscription: Subscription, body: bytes) -> Answer:
+        """One request; with a fresh token if the first one is not taken any more."""
+        answer = await self._request(method, subscription, body)
+        credentials = subscription.authentication.oauth2
+        if answer.status == 401 and credentials and self._tokens.pop(credentials, None):
+            answer = await self._request(method, subscription, body)
+        return answer
+
+    async def _request(self, method: str, subscription: Subscription, body: bytes) -> Answer:
+        who = subscription.authentication
+        headers = {"Version": subscription.version, "Accept": "application/json"}
+        if body:
+            headers["Content-Type"] = "application/json"
+        if who.oauth2:
+            headers["Authorization"] = f"Bearer {await self._token(who.oauth2)}"
+        elif who.basic:
+            headers["Authorization"] = _basic(who.basic.user_name, who.basic.password)
+        return await self._exchange(method, subscription.callback_uri, headers, body, certificate=who.certificate)
+
+    async def _token(self, credentials: ClientCredentials) -> str:
+        """A valid access token, fetched once for all that wait for it (RFC 6749 4.4)."""
+        async with self._fetching.setdefault(credentials, asyncio.Lock()):
+            known = self._tokens.get(credentials)
+            if known is None or known.until <= self._clock.monotonic():
+                known = self._tokens[credentials] = await self._fetch(credentials)
+        return known.text
+
+    async def _fetch(self, credentials: ClientCredentials) -> Token:
+        who = _basic(quote_plus(credentials.client_id), quote_plus(credentials.client_password))
+        headers = {"Authorization": who, "Content-Type": "application/x-www-form-urlencoded"}
+        form = urlencode({"grant_type": "client_credentials"}).encode()
+        answer = await self._exchange("POST", credentials.token_endpoint, headers, form, certificate=False)
+        if answer.status != 200:
+            raise UnavailableError(f"cannot get a token: the token endpoint answers {answer.status}")
+        try:
+            told: dict[str, Any] = msgspec.json.decode(answer.body, type=dict[str, Any])
+            text, life = str(told["access_token"]), float(told.get("expires_in") or 60.0)
+        except (msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
+            raise UnavailableError("cannot get a token: the token endpoint answers no token") from error
+        if not targets.is_clean(text):
+            raise UnavailableError("cannot use the token of the token endpoint: it has forbidden characters")
+        return Token(text, self._clock.monotonic() + max(life - TOKEN_MARGIN_S, life / 2))
+
+    # -- the wire -----------------------------------------------------------------------------------------------------
+
+    async def _exchange(
+        self, method: str, uri: str, headers: Mapping[str, str], body: bytes, *, certificate: bool
+    ) -> Answer:
+        """One request and its answer, within the limits. `UnavailableError` tells what went wrong."""
+        import httpcore  # noqa: PLC0415 - loads with the first notification
+
+        targets.check_form(uri)
+        host = urlsplit(uri).hostname
+        pool = self._pools.get(certificate) or self._pool(certificate)
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                async with pool.stream(method, uri, headers=dict(headers), content=body) as response:
+                    told = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in response.headers}
+                    return Answer(response.status, told, await _limited(response))
+        except TimeoutError as error:
+            raise UnavailableError(f"cannot reach {host}: no answer within {TIMEOUT_S:g} s") from error
+        except (
+            httpcore.NetworkError,
+            httpcore.TimeoutException,
+            httpcore.ProtocolError,
+            httpcore.UnsupportedProtocol,
+        ) as error:
+            raise UnavailableError(f"cannot reach {host}: {_reason(error)}") from error
+
+    def _pool(self, certificate: bool) -> httpcore.AsyncConnectionPool:
+        import httpcore  # noqa: PLC0415
+
+        from skerry.notifications.backend import GuardedBackend  # noqa: PLC0415
+
+        pool = httpcore.AsyncConnectionPool(
+            ssl_context=self._ssl(certificate),
+            max_connections=CONNECTIONS,
+            max_keepalive_connections=KEPT_CONNECTIONS,
+            keepalive_expiry=KEPT_S,
+            network_backend=GuardedBackend(self._policy, self._resolve),
+        )
+        self._pools[certificate] = pool
+        return pool
+
+    def _ssl(self, certificate: bool) -> ssl.SSLContext:
+        """Trust the system's authorities and those of the settings; show the node's certificate where that is wished."""
+        context = ssl.create_default_context()
+        for file in self._files.authorities:
+            if file.exists():
+                context.load_verify_locations(file)
+        if certificate:
+            own = self._files.certificate
+            if own is None or not own.exists():
+                raise InvalidError(
+                    "cannot show a certificate: this node has none",
+                    suggestion="let the node serve TLS, or choose another authType",
+                )
+            context.load_cert_chain(own, self._files.key)
+        return context
+
+
+def _basic(user: str, password: str) -> str:
+    return "Basic " + b64encode(f"{user}:{password}".encode()).decode()
+
+
+def _reason(error: Exception) -> str:
+    return str(error)[:200] or type(error).__name__
+
+
+async def _limited(response: httpcore.Response) -> bytes:
+    """The body up to the limit; a longer one is cut off, the connection closed."""
+    parts: list[bytes] = []
+    size = 0
+    async for part in response.aiter_stream():
+        parts.append(part)
+        size += len(part)
+        if size > MOST_BYTES:
+            break
+    return b"".join(parts)[:MOST_BYTES]
