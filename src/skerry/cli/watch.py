@@ -14,6 +14,8 @@ from skerry.cli.session import Session, command
 from skerry.cli.vnf import find
 from skerry.model.operations import Event
 
+KINDS = ("operation", "step", "resource", "package", "alarm", "audit")
+
 
 @click.command()
 @click.option("--follow", "-f", is_flag=True, help="Go on as events happen.")
@@ -21,15 +23,22 @@ from skerry.model.operations import Event
 @click.option("--last", type=click.IntRange(0), default=None, help="Only this many of the newest.")
 @click.option("--subject", "wanted", default="", help="Only of this VNF or NS.")
 @click.option("--operation", default="", help="Only of the operation with this id.")
+@click.option("--kind", type=click.Choice(KINDS), default=None, help="Only of this kind.")
 @command
-def events(session: Session, follow: bool, since: int, last: int | None, wanted: str, operation: str) -> None:
-    """Show the node's events; with --json one object a line."""
+def events(
+    session: Session, follow: bool, since: int, last: int | None, wanted: str, operation: str, kind: str | None
+) -> None:
+    """Show the node's events; with --json one object a line. `--kind audit` is who called what and when.
+
+    The node keeps the newest events (setting keep_events) and drops finished operations after some time
+    (keep_operations_days).
+    """
     of = subject(session, wanted) if wanted else ""
     stream: Iterable[Event]
     if follow:
-        stream = session.node.follow_events(since, subject=of, operation=operation, last=last)
+        stream = session.node.follow_events(since, subject=of, operation=operation, kind=kind or "", last=last)
     else:
-        stream = session.node.events(since, subject=of, operation=operation, last=last)
+        stream = session.node.events(since, subject=of, operation=operation, kind=kind or "", last=last)
     try:
         for event in stream:
             click.echo(msgspec.json.encode(event) if session.as_json else _line(event))

@@ -128,12 +128,12 @@ class Http:
             raise error_of(response.status_code, response.content)
         return response
 
-    def get(self, path: str, kind: type[T], **query: Any) -> T:
+    def get(self, path: str, kind: type[T], /, **query: Any) -> T:
         """Read a resource as `kind`."""
         asked = {key: value for key, value in query.items() if value not in (None, "")}
         return msgspec.json.decode(self.send("GET", path, params=asked).content, type=kind)
 
-    def every(self, path: str, kind: type[T], **query: Any) -> list[T]:
+    def every(self, path: str, kind: type[T], /, **query: Any) -> list[T]:
         """Read a whole list, page by page."""
         asked = {key: value for key, value in query.items() if value not in (None, "")}
         response = self.send("GET", path, params=asked)

@@ -242,16 +242,19 @@ class NodeClient:
         body = {"cancelMode": "FORCEFUL" if forceful else "GRACEFUL"} if verb == "cancel" else {}
         self.http.post(f"{OWN}/operations/{id}/{verb}", body)
 
-    def events(self, since: int = 0, *, subject: str = "", operation: str = "", last: int | None = None) -> list[Event]:
+    def events(
+        self, since: int = 0, *, subject: str = "", operation: str = "", kind: str = "", last: int | None = None
+    ) -> list[Event]:
         """Events over a number."""
-        return self.http.get(f"{OWN}/events", list[Event], since=since, subject=subject, operation=operation, last=last)
+        asked = {"since": since, "subject": subject, "operation": operation, "kind": kind, "last": last}
+        return self.http.get(f"{OWN}/events", list[Event], **asked)
 
     def follow_events(
-        self, since: int = 0, *, subject: str = "", operation: str = "", last: int | None = None
+        self, since: int = 0, *, subject: str = "", operation: str = "", kind: str = "", last: int | None = None
     ) -> Iterator[Event]:
         """Events as they happen, without end."""
-        query = {"since": since, "subject": subject, "operation": operation, "last": last, "follow": "true"}
-        with self.http.stream(f"{OWN}/events", **query) as lines:
+        query = {"since": since, "subject": subject, "operation": operation, "kind": kind, "last": last}
+        with self.http.stream(f"{OWN}/events", **query, follow="true") as lines:
             for line in lines:
                 if line.startswith("data: "):
                     yield msgspec.json.decode(line.removeprefix("data: "), type=Event)

@@ -42,22 +42,26 @@ class EventLog:
             )
         )
 
-    def since(self, seq: int, *, subject: str = "", operation: str = "", limit: int = 1000) -> Sequence[Event]:
+    def since(
+        self, seq: int, *, subject: str = "", operation: str = "", kind: str = "", limit: int = 1000
+    ) -> Sequence[Event]:
         """Events with a number over `seq`, oldest first."""
-        return journal.events(self._database, seq, subject=subject, operation=operation, limit=limit)
+        return journal.events(self._database, seq, subject=subject, operation=operation, kind=kind, limit=limit)
 
     def last(self) -> int:
         """The newest number."""
         return journal.last_event(self._database)
 
-    async def follow(self, seq: int, *, subject: str = "", operation: str = "") -> AsyncIterator[Sequence[Event]]:
+    async def follow(
+        self, seq: int, *, subject: str = "", operation: str = "", kind: str = ""
+    ) -> AsyncIterator[Sequence[Event]]:
         """Batches of events over `seq`, as they are committed, without end."""
         news = asyncio.Event()
         self._followers.add(news)
         try:
             while True:
                 news.clear()
-                batch = self.since(seq, subject=subject, operation=operation)
+                batch = self.since(seq, subject=subject, operation=operation, kind=kind)
                 if batch:
                     seq = batch[-1].seq
                     yield batch

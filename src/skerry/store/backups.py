@@ -121,7 +121,7 @@ def _unpack(file: Path, folder: Path) -> Contents:
             (folder / PACKAGES).mkdir()
             for name, digest in contents.files.items():
                 _extract(tar, name, digest, folder, file)
-    except (tarfile.TarError, KeyError, EOFError, msgspec.DecodeError) as error:
+    except (tarfile.TarError, KeyError, EOFError, ValueError, msgspec.DecodeError) as error:
         raise _broken(file, f"it is damaged or no backup ({error})") from error
     except FileNotFoundError as error:
         raise InvalidError(f"cannot use {file} as a backup: it does not exist", suggestion="name a backup") from error

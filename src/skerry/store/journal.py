@@ -78,7 +78,7 @@ def announce(tx: Transaction, event: Event) -> None:
 
 
 def events(
-    source: Database, since: int, *, subject: str = "", operation: str = "", limit: int = 1000
+    source: Database, since: int, *, subject: str = "", operation: str = "", kind: str = "", limit: int = 1000
 ) -> Sequence[Event]:
     """Events with a number over `since`, oldest first."""
     where, parameters = ["seq > ?"], [since]
@@ -88,6 +88,9 @@ def events(
     if operation:
         where.append("operation = ?")
         parameters.append(operation)  # type: ignore[arg-type]
+    if kind:
+        where.append("json_extract(doc, '$.kind') = ?")
+        parameters.append(kind)  # type: ignore[arg-type]
     sql = f"SELECT seq, doc FROM events WHERE {' AND '.join(where)} ORDER BY seq LIMIT ?"  # noqa: S608
     rows = source.read(sql, (*parameters, limit))
     return [msgspec.structs.replace(_event(doc), seq=seq) for seq, doc in rows]

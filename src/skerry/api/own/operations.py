@@ -149,13 +149,13 @@ async def events(call: Call) -> Response:
     seq = int(_number(call, "since"))
     resumed = call.request.headers.get("last-event-id", "")
     seq = int(resumed) if resumed.isdigit() else seq
-    subject, operation = call.query("subject"), call.query("operation")
+    only = {"subject": call.query("subject"), "operation": call.query("operation"), "kind": call.query("kind")}
     if call.query("last"):
         seq = max(seq, log.last() - int(_number(call, "last")))
     if not call.flag("follow"):
         limit = int(_number(call, "limit")) or 1000
-        return call.show(log.since(seq, subject=subject, operation=operation, limit=limit))
-    stream = _sse(log.follow(seq, subject=subject, operation=operation))
+        return call.show(log.since(seq, limit=limit, **only))
+    stream = _sse(log.follow(seq, **only))
     return StreamingResponse(stream, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
 
@@ -173,6 +173,7 @@ EVENTS = (
     Query("last", "Only this many of the newest."),
     Query("subject", "Only of this instance."),
     Query("operation", "Only of this operation."),
+    Query("kind", "Only of this kind: operation, step, resource, package, alarm or audit."),
     Query("limit", "At most so many."),
     Query("follow", "Go on as they happen."),
 )
