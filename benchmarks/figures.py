@@ -24,10 +24,21 @@ class Scale:
 
 @dataclass(frozen=True)
 class Figure:
-    """What a figure means, and the most it may be (None: it is told for comparison only)."""
+    """What a figure means, and the most or the least that it may be (None: it is told for comparison only)."""
 
     text: str
     most: float | None = None
+    least: float | None = None
+
+    def holds(self, value: float) -> bool:
+        """Whether the value is within the bound."""
+        return (self.most is None or value <= self.most) and (self.least is None or value >= self.least)
+
+    def bound(self) -> str:
+        """The bound as people read it."""
+        if self.most is not None:
+            return f"≤ {self.most:g}"
+        return "" if self.least is None else f"≥ {self.least:g}"
 
 
 def median(values: Sequence[float]) -> float:
@@ -43,8 +54,8 @@ def table(title: str, found: Mapping[str, float], known: Mapping[str, Figure]) -
     shown.add_column("meaning")
     for name, value in found.items():
         figure = known[name]
-        bound = "" if figure.most is None else f"≤ {figure.most:g}"
-        colour = "" if figure.most is None else "[green]" if value <= figure.most else "[red]"
+        bound = figure.bound()
+        colour = "" if not bound else "[green]" if figure.holds(value) else "[red]"
         shown.add_row(name, f"{colour}{value:g}", bound, figure.text)
     Console().print(shown)
     over = beyond(found, known)
@@ -54,8 +65,7 @@ def table(title: str, found: Mapping[str, float], known: Mapping[str, Figure]) -
 
 def beyond(found: Mapping[str, float], known: Mapping[str, Figure]) -> list[str]:
     """The figures that are over their bounds."""
-    bounds = ((name, known[name].most) for name in found if name in known)
-    return [name for name, most in bounds if most is not None and found[name] > most]
+    return [name for name, value in found.items() if name in known and not known[name].holds(value)]
 
 
 def merge(file: Path, found: Mapping[str, float]) -> None:
