@@ -323,6 +323,22 @@ class Artifact(Part, frozen=True):
     kind: str = ""  # image, script, licence, changelog, test, certificate, other
 
 
+class PackageSignature(Part, frozen=True):
+    """How a package is secured (SOL004 and SOL007 clause 5.1).
+
+    `option` 1: its manifest is signed; 2: it came in a zip file with a signature of the whole; 0: it is not signed. `signer`
+    is the subject (RFC 4514); `verified` says that content and signer were checked and the signer leads to an authority
+    that the node trusts; if not, `warning` says why. `certificate` is the signing certificate (PEM) where the package
+    has it as a file.
+    """
+
+    option: int = 0
+    signer: str = ""
+    verified: bool = False
+    warning: str = ""
+    certificate: str = ""
+
+
 class VnfPackage(Part, frozen=True):
     """What a SOL004 package with a VNFD says. `templates` are the merged service templates, from which
     `skerry.packages.bind` makes the VNFD again with the inputs of one request."""
@@ -331,6 +347,7 @@ class VnfPackage(Part, frozen=True):
     artifacts: tuple[Artifact, ...] = ()
     manifest: Mapping[str, str] = {}
     templates: Any = None
+    signature: PackageSignature = PackageSignature()
 
 
 class NsPackage(Part, frozen=True):
@@ -340,3 +357,4 @@ class NsPackage(Part, frozen=True):
     artifacts: tuple[Artifact, ...] = ()
     manifest: Mapping[str, str] = {}
     templates: Any = None
+    signature: PackageSignature = PackageSignature()

@@ -15,11 +15,30 @@ if TYPE_CHECKING:
     from skerry.packages.functions import resolve
     from skerry.packages.limits import Limits
     from skerry.packages.reading import lint, read
+    from skerry.packages.signature import Trust
+    from skerry.packages.signature_envelope import unwrap
+    from skerry.packages.signature_making import Signing, sign
 
-__all__ = ["Limits", "bind_nsd", "bind_vnfd", "build", "extract_artifact", "lint", "open_artifact", "read", "resolve"]
+__all__ = [
+    "Limits",
+    "Signing",
+    "Trust",
+    "bind_nsd",
+    "bind_vnfd",
+    "build",
+    "extract_artifact",
+    "lint",
+    "open_artifact",
+    "read",
+    "resolve",
+    "sign",
+    "unwrap",
+]
 
 _MODULES = {
     "Limits": "limits",
+    "Signing": "signature_making",
+    "Trust": "signature",
     "bind_nsd": "binding",
     "bind_vnfd": "binding",
     "build": "building",
@@ -28,6 +47,8 @@ _MODULES = {
     "open_artifact": "archive",
     "read": "reading",
     "resolve": "functions",
+    "sign": "signature_making",
+    "unwrap": "signature_envelope",
 }
 
 

@@ -92,17 +92,18 @@ def opened(source: Path | bytes, limits: Limits, report: Report) -> Generator[Ar
 
 def _open(source: Path | bytes, limits: Limits, report: Report) -> Archive | None:
     if isinstance(source, bytes):
-        return _open_zip("package", io.BytesIO(source), limits, report)
+        return open_zip("package", io.BytesIO(source), limits, report)
     if source.is_dir():
         return FolderArchive(source, _folder_sizes(source, limits, report))
     try:
-        return _open_zip(source.name, source.open("rb"), limits, report)
+        return open_zip(source.name, source.open("rb"), limits, report)
     except OSError as error:
         report.error("unreadable-package", f"cannot open {source.name}: {error.strerror}", fix="check the path")
         return None
 
 
-def _open_zip(label: str, stream: IO[bytes], limits: Limits, report: Report) -> Archive | None:
+def open_zip(label: str, stream: IO[bytes], limits: Limits, report: Report) -> Archive | None:
+    """A zip file as an archive; None if it cannot be one (the report says why)."""
     try:
         if _directory_ok(stream, limits, report):
             file = zipfile.ZipFile(stream)

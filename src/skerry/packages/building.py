@@ -20,7 +20,7 @@ from skerry.packages.reading import META, read_archive
 from skerry.packages.report import Report
 
 _TIME = (1980, 1, 1, 0, 0, 0)
-_RELEASE = "1980-01-01T00:00:00Z"
+RELEASE = "1980-01-01T00:00:00Z"
 _MODE = 0o100644 << 16
 _ENTRIES = {
     "ETSI-Entry-Change-Log": ("ChangeLog.txt", "Files/ChangeLog.txt", "Artifacts/ChangeLog.txt"),
@@ -29,7 +29,7 @@ _ENTRIES = {
 }
 
 
-def build(folder: Path, dest: Path, *, entry: str = "", release: str = _RELEASE, limits: Limits | None = None) -> Path:
+def build(folder: Path, dest: Path, *, entry: str = "", release: str = RELEASE, limits: Limits | None = None) -> Path:
     """Make the CSAR `dest` from a folder with Definitions/, Files/, Scripts/ …
 
     `entry` is the entry file; empty: the one that the folder's own `TOSCA.meta` names, else the only template of Definitions/
@@ -87,13 +87,14 @@ def _write(archive: Archive, dest: Path, main: str, package: VnfPackage | NsPack
     names = sorted(name for name in archive.sizes if name != META and not ("/" not in name and name.endswith(".mf")))
     digests: dict[str, str] = {}
     with replacing(dest) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as target:
-        digests[META] = _put(target, META, _meta(names, main, manifest))
+        digests[META] = put(target, META, _meta(names, main, manifest).encode())
         for name in names:
-            digests[name] = _copy(archive, target, name)
-        _put(target, manifest, _manifest(package, digests, release))
+            digests[name] = copy(archive, target, name)
+        put(target, manifest, manifest_text(package, digests, release).encode())
 
 
-def _info(name: str) -> zipfile.ZipInfo:
+def zip_info(name: str) -> zipfile.ZipInfo:
+    """An entry whose time and rights are always the same."""
     info = zipfile.ZipInfo(name, _TIME)
     info.compress_type = zipfile.ZIP_DEFLATED
     info.external_attr = _MODE
@@ -101,15 +102,16 @@ def _info(name: str) -> zipfile.ZipInfo:
     return info
 
 
-def _put(target: zipfile.ZipFile, name: str, text: str) -> str:
-    data = text.encode()
-    target.writestr(_info(name), data)
+def put(target: zipfile.ZipFile, name: str, data: bytes) -> str:
+    """Add a file; the answer is its SHA-256."""
+    target.writestr(zip_info(name), data)
     return hashlib.sha256(data).hexdigest()
 
 
-def _copy(archive: Archive, target: zipfile.ZipFile, name: str) -> str:
+def copy(archive: Archive, target: zipfile.ZipFile, name: str) -> str:
+    """Add a file of an archive; the answer is its SHA-256."""
     digest = hashlib.sha256()
-    info = _info(name)
+    info = zip_info(name)
     info.file_size = archive.sizes[name]
     with target.open(info, "w") as stream:
         for piece in chunks(archive, name):
@@ -132,7 +134,13 @@ def _meta(names: list[str], main: str, manifest: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _manifest(package: VnfPackage | NsPackage, digests: dict[str, str], release: str) -> str:
+def digest_entry(name: str, digest: str) -> list[str]:
+    """The lines of a manifest about one file, with its SHA-256."""
+    return ["", f"Source: {name}", "Algorithm: SHA-256", f"Hash: {digest}"]
+
+
+def manifest_text(package: VnfPackage | NsPackage, digests: dict[str, str], release: str) -> str:
+    """The manifest of a package: metadata, then a digest (SHA-256) of each file."""
     if isinstance(package, VnfPackage):
         vnfd = package.vnfd
         metadata = {
@@ -154,5 +162,5 @@ def _manifest(package: VnfPackage | NsPackage, digests: dict[str, str], release:
         }
     lines = ["metadata:", *(f"  {key}: {value}" for key, value in metadata.items())]
     for name, digest in digests.items():
-        lines += ["", f"Source: {name}", "Algorithm: SHA-256", f"Hash: {digest}"]
+        lines += digest_entry(name, digest)
     return "\n".join(lines) + "\n"

@@ -18,6 +18,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     ratio_floor_bytes: int = 1 * MIB
     max_path_length: int = 512
     max_meta_bytes: int = 1 * MIB  # TOSCA.meta and the manifest
+    max_signature_bytes: int = 256 * 1024  # a CMS signature, or a file of certificates
+    max_signatures: int = 200  # of one package: each costs some processes
     max_yaml_bytes: int = 2 * MIB  # one file of definitions
     max_yaml_nodes: int = 150_000  # of all files of definitions together, aliases counted as what they stand for
     max_yaml_depth: int = 64

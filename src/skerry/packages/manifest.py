@@ -1,7 +1,7 @@
 """The manifest (SOL004 clause 4.3.2) and the digests that it and `TOSCA.meta` give.
 
 The metadata keys, the `Source`/`Algorithm`/`Hash` entries and the non-MANO artifact sets are read; a CMS signature at the
-end is left for the trust checks. An entry whose digest is named but incomplete, unknown or different refuses the package;
+end is left for `signature`. An entry whose digest is named but incomplete, unknown or different refuses the package;
 an entry without any digest is allowed, as the standard allows it where the package as a whole is signed.
 """
 
@@ -25,13 +25,18 @@ _SECTION_ENTRIES = ("Source", "Algorithm", "Hash", "Signature", "Certificate", "
 
 
 class Digest(msgspec.Struct):
-    """What is said of one file: digest algorithm and value (lower-case hex), and where it is said."""
+    """What is said of one file: digest algorithm and value (lower-case hex), and where it is said.
+
+    `signature` and `certificate` are the files with its own signature and the certificate of that.
+    """
 
     source: str
     file: str
     line: int
     algorithm: str = ""
     hash: str = ""
+    signature: str = ""
+    certificate: str = ""
 
 
 class Manifest(msgspec.Struct):
@@ -106,6 +111,10 @@ class _State:
             digests[-1].algorithm = value or "-"
         elif key == "Hash":
             digests[-1].hash = value.lower() or "-"
+        elif key == "Signature":
+            digests[-1].signature = value
+        elif key == "Certificate":
+            digests[-1].certificate = value
 
 
 def meta_digests(blocks: list[list[Entry]], file: str, report: Report) -> list[Digest]:

@@ -10,7 +10,7 @@ import posixpath
 from pathlib import Path
 
 from skerry.errors import Fault
-from skerry.model.descriptors import Artifact, NsPackage, VnfPackage
+from skerry.model.descriptors import Artifact, NsPackage, PackageSignature, VnfPackage
 from skerry.packages.archive import Archive, opened, read_small
 from skerry.packages.imports import STANDARD_FILE, Documents
 from skerry.packages.limits import Limits
@@ -18,6 +18,8 @@ from skerry.packages.manifest import Digest, Manifest, meta_digests, parse_manif
 from skerry.packages.metafile import blocks, decode
 from skerry.packages.nsd import make_nsd
 from skerry.packages.report import Report
+from skerry.packages.signature import Inspection, Manifested, Trust, inspect
+from skerry.packages.signature_envelope import inside
 from skerry.packages.templates import merge
 from skerry.packages.types import collect_types
 from skerry.packages.vnfd import make_vnfd
@@ -40,25 +42,31 @@ _SUFFIXES = {
 
 
 def lint(
-    source: Path | bytes, *, limits: Limits | None = None
+    source: Path | bytes, *, limits: Limits | None = None, trust: Trust | None = None
 ) -> tuple[list[Fault], list[Fault], VnfPackage | NsPackage | None]:
-    """Errors, warnings and, if there are no errors, the package. Never raises for bad content."""
+    """Errors, warnings and, if there are no errors, the package. Never raises for bad content.
+
+    Signatures are checked as `trust` says; without it they are not looked at.
+    """
     limits = limits or Limits()
     report = Report(limit=limits.max_faults)
+    inspection = Inspection(trust, limits, report)
     package: VnfPackage | NsPackage | None = None
     with opened(source, limits, report) as archive:
         if archive is not None and not report.errors:
-            package = read_archive(archive, limits, report)
+            with inside(archive, source, inspection) as csar:
+                if csar is not None:
+                    package = Reading(csar, inspection).package()
     report.documents.clear()
     return report.errors, report.warnings, None if report.errors else package
 
 
-def read(source: Path | bytes, *, limits: Limits | None = None) -> VnfPackage | NsPackage:
-    """The package in a zip file, its bytes, or a directory.
+def read(source: Path | bytes, *, limits: Limits | None = None, trust: Trust | None = None) -> VnfPackage | NsPackage:
+    """The package in a zip file, its bytes, or a directory; its signatures are checked as `trust` says, if it is given.
 
-    Raises `InvalidError` with every fault (file, line, column, path, code, what to do) at once. Nothing is written to disk.
+    Raises `InvalidError` with every fault (file, line, column, path, code, what to do) at once. Nothing stays on the disk.
     """
-    errors, _, package = lint(source, limits=limits)
+    errors, _, package = lint(source, limits=limits, trust=trust)
     report = Report(limit=len(errors) + 1)
     report.extend(errors)
     report.raise_errors(f"package {source.name}" if isinstance(source, Path) else "the package")
@@ -68,27 +76,37 @@ def read(source: Path | bytes, *, limits: Limits | None = None) -> VnfPackage | 
 
 def read_archive(archive: Archive, limits: Limits, report: Report, *, entry: str = "") -> VnfPackage | NsPackage | None:
     """The package in an open archive, or None; faults go to the report. `entry` overrides what `TOSCA.meta` says."""
-    return _Reading(archive, limits, report, entry).package()
+    return Reading(archive, Inspection(None, limits, report), entry).package()
 
 
-class _Reading:
-    """One reading of one package."""
+class Reading:
+    """One reading of one package. After `package()`, `manifested` is what its manifest says and `sums` SHA-256 by file."""
 
-    def __init__(self, archive: Archive, limits: Limits, report: Report, entry: str = "") -> None:
+    def __init__(self, archive: Archive, inspection: Inspection, entry: str = "") -> None:
         self.archive = archive
-        self.limits = limits
+        self.limits = inspection.limits
         self.entry = entry
-        self.report = report
+        self.report = inspection.report
+        self.inspection = inspection
+        self.main = ""
         self.meta: dict[str, str] = {}
-        self.digests: list[Digest] = []
         self.manifest = Manifest()
+        self.sums: dict[str, str] = {}
+        self.signature = PackageSignature()
+        self.digests: list[Digest] = []
+        self.manifested = Manifested(
+            name="", data=b"", metadata={}, digests=[], meta_name=META, meta=self.meta, meta_digests=[]
+        )
 
     def package(self) -> VnfPackage | NsPackage | None:
         """The package, or None; faults go to the report."""
-        main = self._entry()
+        main = self.main = self._entry()
         if not self.entry:
             self._read_manifest(main)
-        sums = verify(self.archive, self.digests, self.report)
+            found = inspect(self.inspection, self.archive, self.manifested)
+            self.signature = self.inspection.settle(found, self.manifested.name)
+        self.digests = self.manifested.meta_digests + self.manifested.digests
+        self.sums = verify(self.archive, self.digests, self.report)
         if not main:
             return None
         documents = Documents(self.archive, self.limits, self.report)
@@ -100,12 +118,14 @@ class _Reading:
         )
         if templates is None:
             return None
-        artifacts, metadata = self._artifacts(sums), self.manifest.metadata
+        artifacts, metadata = self._artifacts(self.sums), self.manifest.metadata
         if templates.kind == "nsd":
             nsd = make_nsd(templates, self.report)
             if nsd is None:
                 return None
-            return NsPackage(nsd=nsd, artifacts=artifacts, manifest=metadata, templates=templates.data)
+            return NsPackage(
+                nsd=nsd, artifacts=artifacts, manifest=metadata, templates=templates.data, signature=self.signature
+            )
         vnfd = make_vnfd(templates, self.report)
         if vnfd is None:
             self.report.error(
@@ -115,7 +135,9 @@ class _Reading:
                 fix="add substitution_mappings or a VNF node",
             )
             return None
-        return VnfPackage(vnfd=vnfd, artifacts=artifacts, manifest=metadata, templates=templates.data)
+        return VnfPackage(
+            vnfd=vnfd, artifacts=artifacts, manifest=metadata, templates=templates.data, signature=self.signature
+        )
 
     def _entry(self) -> str:
         """The name of the entry file; empty, with a fault, if there is none."""
@@ -158,7 +180,7 @@ class _Reading:
         for block in found:
             for entry in block:
                 self.meta.setdefault(entry.key, entry.value)
-        self.digests += meta_digests(found, META, self.report)
+        self.manifested.meta_digests = meta_digests(found, META, self.report)
 
     def _read_manifest(self, main: str) -> None:
         name = self.meta.get("ETSI-Entry-Manifest") or self.meta.get("Entry-Manifest") or self._find_manifest(main)
@@ -172,8 +194,10 @@ class _Reading:
             message = f"cannot find the manifest {name[:200]}"
             self.report.error("missing-file", message, file=META, fix="correct ETSI-Entry-Manifest or add the file")
         else:
-            self.manifest = parse_manifest(self._text(name) or "", name, self.report)
-            self.digests += self.manifest.digests
+            data = read_small(self.archive, name, self.limits.max_meta_bytes, self.report) or b""
+            self.manifest = parse_manifest(decode(data, name, self.report) or "", name, self.report)
+            self.manifested.name, self.manifested.data = name, data
+            self.manifested.metadata, self.manifested.digests = self.manifest.metadata, self.manifest.digests
 
     def _find_manifest(self, main: str) -> str:
         """The manifest that nothing names: it has the name of the entry file, or is the only one in the root."""
