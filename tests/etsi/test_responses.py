@@ -29,6 +29,9 @@ MISPLACED = ("/nslcm/v1/ns_lcm_op_occs/{nsLcmOpOccId}/fail", "/nslcm/v1/ns_lcm_o
 SINGLE = {("GET", "/vnf_lcm_op_occs")}
 """Lists whose official description has the schema of one entry."""
 
+PLURAL = {("GET", "/vnf_snapshots/{vnfSnapshotInfoId}")}
+"""Single resources whose official description has the schema of a list."""
+
 EMPTY = {("PATCH", "/vnf_instances/{vnfInstanceId}"): "the text says that the body is empty, the file gives a schema"}
 """Answers whose body the official file describes against its own text."""
 
@@ -58,6 +61,8 @@ class Judge:
         schema = ((described or {}).get("content") or {}).get("application/json", {}).get("schema")
         if (response.request.method, template) in SINGLE:
             schema = {"type": "array", "items": schema}
+        if (response.request.method, template) in PLURAL:
+            schema = schema["items"]
         if schema is None:
             return
         if not body:
@@ -148,6 +153,16 @@ async def test_vnf_life(rig: Rig, judge: Judge) -> None:
     await rig.finished(await rig.client.post(f"{one}/operate", json={"changeStateTo": "STOPPED"}))
     await rig.finished(await rig.client.post(f"{one}/operate", json={"changeStateTo": "STARTED"}))
     await rig.finished(await rig.client.post(f"{one}/heal", json={"cause": "a test"}))
+    snapshots = "/vnflcm/v2/vnf_snapshots"
+    made = (await rig.client.post(snapshots, json={})).headers["Location"]
+    named = {"vnfSnapshotInfoId": made.rpartition("/")[2]}
+    await rig.finished(await rig.client.post(f"{one}/create_snapshot", json={**named, "userDefinedData": {"a": 1}}))
+    taken = (await rig.client.get(made)).json()
+    assert [vnfc["id"] for vnfc in taken["vnfSnapshot"]["vnfcSnapshots"]] == ["server-0"]
+    assert "vnfSnapshot" not in (await rig.client.get(snapshots)).json()[0]
+    done = await rig.finished(await rig.client.post(f"{one}/revert_to_snapshot", json=named))
+    assert (done["operation"], done["operationState"]) == ("REVERT_TO_SNAPSHOT", "COMPLETED")
+    assert (await rig.client.delete(made)).status_code == 409
     await rig.finished(await rig.client.patch(one, json={"vnfInstanceName": "two"}))
     assert (await rig.client.get(one)).json()["vnfInstanceName"] == "two"
     assert (await rig.client.delete(one)).status_code == 409
@@ -157,7 +172,7 @@ async def test_vnf_life(rig: Rig, judge: Judge) -> None:
     assert (await rig.client.post(f"{root}/vnf_lcm_op_occs/{done['id']}/fail")).status_code == 409
     cancel = await rig.client.post(f"{root}/vnf_lcm_op_occs/{done['id']}/cancel", json={"cancelMode": "GRACEFUL"})
     assert cancel.status_code == 409
-    assert len((await rig.client.get(f"{root}/vnf_lcm_op_occs?all_fields")).json()) == 6
+    assert len((await rig.client.get(f"{root}/vnf_lcm_op_occs?all_fields")).json()) == 8
     assert (await rig.client.get(f"{root}/vnf_lcm_op_occs")).status_code == 200
     assert (await rig.client.delete(one)).status_code == 204
     assert (await rig.client.get(one)).status_code == 404

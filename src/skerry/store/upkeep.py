@@ -6,7 +6,7 @@ import os
 import sqlite3
 from pathlib import Path
 
-from skerry.errors import ConflictError, InvalidError
+from skerry.errors import ConflictError, InvalidError, UnavailableError
 from skerry.store.database import Database, Transaction
 from skerry.store.migrations import MIGRATIONS
 
@@ -15,7 +15,7 @@ FINAL_STATES = ("COMPLETED", "PARTIALLY_COMPLETED", "FAILED", "ROLLED_BACK")
 
 def backup(source: Path, target: Path) -> int:
     """Copy a store that may be in use, consistently; the answer is the copy's size in bytes. The copy appears whole or
-    not at all; `ConflictError` if `target` exists."""
+    not at all; `ConflictError` if `target` exists, `UnavailableError` where the disk refuses."""
     if target.exists():
         raise ConflictError(f"cannot back up to {target}: it exists", suggestion="name a new file")
     partial = target.with_name(target.name + ".part")
@@ -25,6 +25,11 @@ def backup(source: Path, target: Path) -> int:
     try:
         reader.backup(writer)
         writer.execute("PRAGMA journal_mode=DELETE")
+    except sqlite3.Error as error:
+        partial.unlink(missing_ok=True)
+        raise UnavailableError(
+            f"cannot write the backup {target}: {error}", suggestion="check the disk's space and rights"
+        ) from error
     finally:
         writer.close()
         reader.close()

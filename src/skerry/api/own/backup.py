@@ -13,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
 from skerry.api.route import Call, Endpoint
+from skerry.errors import UnavailableError
 
 MEDIA = "application/x-tar"
 CHUNK = 1 << 18
@@ -20,7 +21,14 @@ CHUNK = 1 << 18
 
 async def backup(call: Call) -> Response:
     """Everything that the node keeps, as a tar with checksums. `Repr-Digest` (RFC 9530) tells whether it came whole."""
-    folder = Path(await run_in_threadpool(tempfile.mkdtemp, prefix=".sending-", dir=call.services.settings.data_dir))
+    try:
+        folder = Path(
+            await run_in_threadpool(tempfile.mkdtemp, prefix=".sending-", dir=call.services.settings.data_dir)
+        )
+    except OSError as error:
+        raise UnavailableError(
+            f"cannot write the backup: {error.strerror}", suggestion="check the disk's space and rights"
+        ) from error
     try:
         file = folder / "skerry-backup.tar"
         size = await call.services.backup(file)
