@@ -28,6 +28,7 @@ run | ca-certificates | file:/etc/ssl/certs/ca-certificates.crt | Python package
 run | runc            | program:runc    | the OCI runtime: runs the containers of the embedded driver
 run | conmon          | program:conmon  | the shim: keeps containers, their logs and exit codes while no node runs
 run | busybox-static  | program:busybox | the shell inside images that are packed from installed programs
+run | openssl         | program:openssl | checks and makes the signatures of packages
 run | iproute2        | program:ip      | bridges, veth pairs and network namespaces; bandwidth limits
 run | skopeo          | program:skopeo  | fetches images from registries
 run | sip-tester      | program:sipp    | SIPp, the program whose calls the demo shows

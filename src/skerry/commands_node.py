@@ -1,4 +1,5 @@
-"""Commands that work on this machine without a running node, or start one: `up`, `restore`, `lint`, `doctor`, `package build`.
+"""Commands that work on this machine without a running node, or start one: `up`, `restore`, `lint`, `doctor`,
+`package build` and `package sign`.
 
 They stand beside the wiring because they may import every package; the CLI, which may not, knows them by name.
 """
@@ -7,14 +8,17 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 if TYPE_CHECKING:
     from skerry.machine import Finding
 
+OPTIONS = "SOL004 option: 1 signs the manifest, 2 makes a zip file of package, signature and certificate."
 PATH: Any = click.Path(path_type=Path)
 
 
@@ -89,14 +93,22 @@ def restore(file: Path, config: Path | None, data_dir: Path | None, check: bool,
 @click.argument("source", type=PATH)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 @click.option("--strict", is_flag=True, help="Warnings count as errors.")
-def lint(source: Path, as_json: bool, strict: bool) -> None:
+@click.option(
+    "--trust-store",
+    type=PATH,
+    default=None,
+    help="Check signatures too; the signer must lead to a PEM file of this folder.",
+)
+def lint(source: Path, as_json: bool, strict: bool, trust_store: Path | None) -> None:
     """Check SOURCE, a package file or folder: every fault with its place and what to do. Exits 5 if there are faults."""
     from skerry.errors import NotFoundError  # noqa: PLC0415
-    from skerry.packages import lint as check  # noqa: PLC0415  # brings the YAML reader
+    from skerry.packages import Trust  # noqa: PLC0415  # brings the YAML reader
+    from skerry.packages import lint as check  # noqa: PLC0415
 
     if not source.exists():
         raise NotFoundError(f"cannot find {source}", suggestion="name a package file or folder")
-    errors, warnings, package = check(source)
+    trust = Trust(policy="require", store=trust_store, now=datetime.now(UTC)) if trust_store else None
+    errors, warnings, package = check(source, trust=trust)
     if as_json:
         import msgspec  # noqa: PLC0415
 
@@ -120,13 +132,77 @@ def _what(package: Any) -> str:
 
 @click.command()
 @click.argument("folder", type=PATH)
-@click.option("--output", "-o", "target", type=PATH, default=None, help="File to write; default FOLDER.csar.")
+@click.option(
+    "--output",
+    "-o",
+    "target",
+    type=PATH,
+    default=None,
+    help="File to write; default FOLDER.csar, signed as a whole .zip.",
+)
+@click.option("--sign", "key", type=PATH, default=None, metavar="KEY", help="Sign it with this private key (PEM).")
+@click.option("--cert", type=PATH, default=None, help="Certificate of the key, then those above it (PEM).")
+@click.option("--option", type=click.IntRange(1, 2), default=1, show_default=True, help=OPTIONS)
+@click.option("--passphrase-file", type=PATH, default=None, help="File whose first line is the passphrase of the key.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
-def build(folder: Path, target: Path | None, as_json: bool) -> None:
+def build(
+    folder: Path,
+    target: Path | None,
+    key: Path | None,
+    cert: Path | None,
+    option: Literal[1, 2],
+    passphrase_file: Path | None,
+    as_json: bool,
+) -> None:
     """Make a package file of FOLDER, with TOSCA.meta and manifest, and check it. Exits 5 if it has faults."""
     from skerry.packages import build as make  # noqa: PLC0415  # brings the YAML reader
 
-    made = make(folder, target or folder.resolve().with_suffix(".csar"))
+    if (key is None) != (cert is None):
+        raise click.UsageError("--sign and --cert go together")
+    if key is None or cert is None:
+        _made(make(folder, target or folder.resolve().with_suffix(".csar")), as_json)
+        return
+    from skerry.packages import Signing, sign  # noqa: PLC0415
+
+    dest = target or folder.resolve().with_suffix(".csar" if option == 1 else ".zip")
+    with tempfile.TemporaryDirectory(prefix=".build-", dir=dest.parent) as scratch:
+        plain = make(folder, Path(scratch) / f"{dest.stem}.csar")
+        signing = Signing(key=key, certificate=cert, option=option, passphrase_file=passphrase_file)
+        _made(sign(plain, dest, signing, now=datetime.now(UTC)), as_json)
+
+
+@click.command()
+@click.argument("source", metavar="FILE", type=PATH)
+@click.option(
+    "--output", "-o", "target", type=PATH, default=None, help="File to write; default FILE itself, with option 2 .zip."
+)
+@click.option("--key", type=PATH, required=True, help="Private key (PEM).")
+@click.option("--cert", type=PATH, required=True, help="Certificate of the key, then those above it (PEM).")
+@click.option("--option", type=click.IntRange(1, 2), default=1, show_default=True, help=OPTIONS)
+@click.option("--passphrase-file", type=PATH, default=None, help="File whose first line is the passphrase of the key.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+def sign(
+    source: Path,
+    target: Path | None,
+    key: Path,
+    cert: Path,
+    option: Literal[1, 2],
+    passphrase_file: Path | None,
+    as_json: bool,
+) -> None:
+    """Sign the package FILE as SOL004 has it, in place of an older signature. Exits 5 if it or the key has faults."""
+    from skerry.errors import NotFoundError  # noqa: PLC0415
+    from skerry.packages import Signing  # noqa: PLC0415  # brings the YAML reader
+    from skerry.packages import sign as make  # noqa: PLC0415
+
+    if not source.exists():
+        raise NotFoundError(f"cannot find {source}", suggestion="name a package file")
+    signing = Signing(key=key, certificate=cert, option=option, passphrase_file=passphrase_file)
+    dest = target or (source if option == 1 else source.with_suffix(".zip"))
+    _made(make(source, dest, signing, now=datetime.now(UTC)), as_json)
+
+
+def _made(made: Path, as_json: bool) -> None:
     if as_json:
         import msgspec  # noqa: PLC0415
 

@@ -35,7 +35,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 def examine() -> list[Finding]:
     """Everything, in the order in which people read it. Nothing that stays is changed."""
-    return [*_drivers(), *_embedded(), *_namespaces(), *_cgroups(), *_virtualisation(), *_networking()]
+    return [*_drivers(), *_embedded(), *_namespaces(), *_cgroups(), *_virtualisation(), *_networking(), *_packages()]
 
 
 def _drivers() -> list[Finding]:
@@ -118,6 +118,12 @@ def _virtualisation() -> list[Finding]:
             area="machines", name="qemu", present=bool(qemu), detail=qemu, remedy="apt-get install qemu-system-x86"
         ),
     ]
+
+
+def _packages() -> list[Finding]:
+    found = shutil.which("openssl") or ""
+    remedy = "apt-get install openssl"
+    return [Finding(area="packages", name="signatures", present=bool(found), detail=found, remedy=remedy)]
 
 
 def _networking() -> list[Finding]:

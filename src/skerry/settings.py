@@ -87,11 +87,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     page_size: Annotated[
         int, Meta(ge=1, le=100_000, description="Most entries in one answer of a list; the next page is linked.")
     ] = 500
+    package_signatures: Annotated[
+        Literal["require", "warn", "off"],
+        Meta(
+            description="Which packages are accepted: only signed ones whose signer leads to the trust store; unsigned "
+            "ones too, with a warning; or all, without a look at signatures."
+        ),
+    ] = "warn"
+    trust_store: Annotated[
+        Path | None,
+        Meta(description="Folder of PEM certificates: authorities, or signers, whose signed packages are trusted."),
+    ] = None
     log_level: Annotated[LogLevel, Meta(description="Least severity that is logged.")] = "info"
 
     def __post_init__(self) -> None:
         if self.plain and not is_loopback(self.listen):
             raise ValueError(f"plain is only for a loopback address, listen is {self.listen}")
+        if self.package_signatures == "require" and self.trust_store is None:
+            raise ValueError("package_signatures is require, but trust_store names no folder")
         names = [vim.id for vim in self.vims]
         if len(set(names)) != len(names):
             raise ValueError(f"vims have the same id twice: {', '.join(sorted(names))}")
@@ -271,7 +284,7 @@ def _structured(name: str, raw: str) -> Any:
 
 def _value_fault(message: str, text: str, file: Path, env: Mapping[str, str]) -> Fault:
     found = re.search(r"at `\$\.([a-z_]+)", message)
-    key = found[1] if found else next((k for k in ("plain", "vims") if message.startswith(k)), "")
+    key = found[1] if found else next((k for k in ("plain", "package_signatures", "vims") if message.startswith(k)), "")
     if f"SKERRY_{key.upper()}" in env:
         return Fault(message=message, code="value", file="environment", path=f"SKERRY_{key.upper()}")
     line = _line_of(key, text) if key else 0

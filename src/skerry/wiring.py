@@ -52,7 +52,14 @@ class Node:
         self.engine = Engine(self.store, self.clock, self.ids, slots=settings.step_concurrency)
         self.vims = Vims(self._context)
         self.granter = PlacingGranter(self.vims, self.ids)
-        self.catalogue = Catalogue(self.store, data / "packages", self.clock, self.ids)
+        self.catalogue = Catalogue(
+            self.store,
+            data / "packages",
+            self.clock,
+            self.ids,
+            signatures=settings.package_signatures,
+            trust_store=settings.trust_store,
+        )
         desk = Desk(
             database=self.store,
             vims=self.vims,

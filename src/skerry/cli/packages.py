@@ -17,9 +17,9 @@ from skerry.client.views import PackageView
 from skerry.errors import NotFoundError
 
 
-@click.group(cls=Lazy, commands_at={"build": "skerry.commands_node:build"})
+@click.group(cls=Lazy, commands_at={"build": "skerry.commands_node:build", "sign": "skerry.commands_node:sign"})
 def package() -> None:
-    """Build, onboard, list and delete VNF packages and NSDs."""
+    """Build, sign, onboard, list and delete VNF packages and NSDs."""
 
 
 def find(session: Session, wanted: str) -> PackageView:
@@ -74,6 +74,7 @@ def show(session: Session, package: str) -> None:
             ("state", view.operational_state),
             ("usage", view.usage_state),
             ("size", f"{view.size_bytes} bytes"),
+            ("signature", _signature(view)),
             ("problem", str(view.problem.get("detail", ""))),
         )
     )
@@ -89,6 +90,16 @@ def show(session: Session, package: str) -> None:
     ]
     if rows:
         output.table(("FLAVOUR", "PARTS", "LEVELS", "ASPECTS", "INPUTS"), rows)
+
+
+def _signature(view: PackageView) -> str:
+    found = view.signature
+    if found is None:
+        return ""
+    if not found.option:
+        return "none"
+    by = f" by {found.signer}" if found.signer else ""
+    return f"option {found.option}{by}, " + ("verified" if found.verified else f"not verified: {found.warning}")
 
 
 @package.command()
@@ -114,6 +125,8 @@ def onboard(session: Session, source: Path, kind: str, data: tuple[str, ...]) ->
     else:
         click.echo(id)
         output.note(f"onboarded {view.kind.upper()} {view.name} {view.version} ({view.descriptor})")
+        if view.signature and view.signature.warning:
+            output.note(f"warning: {view.signature.warning}")
 
 
 @package.command()

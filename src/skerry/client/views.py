@@ -46,6 +46,15 @@ class FlavourView(View, frozen=True, kw_only=True):
     parts: list[str] = []
 
 
+class SignatureView(View, frozen=True, kw_only=True):
+    """How a package is signed: SOL004 option (0: not at all), the signer's name, whether it was verified and if not why."""
+
+    option: int = 0
+    signer: str = ""
+    verified: bool = False
+    warning: str = ""
+
+
 class PackageView(View, frozen=True, kw_only=True):
     """A VNF package (`kind` vnf) or NSD (ns). `descriptor` is the VNFD's or NSD's own identifier."""
 
@@ -64,6 +73,7 @@ class PackageView(View, frozen=True, kw_only=True):
     flavours: Mapping[str, FlavourView] = {}
     user_defined_data: Mapping[str, Any] = {}
     problem: Mapping[str, Any] = {}
+    signature: SignatureView | None = None
 
 
 class StepView(View, frozen=True, kw_only=True):

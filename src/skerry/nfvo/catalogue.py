@@ -12,7 +12,7 @@ import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -32,9 +32,21 @@ Info = TypeVar("Info", VnfPkgInfo, NsdInfo)
 
 
 class Catalogue:
-    """`folder` keeps the archives, one file each, named by the package's id."""
+    """`folder` keeps the archives, named by the package's id. `signatures` and `trust_store` are the node's policy of what it
+    accepts (`skerry.packages.Trust`)."""
 
-    def __init__(self, database: Database, folder: Path, clock: Clock, ids: Ids) -> None:
+    def __init__(
+        self,
+        database: Database,
+        folder: Path,
+        clock: Clock,
+        ids: Ids,
+        *,
+        signatures: Literal["require", "warn", "off"] = "warn",
+        trust_store: Path | None = None,
+    ) -> None:
+        self._signatures: Literal["require", "warn", "off"] = signatures
+        self._trust_store = trust_store
         self._database = database
         self._folder = folder
         self._clock = clock
@@ -112,8 +124,20 @@ class Catalogue:
     # -- both ---------------------------------------------------------------------------------------------------------
 
     def content(self, id: str) -> Path:
-        """The archive as it was uploaded."""
+        """The CSAR."""
         return self._folder / f"{id}.csar"
+
+    def original(self, id: str) -> Path:
+        """The archive as it was uploaded: the CSAR, or the zip file with CSAR and signature (SOL004 clause 5.1, option 2)."""
+        envelope = self._envelope(id)
+        return envelope if envelope.exists() else self.content(id)
+
+    def _envelope(self, id: str) -> Path:
+        return self._folder / f"{id}.original.csar"
+
+    def _forget(self, id: str) -> None:
+        self.content(id).unlink(missing_ok=True)
+        self._envelope(id).unlink(missing_ok=True)
 
     async def _create(self, where: Collection[Info], info: Info) -> Info:
         def work(tx: Transaction) -> Info:
@@ -151,7 +175,7 @@ class Catalogue:
         try:
             package, digest, size = await asyncio.to_thread(self._read, source)
             package = check(package, tenant)
-            await asyncio.to_thread(self._keep, source, self.content(id))
+            await asyncio.to_thread(self._keep, id, source, package.signature.option)
             ready = {
                 "onboarding_state": OnboardingState.ONBOARDED,
                 "operational_state": OperationalState.ENABLED,
@@ -164,23 +188,32 @@ class Catalogue:
         except (InvalidError, ConflictError) as error:
             problem = {"detail": error.detail, "faults": msgspec.to_builtins(error.faults)}
             await self._database.write(lambda tx: self._refuse(where, tx, id, problem))
-            self.content(id).unlink(missing_ok=True)
+            self._forget(id)
             raise
 
-    @staticmethod
-    def _read(source: Path) -> tuple[VnfPackage | NsPackage, str, int]:
-        from skerry.packages import read  # noqa: PLC0415 - YAML readers load on first use only
+    def _read(self, source: Path) -> tuple[VnfPackage | NsPackage, str, int]:
+        from skerry.packages import Trust, read  # noqa: PLC0415 - YAML readers load on first use only
 
         with source.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return read(source), digest, source.stat().st_size
+        trust = Trust(policy=self._signatures, store=self._trust_store, now=self._clock.now())
+        return read(source, trust=trust), digest, source.stat().st_size
+
+    def _keep(self, id: str, source: Path, option: int) -> None:
+        """Copy the archive so that it is whole or absent, whatever happens; of option 2 the CSAR in it too."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        if option == 2:
+            from skerry.packages import unwrap  # noqa: PLC0415 - as above
+
+            self._copy(source, self._envelope(id), shutil.copyfile)
+            self._copy(source, self.content(id), unwrap)
+        else:
+            self._copy(source, self.content(id), shutil.copyfile)
 
     @staticmethod
-    def _keep(source: Path, target: Path) -> None:
-        """Copy the archive so that it is whole or absent, whatever happens."""
-        target.parent.mkdir(parents=True, exist_ok=True)
+    def _copy(source: Path, target: Path, how: Callable[[Path, Path], object]) -> None:
         partial = target.with_suffix(".part")
-        shutil.copyfile(source, partial)
+        how(source, partial)
         with partial.open("rb") as file:
             os.fsync(file.fileno())
         partial.rename(target)
@@ -254,7 +287,7 @@ class Catalogue:
             self._tell(tx, where, info, "DELETED")
 
         await self._database.write(work)
-        self.content(id).unlink(missing_ok=True)
+        self._forget(id)
 
     @staticmethod
     def _vnfs_using(source: Transaction | Database, id: str) -> int:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from skerry.api.route import Call, Endpoint
-from skerry.client.views import FlavourView, PackageView
+from skerry.client.views import FlavourView, PackageView, SignatureView
 from skerry.errors import NotFoundError
-from skerry.model.descriptors import DeploymentFlavour, NsDeploymentFlavour
+from skerry.model.descriptors import DeploymentFlavour, NsDeploymentFlavour, PackageSignature
 from skerry.model.ns import NsdInfo
 from skerry.model.vnf import VnfPkgInfo
 
@@ -31,7 +31,12 @@ def view_vnf_package(record: VnfPkgInfo) -> PackageView:
         flavours={id: _vnf_flavour(flavour) for id, flavour in vnfd.flavours.items()} if vnfd else {},
         user_defined_data=record.user_defined_data,
         problem=record.problem,
+        signature=_signature(record.package.signature) if record.package else None,
     )
+
+
+def _signature(found: PackageSignature) -> SignatureView:
+    return SignatureView(option=found.option, signer=found.signer, verified=found.verified, warning=found.warning)
 
 
 def _vnf_flavour(flavour: DeploymentFlavour) -> FlavourView:
@@ -63,6 +68,7 @@ def view_nsd(record: NsdInfo) -> PackageView:
         flavours={id: _ns_flavour(flavour) for id, flavour in nsd.flavours.items()} if nsd else {},
         user_defined_data=record.user_defined_data,
         problem=record.problem,
+        signature=_signature(record.package.signature) if record.package else None,
     )
 
 

@@ -13,6 +13,7 @@ from skerry.api import archive
 from skerry.api.route import ARCHIVES, LIST_QUERY, Api, Call, Endpoint
 from skerry.api.wire import Checksum, KeyValuePairs, Links, Wire, links
 from skerry.errors import ConflictError, InvalidError
+from skerry.model.descriptors import PackageSignature
 from skerry.model.ns import NsdInfo as Record
 from skerry.model.states import OnboardingState, OperationalState
 
@@ -55,6 +56,8 @@ class NsdInfo(Wire, frozen=True, kw_only=True):
     pnfd_info_ids: list[str] | None = None
     nested_nsd_info_ids: list[str] | None = None
     artifacts: list[NsdArchiveArtifactInfo] | None = None
+    archive_security_option: str | None = None
+    signing_certificate: str | None = None
     onboarding_failure_details: Mapping[str, Any] | None = None
     user_defined_data: KeyValuePairs | None = None
 
@@ -80,6 +83,8 @@ def render(call: Call, record: Record) -> NsdInfo:
         nsd_designer=nsd.designer if nsd else None,
         nsd_invariant_id=(nsd.invariant_id or nsd.id) if nsd else None,
         artifacts=[_artifact(a.path, a.checksum_algorithm, a.checksum) for a in package.artifacts] if package else None,
+        archive_security_option=security_option(package.signature) if package else None,
+        signing_certificate=(package.signature.certificate or None) if package else None,
         onboarding_failure_details=record.problem or None,
         user_defined_data=record.user_defined_data or None,
     )
@@ -88,6 +93,11 @@ def render(call: Call, record: Record) -> NsdInfo:
 def onboarding(call: Call, state: OnboardingState) -> str:
     """The onboarding state; version 1 has no ERROR: the record is then CREATED again and tells why."""
     return OnboardingState.CREATED if call.version == 1 and state is OnboardingState.ERROR else state
+
+
+def security_option(signature: PackageSignature) -> str | None:
+    """How a package is signed (SOL004 clause 5.1). The standard has no value for one that is not: nothing is said then."""
+    return f"OPTION_{signature.option}" if signature.option else None
 
 
 def _artifact(path: str, algorithm: str, digest: str) -> NsdArchiveArtifactInfo:
@@ -165,7 +175,9 @@ def content(call: Call, record: Record) -> Any:
 
 async def download(call: Call) -> Response:
     """The archive as it was uploaded."""
-    return archive.sent(content(call, find(call)))
+    record = find(call)
+    content(call, record)
+    return archive.sent(call.services.catalogue.original(record.id))
 
 
 async def descriptor(call: Call) -> Response:

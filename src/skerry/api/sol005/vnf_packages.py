@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from skerry.api import archive
 from skerry.api.route import ARCHIVES, LIST_QUERY, Api, Call, Endpoint
-from skerry.api.sol005.nsd import ANY, TEXT_OR_ZIP, onboarding
+from skerry.api.sol005.nsd import ANY, TEXT_OR_ZIP, onboarding, security_option
 from skerry.api.wire import Checksum, KeyValuePairs, Links, Wire, links
 from skerry.errors import ConflictError, InvalidError
 from skerry.model.descriptors import Artifact, SoftwareImage, VnfPackage
@@ -76,6 +76,8 @@ class VnfPkgInfo(Wire, frozen=True, kw_only=True):
     checksum: Checksum | None = None
     software_images: list[VnfPackageSoftwareImageInfo] | None = None
     additional_artifacts: list[VnfPackageArtifactInfo] | None = None
+    package_security_option: str | None = None
+    signing_certificate: str | None = None
     vnfm_info: list[str] | None = None
     user_defined_data: KeyValuePairs | None = None
     onboarding_failure_details: Mapping[str, Any] | None = None
@@ -115,6 +117,8 @@ def _with_content(plain: VnfPkgInfo, record: Record, package: VnfPackage) -> Vnf
         vnf_software_version=vnfd.software_version,
         vnfd_version=vnfd.version,
         vnfm_info=list(vnfd.vnfm_info) or None,
+        package_security_option=security_option(package.signature),
+        signing_certificate=package.signature.certificate or None,
         software_images=images or None,
         additional_artifacts=[_artifact(a) for a in package.artifacts if a.path not in used] or None,
     )
@@ -225,7 +229,8 @@ def content(call: Call) -> Path:
 
 async def download(call: Call) -> Response:
     """The archive as it was uploaded."""
-    return archive.sent(content(call))
+    content(call)
+    return archive.sent(call.services.catalogue.original(call.path("vnfPkgId")))
 
 
 async def descriptor(call: Call) -> Response:
