@@ -5,7 +5,7 @@ A VNF is written as
     id: web
     vdus:
       front: {nics: {pub: ext, lan: lan}, env: {A: b}, cmd: [run], files: {/etc/x: text}, initial: 1, needs: [back]}
-    links: {lan: 10.9.0.0/24}
+    links: {lan: 10.9.0.0/24}         # or {cidr: …, dns: [192.0.2.53], bitrate: 1000000}
     aspects: {more: {max: 3, deltas: {front: [1, 2]}}}
     levels: {one: {more: 0}, two: {more: 1}}
     scripts: {instantiate_end: {run: 'echo x', args: [], inputs: {}, vdus: []}}
@@ -190,9 +190,12 @@ def _cp(vdu: str, order: int, link: str, ip: str | None) -> dict[str, Any]:
     return {"type": "tosca.nodes.nfv.VduCp", "properties": properties, "requirements": requirements}
 
 
-def _link(kind: str, cidr: str) -> dict[str, Any]:
-    l3 = {"ip_version": "ipv4", "cidr": cidr, "dhcp_enabled": False}
-    profile: dict[str, Any] = {"max_bitrate_requirements": {"root": 0}, "min_bitrate_requirements": {"root": 0}}
+def _link(kind: str, short: str | Mapping[str, Any]) -> dict[str, Any]:
+    told: Mapping[str, Any] = {"cidr": short} if isinstance(short, str) else short
+    cidr = told.get("cidr", "")
+    l3 = {"ip_version": "ipv4", "cidr": cidr, "dhcp_enabled": False, "dns_servers": told.get("dns", [])}
+    root = {"root": told.get("bitrate", 0)}
+    profile: dict[str, Any] = {"max_bitrate_requirements": root, "min_bitrate_requirements": {"root": 0}}
     if cidr:
         profile["virtual_link_protocol_data"] = [{"associated_layer_protocol": "ipv4", "l3_protocol_data": l3}]
     return {

@@ -55,7 +55,10 @@ class VnfPkgInfo(Record, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class ExtLink(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Where an external connection point is attached: a network of the VIM, with a fixed address if wished."""
+    """Where an external connection point is attached: a network of the VIM, with a fixed address if wished.
+
+    `dns` and `max_bitrate_bps` are what an NS says of its virtual link.
+    """
 
     network: str
     vim: str = ""
@@ -63,6 +66,8 @@ class ExtLink(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     link_id: str = ""  # ExtVirtualLinkData.id
     ip: str = ""
     mac: str = ""
+    dns: tuple[str, ...] = ()
+    max_bitrate_bps: int = 0
 
 
 class VnfInstance(Record, frozen=True, kw_only=True, omit_defaults=True):

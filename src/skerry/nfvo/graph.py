@@ -48,21 +48,28 @@ def wanted(instance_id: str, flavour: NsDeploymentFlavour, goal: NsGoal, layout:
 
 def _links(
     instance_id: str, flavour: NsDeploymentFlavour, profile: VnfProfile, vims: list[str], layout: Layout
-) -> tuple[list[dict[str, str]], dict[str, Wanted]]:
+) -> tuple[list[dict[str, Any]], dict[str, Wanted]]:
     """Where each external connection point of a member goes, and the networks that the NS makes for it."""
-    entries: list[dict[str, str]] = []
+    entries: list[dict[str, Any]] = []
     networks: dict[str, Wanted] = {}
     for point, link_id in external_points(profile, layout.flavours[profile.id]).items():
+        link = flavour.virtual_links.get(link_id, VirtualLink(id=link_id))
         if link_id in layout.borrowed:
             vim, network = layout.borrowed[link_id]
-            entries.append({"cp": point, "link": link_id, "vim": vim, "network": network})
+            entries.append({"cp": point, "link": link_id, "vim": vim, "network": network, **_qualities(link)})
             continue
-        link = flavour.virtual_links.get(link_id, VirtualLink(id=link_id))
         for vim in vims:
             made = _network(instance_id, link, vim)
             networks[made.key] = made
-            entries.append({"cp": point, "link": link_id, "vim": vim, "network": made.spec["name"]})
+            network = made.spec["name"]
+            entries.append({"cp": point, "link": link_id, "vim": vim, "network": network, **_qualities(link)})
     return entries, networks
+
+
+def _qualities(link: VirtualLink) -> dict[str, Any]:
+    """What a link says of the interfaces on it; nothing where it says nothing."""
+    told = {"dns": list(link.dns), "maxBitrate": link.max_bitrate_bps}
+    return {name: value for name, value in told.items() if value}
 
 
 def external_points(profile: VnfProfile, flavour: DeploymentFlavour) -> dict[str, str]:
@@ -104,7 +111,7 @@ def _member(
     name: str,
     goal: NsGoal,
     layout: Layout,
-    links: list[dict[str, str]],
+    links: list[dict[str, Any]],
     networks: tuple[str, ...],
 ) -> Wanted:
     sources = {pair.source for pair in layout.order if pair.target == profile.id}

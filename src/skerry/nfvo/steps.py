@@ -71,6 +71,7 @@ class MemberSteps:
                 "resourceId": entry["network"],
                 "vimConnectionId": entry["vim"],
                 "extCps": [{"cpdId": entry["cp"]}],
+                **{name: entry[name] for name in ("dns", "maxBitrate") if name in entry},
             }
             for entry in spec["links"]
         ]

@@ -13,7 +13,7 @@ import msgspec
 
 from skerry.model.descriptors import ConnectionPoint, DeploymentFlavour, SoftwareImage, Vdu, VirtualLink
 from skerry.model.resources import Wanted
-from skerry.model.vnf import VnfInstance
+from skerry.model.vnf import ExtLink, VnfInstance
 from skerry.vnfm.goal import Goal, applied
 from skerry.vnfm.naming import link_key, resource_name
 from skerry.vnfm.values import Attributes
@@ -37,7 +37,7 @@ def wanted(instance: VnfInstance, flavour: DeploymentFlavour, goal: Goal) -> dic
         for vnfc in vnfcs:
             nics, networks = _nics(instance.id, flavour, goal, vdu, vnfc)
             graph.update(networks)
-            compute = _compute(after, vdu, vnfc, goal, nics, tuple(networks))
+            compute = _compute(after, vdu, vnfc, goal, nics, _name_servers(flavour, vdu, goal), tuple(networks))
             graph[compute.key] = compute
             if vnfc not in goal.stopped:
                 power = _power(compute, vdu, vnfc, goal, known)
@@ -68,7 +68,7 @@ def _nics(
             network = _network(instance_id, link, goal.placement[vnfc])
             networks[network.key] = network
             nic = {"network": network.spec["name"], "ip": "", "mac": ""}
-        limit = cp.bitrate_bps or (link.max_bitrate_bps if link else 0)
+        limit = _limit(cp, external or link)
         alone = len(goal.vnfcs[vdu.id]) == 1  # a fixed address fits one instance only
         nics.append(
             {
@@ -80,6 +80,22 @@ def _nics(
             }
         )
     return nics, networks
+
+
+def _limit(cp: ConnectionPoint, link: ExtLink | VirtualLink | None) -> int:
+    """Bit/s of an interface: the lower of what its connection point and its link allow, 0 for no limit."""
+    return min((bps for bps in (cp.bitrate_bps, link.max_bitrate_bps if link else 0) if bps), default=0)
+
+
+def _name_servers(flavour: DeploymentFlavour, vdu: Vdu, goal: Goal) -> list[str]:
+    """The VDU's own DNS servers, else those of its links in the order of its interfaces."""
+    if vdu.dns:
+        return list(vdu.dns)
+    found: list[str] = []
+    for cp in sorted_cps(flavour, vdu):
+        link = goal.ext_links.get(cp.external) or flavour.virtual_links.get(cp.virtual_link)
+        found += link.dns if link else ()
+    return list(dict.fromkeys(found))
 
 
 def sorted_cps(flavour: DeploymentFlavour, vdu: Vdu) -> list[ConnectionPoint]:
@@ -107,6 +123,7 @@ def _compute(
     vnfc: str,
     goal: Goal,
     nics: list[dict[str, Any]],
+    dns: list[str],
     networks: tuple[str, ...],
 ) -> Wanted:
     vim = goal.placement[vnfc]
@@ -127,7 +144,7 @@ def _compute(
         "pids": vdu.pids,
         "mounts": list(vdu.mounts),
         "ports": list(vdu.ports),
-        "dns": list(vdu.dns),
+        "dns": dns,
         "capabilities": list(vdu.capabilities),
         "read_only": vdu.read_only,
         "restart": vdu.restart,

@@ -63,7 +63,10 @@ class Instantiate(VnfOperation):
 
 
 def ext_links(flavour: DeploymentFlavour, params: Mapping[str, Any]) -> dict[str, ExtLink]:
-    """External connection point → network, from extVirtualLinks (SOL003 4.4.1.11). All unknown points are named at once."""
+    """External connection point → network, from extVirtualLinks (SOL003 4.4.1.11). All unknown points are named at once.
+
+    Own keys, which the NFVO gives: `dns` (addresses of servers) and `maxBitrate` (bit/s) of the link.
+    """
     external = set(flavour.ext_cps)
     links: dict[str, ExtLink] = {}
     faults = []
@@ -81,6 +84,8 @@ def ext_links(flavour: DeploymentFlavour, params: Mapping[str, Any]) -> dict[str
                 link_id=data["id"],
                 ip=ip,
                 mac=mac,
+                dns=tuple(data.get("dns", ())),
+                max_bitrate_bps=data.get("maxBitrate", 0),
             )
     if faults:
         raise InvalidError("cannot attach: " + "; ".join(fault.message for fault in faults), faults=faults)
