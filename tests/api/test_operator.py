@@ -45,7 +45,6 @@ async def failed_vnf(rig: Rig) -> tuple[str, dict[str, Any]]:
     return id, done
 
 
-@pytest.mark.feature("A67", "A43")
 async def test_a_failed_operation_is_explained(rig: Rig) -> None:
     id, operation = await failed_vnf(rig)
     told = await get(rig, f"/operations/{operation['id']}/explanation")
@@ -111,6 +110,7 @@ async def test_a_service_is_explained_with_its_parts(rig: Rig) -> None:
     assert [verdict["site"] for verdict in told["verdicts"]] == ["sim"]
 
 
+@pytest.mark.feature("A67")
 async def test_why_this_infrastructure_and_not_that_one(rig: Rig) -> None:
     await rig.onboard("server")
     for name, settings in (("full", {"vcpus": 0.1}), ("busy", {"vcpus": 1}), ("cut", {})):

@@ -112,16 +112,16 @@ def test_back_up_restore_and_find_what_the_backup_does_not_know(node: Served, tm
 
 def test_snapshots(node: Served) -> None:
     instantiated(node)
-    node("exec", "--stdin", "one", "tee", "/root/state", stdin="before")
+    node("exec", "--stdin", "one", "tee", "/var/state", stdin="before")
     node("vnf", "snapshot", "create", "one", "--name", "monday", "--dry-run")
     assert node.json("vnf", "snapshot", "list") == []
     node("vnf", "snapshot", "create", "one", "--name", "monday")
     assert "monday" in node("vnf", "snapshot", "list", "one").stdout
     assert node.json("vnf", "snapshot", "list")[0]["state"] == "READY"
-    node("exec", "--stdin", "one", "tee", "/root/state", stdin="after")
+    node("exec", "--stdin", "one", "tee", "/var/state", stdin="after")
     address = node.json("vnf", "show", "one")["vnfcs"][0]["addresses"]
     node("vnf", "snapshot", "revert", "one", "monday")
-    assert node("exec", "one", "cat", "/root/state").stdout == "before"
+    assert node("exec", "one", "cat", "/var/state").stdout == "before"
     assert node.json("vnf", "show", "one")["vnfcs"][0]["addresses"] == address
     assert "runs from it" in node("vnf", "snapshot", "delete", "monday", code=4).stderr
     node("vnf", "discard", "one", "--yes")

@@ -20,18 +20,18 @@ async def taken(plant: Plant, vnf: VnfInstance) -> str:
 
 async def test_a_file_that_was_written_is_back_after_a_revert(plant: Plant) -> None:
     vnf = await started(plant)
-    await plant.sh(vnf, "front-0", "echo before > /root/state; rm -f /bin/yes")
+    await plant.sh(vnf, "front-0", "echo before > /var/state; rm -f /bin/yes")
     addresses = [address(vnf, "front-0", n) for n in (0, 1)]
     snapshot = await taken(plant, vnf)
     info = plant.node.vnfm.snapshots.get(snapshot, tenant="")
     assert set(info.vnfcs) == {"front-0", "back-0"}
     assert info.finished_at >= info.started_at > ""
-    await plant.sh(vnf, "front-0", "echo after > /root/state; echo new > /root/new")
+    await plant.sh(vnf, "front-0", "echo after > /var/state; echo new > /var/new")
     await plant.run("vnf.scale", vnf.id, {"type": "SCALE_OUT", "aspectId": "fronts"})
     await plant.run("vnf.revert_to_snapshot", vnf.id, {"vnfSnapshotInfoId": snapshot})
     vnf = plant.node.vnfm.instance(vnf.id)
-    assert await plant.sh(vnf, "front-0", "cat /root/state") == "before"
-    assert await plant.sh(vnf, "front-0", "ls /root/new /bin/yes 2>/dev/null; echo none") == "none"  # also what was deleted
+    assert await plant.sh(vnf, "front-0", "cat /var/state") == "before"
+    assert await plant.sh(vnf, "front-0", "ls /var/new /bin/yes 2>/dev/null; echo none") == "none"  # also what was deleted
     assert [address(vnf, "front-0", n) for n in (0, 1)] == addresses
     assert addresses[0] in await plant.sh(vnf, "front-0", "ip -4 addr show eth0")
     assert vnf.vnfcs["front"] == ("front-0",)  # the scale that it had then
@@ -39,10 +39,10 @@ async def test_a_file_that_was_written_is_back_after_a_revert(plant: Plant) -> N
         await plant.node.vnfm.snapshots.delete(snapshot, tenant="")
     await plant.run("vnf.scale", vnf.id, {"type": "SCALE_OUT", "aspectId": "fronts"})  # the reverted one stays as it is
     vnf = plant.node.vnfm.instance(vnf.id)
-    assert await plant.sh(vnf, "front-0", "cat /root/state") == "before"
-    assert await plant.sh(vnf, "front-1", "ls /root/state 2>/dev/null; echo none") == "none"
+    assert await plant.sh(vnf, "front-0", "cat /var/state") == "before"
+    assert await plant.sh(vnf, "front-1", "ls /var/state 2>/dev/null; echo none") == "none"
     await plant.run("vnf.heal", vnf.id, {"vnfcInstanceId": ["front-0"]})
-    assert await plant.sh(vnf, "front-0", "cat /root/state") == "before"  # healed from the snapshot
+    assert await plant.sh(vnf, "front-0", "cat /var/state") == "before"  # healed from the snapshot
     await ended(plant, vnf)
     driver = await plant.driver()
     assert {one.image for one in info.vnfcs.values()} <= {one.name for one in await driver.list_images()}
