@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -24,6 +25,15 @@ if TYPE_CHECKING:
 BACKOFF_S = 0.2
 BACKOFF_MAX_S = 10.0
 STUCK = StepRecord(key="", error="cannot order the steps: they wait for each other", suggestion="fail or roll back")
+
+
+@dataclass(frozen=True)
+class _Ending:
+    """How a step ended. `phase` is done or undone, "" when it failed."""
+
+    step: Step
+    record: StepRecord
+    phase: str = ""
 
 
 class Run:
@@ -93,15 +103,13 @@ class Run:
             worst = next((record for key, record in self._records.items() if key in failed), STUCK)
             await self._move(OperationState.FAILED_TEMP, error=worst.error, suggestion=worst.suggestion)
 
-    async def _do(self, step: Step) -> bool:
+    async def _do(self, step: Step) -> _Ending:
         handler = self.engine.handler(step.action)
         context = StepContext(operation=self.operation, step=step, args=step.args, engine=self.engine)
         result, failure = await self._attempts(step, lambda: handler(context))
         if failure is not None:
-            await self._note(step, failure)
-            return False
-        await self._note(step, self._ended(step, StepState.DONE, result or {}), phase="done")
-        return True
+            return _Ending(step, failure)
+        return _Ending(step, self._ended(step, StepState.DONE, result or {}), "done")
 
     # -- backward -----------------------------------------------------------------------------------------------------
 
@@ -123,7 +131,7 @@ class Run:
         else:
             await self._move(OperationState.ROLLED_BACK, error=self.operation.error)
 
-    async def _undo(self, step: Step) -> bool:
+    async def _undo(self, step: Step) -> _Ending:
         result: Mapping[str, Any] | None = {}
         if step.undo:
             handler = self.engine.handler(step.undo)
@@ -132,47 +140,50 @@ class Run:
             )
             result, failure = await self._attempts(step, lambda: handler(context))
             if failure is not None:
-                await self._note(step, failure)
-                return False
-        await self._note(step, self._ended(step, StepState.UNDONE, result or {}), phase="undone")
-        return True
+                return _Ending(step, failure)
+        return _Ending(step, self._ended(step, StepState.UNDONE, result or {}), "undone")
 
     # -- the walk over the graph --------------------------------------------------------------------------------------
 
     async def _walk(
-        self, waiting: dict[str, Step], needs: Mapping[str, tuple[str, ...]], work: Callable[[Step], Awaitable[bool]]
+        self, waiting: dict[str, Step], needs: Mapping[str, tuple[str, ...]], work: Callable[[Step], Awaitable[_Ending]]
     ) -> set[str]:
         """Run what is ready until nothing is left, something failed or a cancel came. `waiting` keeps what did not end
-        well; the answer holds what failed."""
+        well; the answer holds what failed. The end of a step and the begin of those that it held up are one commit."""
         failed: set[str] = set()
         frontier = Frontier(waiting, needs)
-        running: dict[asyncio.Task[bool], str] = {}
+        running: dict[asyncio.Task[_Ending], str] = {}
+        ended: list[_Ending] = []
         force = asyncio.ensure_future(self.forced.wait())
         try:
             while True:
-                if not failed and not self.cancelled.is_set():
-                    await self._launch([waiting[key] for key in frontier.take()], work, running)
+                halted = bool(failed) or self.cancelled.is_set()
+                ready = [] if halted else [waiting[key] for key in frontier.take()]
+                await self._record(ended, ready)
+                running |= {asyncio.ensure_future(self._slot(step, work)): step.key for step in ready}
                 if not running:
                     return failed
                 await asyncio.wait({*running, force}, return_when=asyncio.FIRST_COMPLETED)
+                ended = [task.result() for task in list(running) if task.done() and running.pop(task)]
+                for ending in ended:
+                    if ending.phase:
+                        waiting.pop(ending.step.key, None)
+                        frontier.done(ending.step.key)
+                    else:
+                        failed.add(ending.step.key)
                 if force.done():
+                    await self._record(ended, ())
                     left = set(running.values())
                     await _abandon(running)
                     await self._let_go(left)
                     return failed
-                for task in [task for task in running if task.done()]:
-                    key = running.pop(task)
-                    if task.result():
-                        waiting.pop(key, None)
-                        frontier.done(key)
-                    else:
-                        failed.add(key)
         finally:
             force.cancel()
+            await self._record(_endings(running), ())
             await _abandon(running)
 
     async def _let_go(self, keys: set[str]) -> None:
-        """Record steps that were cut off, unless their end was journalled in the same moment."""
+        """Record steps that were cut off."""
 
         def work(tx: Transaction) -> list[StepRecord]:
             records = journal.steps(tx, self.operation.id)
@@ -191,18 +202,7 @@ class Run:
         records = await self.engine.database.write(work)
         self._records = {record.key: record for record in records}
 
-    async def _launch(
-        self, ready: list[Step], work: Callable[[Step], Awaitable[bool]], running: dict[asyncio.Task[bool], str]
-    ) -> None:
-        if not ready:
-            return
-        undoing = self.operation.state is OperationState.ROLLING_BACK
-        await self._begin(ready, undoing=undoing)
-        for step in ready:
-            task: asyncio.Task[bool] = asyncio.ensure_future(self._slot(step, work))
-            running[task] = step.key
-
-    async def _slot(self, step: Step, work: Callable[[Step], Awaitable[bool]]) -> bool:
+    async def _slot(self, step: Step, work: Callable[[Step], Awaitable[_Ending]]) -> _Ending:
         if self.engine.waits(step.action):
             return await work(step)
         async with self.engine.slots:
@@ -268,18 +268,25 @@ class Run:
             result=result,
         )
 
-    async def _begin(self, ready: list[Step], *, undoing: bool) -> None:
+    async def _record(self, ended: Sequence[_Ending], ready: Sequence[Step]) -> None:
+        """Journal what ended and what begins now, in one transaction."""
+        if not ended and not ready:
+            return
+        undoing = self.operation.state is OperationState.ROLLING_BACK
         state = StepState.UNDOING if undoing else StepState.RUNNING
         now = self._now()
-        records = []
+        records = [ending.record for ending in ended]
         for step in ready:
             before = self._records.get(step.key)
-            records.append(
-                StepRecord(key=step.key, state=state, started_at=now, attempt=(before.attempt if before else 0) + 1)
-            )
+            attempt = (before.attempt if before else 0) + 1
+            records.append(StepRecord(key=step.key, state=state, started_at=now, attempt=attempt))
 
         def work(tx: Transaction) -> None:
             journal.put_steps(tx, self.operation.id, records)
+            for ending in ended:
+                if ending.phase:
+                    self.kind.stepped(tx, self.operation, ending.step, ending.phase, ending.record.result)
+                self._announce(tx, ending.step, ending.record.state.value, ending.record.error)
             for step in ready:
                 if not undoing:
                     self.kind.stepped(tx, self.operation, step, "begun", {})
@@ -287,16 +294,6 @@ class Run:
 
         await self.engine.database.write(work)
         self._records.update({record.key: record for record in records})
-
-    async def _note(self, step: Step, record: StepRecord, phase: str = "") -> None:
-        def work(tx: Transaction) -> None:
-            journal.put_steps(tx, self.operation.id, [record])
-            if phase:
-                self.kind.stepped(tx, self.operation, step, phase, record.result)
-            self._announce(tx, step, record.state.value, record.error)
-
-        await self.engine.database.write(work)
-        self._records[step.key] = record
 
     def _announce(self, tx: Transaction, step: Step, state: str, detail: str = "") -> None:
         self.engine.events.add(
@@ -350,7 +347,12 @@ async def move(engine: Engine, id: str, state: OperationState, *, decision: bool
     return await engine.database.write(work)
 
 
-async def _abandon(running: dict[asyncio.Task[bool], str]) -> None:
+def _endings(running: Iterable[asyncio.Task[_Ending]]) -> list[_Ending]:
+    """The steps that ended in the moment in which the engine stopped."""
+    return [task.result() for task in running if task.done() and not task.cancelled() and task.exception() is None]
+
+
+async def _abandon(running: dict[asyncio.Task[_Ending], str]) -> None:
     tasks = list(running)
     running.clear()
     for task in tasks:
