@@ -101,7 +101,10 @@ class Database:
         self._writer = self._reader = None
 
     async def write(self, work: Callable[[Transaction], T]) -> T:
-        """Run `work` atomically; return its result once it is on disk. Its `SkerryError`s come back unchanged."""
+        """Run `work` atomically; return its result once it is on disk. Its `SkerryError`s come back unchanged.
+
+        It may be run again when it, or one that shares its commit, is refused: it must change nothing but the store.
+        """
         if self._writer is None:
             raise UnavailableError("cannot write: the store is closed", suggestion="start the node")
         write = _Write(work, asyncio.get_running_loop())
@@ -169,8 +172,11 @@ class Database:
             return
         try:
             connection.execute("BEGIN IMMEDIATE")
-            for write in group:
-                self._apply(connection, write)
+            if not self._together(connection, group):
+                connection.execute("ROLLBACK")
+                connection.execute("BEGIN IMMEDIATE")
+                for write in group:
+                    self._apply(connection, write)
             connection.execute("COMMIT")
         except sqlite3.Error as error:
             with contextlib.suppress(sqlite3.Error):
@@ -185,6 +191,20 @@ class Database:
                 write.error = UnavailableError(
                     f"cannot write to the store {self.path}: {error}", suggestion="check the disk's space and rights"
                 )
+
+    @staticmethod
+    def _together(connection: sqlite3.Connection, group: list[_Write]) -> bool:
+        """Do them without a savepoint each, which is fast and right as long as none is refused; False when one is."""
+        for write in group:
+            transaction = Transaction(connection)
+            try:
+                write.result = write.work(transaction)
+            except sqlite3.OperationalError:
+                raise  # the disk or the file: it concerns the whole group
+            except Exception:  # noqa: BLE001 - not swallowed: it is done again and raised where the write was awaited
+                return False
+            write.transaction = transaction
+        return True
 
     @staticmethod
     def _apply(connection: sqlite3.Connection, write: _Write) -> None:
