@@ -13,16 +13,19 @@ import logging
 import os
 import signal
 import socket
+import ssl
 import sys
 import time
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 from uvicorn.config import Config
+from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import Server
 
+from skerry.access.authority import Peer
 from skerry.access.certificates import Certificates, ensure_certificates
 from skerry.access.files import private_folder, write_private
 from skerry.access.tokens import Tokens, ensure_tokens
@@ -31,6 +34,7 @@ from skerry.settings import Settings, is_loopback
 
 log = logging.getLogger(__name__)
 ASGI = Callable[[Any, Any, Any], Awaitable[None]]
+VERIFY = {"off": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
 NOT_READY = (
     b'{"status":503,"type":"urn:skerry:problem:unavailable","title":"Service Unavailable",'
     b'"detail":"cannot serve this yet: the node is starting","suggestion":"try again in a second"}'
@@ -58,6 +62,31 @@ async def _early(path: str, send: Any) -> None:
     headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode()), (b"retry-after", b"1")]
     await send({"type": "http.response.start", "status": 200 if live else 503, "headers": headers})
     await send({"type": "http.response.body", "body": body})
+
+
+class Mutual(H11Protocol):
+    """uvicorn's HTTP that tells the application which client certificate TLS has verified."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """TLS is up: note whose certificate the caller showed."""
+        super().connection_made(transport)
+        peer = peer_of(transport.get_extra_info("peercert") or {})
+        inner: ASGI = self.app
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            scope["skerry.peer"] = peer
+            await inner(scope, receive, send)
+
+        if peer is not None:
+            self.app = app
+
+
+def peer_of(certificate: Mapping[str, Any]) -> Peer | None:
+    """The subject and serial number of a certificate, as `ssl` gives it; None where there is none."""
+    names = [value for part in certificate.get("subject", ()) for key, value in part if key == "commonName"]
+    if len(names) != 1:
+        return None
+    return Peer(name=names[0], serial=str(certificate.get("serialNumber", "")).lstrip("0").upper())
 
 
 class Quiet(Server):
@@ -136,9 +165,10 @@ def _ready(settings: Settings, endpoint: str, begun: float, on_ready: Callable[[
 
 
 def _server(front: Front, settings: Settings, certificates: Certificates | None) -> Quiet:
+    mutual = settings.client_certificates != "off"
     config = Config(
         front,
-        http="h11",
+        http=Mutual if mutual else "h11",
         ws="none",
         loop="asyncio",
         lifespan="off",
@@ -148,6 +178,8 @@ def _server(front: Front, settings: Settings, certificates: Certificates | None)
         timeout_graceful_shutdown=max(1, int(settings.stop_grace_s)),
         ssl_certfile=str(certificates.certificate) if certificates else None,
         ssl_keyfile=str(certificates.key) if certificates else None,
+        ssl_ca_certs=str(certificates.ca) if certificates and mutual else None,
+        ssl_cert_reqs=VERIFY[settings.client_certificates],
     )
     return Quiet(config)
 

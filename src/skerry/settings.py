@@ -98,6 +98,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Path | None,
         Meta(description="Folder of PEM certificates: authorities, or signers, whose signed packages are trusted."),
     ] = None
+    token_life_s: Annotated[
+        int, Meta(ge=10, le=86_400, description="Seconds for which an OAuth2 access token is valid.")
+    ] = 3600
+    token_key_days: Annotated[
+        float, Meta(gt=0, le=3650, description="Days after which the key that signs access tokens is replaced.")
+    ] = 30.0
+    client_rate_per_s: Annotated[
+        float,
+        Meta(ge=0, description="Requests a second that an OAuth2 client may make, unless it has its own; 0: no limit."),
+    ] = 200.0
+    client_burst: Annotated[
+        float, Meta(ge=1, description="Requests that an OAuth2 client may make at once before its rate counts.")
+    ] = 400.0
+    client_certificates: Annotated[
+        Literal["off", "optional", "required"],
+        Meta(description="Whether callers may or must show a certificate of the node's authority (mutual TLS)."),
+    ] = "off"
     log_level: Annotated[LogLevel, Meta(description="Least severity that is logged.")] = "info"
 
     def __post_init__(self) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from skerry.access.roles import Principal
 from skerry.engine.clock import RandomIds, SystemClock
 from skerry.engine.engine import Engine
 from skerry.model.time import Clock, Ids, stamp
@@ -99,6 +100,15 @@ class Node:
         now = stamp(self.clock.now())
         return await asyncio.to_thread(
             lambda: backups.take(self.settings.data_dir, target, node=self.settings.node, now=now)
+        )
+
+    async def audit(self, who: Principal, method: str, path: str, status: int) -> None:
+        """Record durably that a caller changed something, or tried to."""
+        data = {"client": who.client, "tenant": who.tenant, "method": method, "path": path, "status": status}
+        await self.store.write(
+            lambda tx: self.engine.events.add(
+                tx, "audit", name=who.name, state=str(status), detail=f"{method} {path}", data=data
+            )
         )
 
     async def _prune(self) -> None:

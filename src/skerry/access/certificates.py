@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from skerry.access.files import private_folder, write_private
+from skerry.errors import UnavailableError
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 CA_LIFE = timedelta(days=3650)
 SERVER_LIFE = timedelta(days=397)
+CLIENT_LIFE = timedelta(days=397)
 RENEW_BEFORE = timedelta(days=30)
 BACKDATE = timedelta(hours=1)  # clocks of small sites differ
 
@@ -101,11 +103,12 @@ def _make_server(folder: Path, names: Sequence[str], now: datetime) -> None:
     ca_key = load_pem_private_key((folder / "ca.key").read_bytes(), None)
     assert isinstance(ca_key, ec.EllipticCurvePrivateKey)  # noqa: S101  # we wrote it
     key = ec.generate_private_key(ec.SECP256R1())
+    usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]  # it notifies as a client
     certificate = (
         _builder(_name("Skerry node"), ca.subject, key, now, SERVER_LIFE)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
         .sign(ca_key, hashes.SHA256())
@@ -113,6 +116,43 @@ def _make_server(folder: Path, names: Sequence[str], now: datetime) -> None:
     _write_pair(folder / "server.pem", folder / "server.key", certificate, key)
     issued = Issued(names=tuple(names), not_after=now.astimezone(UTC) + SERVER_LIFE)
     write_private(folder / "server.json", msgspec.json.encode(issued))
+
+
+def issue_client(folder: Path, client: str, now: datetime) -> tuple[str, str, str]:
+    """A certificate with the client's id as its common name, its key (both PEM) and its serial number (upper-case hex).
+
+    `UnavailableError` where the node has no authority, because it serves without TLS.
+    """
+    if not (folder / "ca.key").exists():
+        raise UnavailableError(
+            "cannot issue a certificate: this node serves without TLS and has no authority",
+            suggestion="start the node without `plain`",
+        )
+    from cryptography import x509  # noqa: PLC0415
+    from cryptography.hazmat.primitives import hashes  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
+    from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415
+        Encoding,
+        NoEncryption,
+        PrivateFormat,
+        load_pem_private_key,
+    )
+    from cryptography.x509.oid import ExtendedKeyUsageOID  # noqa: PLC0415
+
+    ca = x509.load_pem_x509_certificate((folder / "ca.pem").read_bytes())
+    ca_key = load_pem_private_key((folder / "ca.key").read_bytes(), None)
+    assert isinstance(ca_key, ec.EllipticCurvePrivateKey)  # noqa: S101  # we wrote it
+    key = ec.generate_private_key(ec.SECP256R1())
+    made = (
+        _builder(_name(client), ca.subject, key, now, CLIENT_LIFE)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
+        .sign(ca_key, hashes.SHA256())
+    )
+    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return made.public_bytes(Encoding.PEM).decode(), secret.decode(), f"{made.serial_number:X}"
 
 
 def _builder(

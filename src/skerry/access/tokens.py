@@ -13,20 +13,13 @@ from pathlib import Path
 import msgspec
 
 from skerry.access.files import private_folder, write_private
+from skerry.access.roles import Principal
 from skerry.errors import UnauthorizedError, UnavailableError
 
 PREFIX = "sk_"
 """Marks a token, so that scanners for leaked secrets can find one."""
 
 HINT = "give a token: `Authorization: Bearer …`; on the node's own machine the CLI finds it by itself"
-
-
-class Principal(msgspec.Struct, frozen=True, kw_only=True):
-    """Who calls: a name for the records, the tenant whose resources it sees, and its role."""
-
-    name: str
-    tenant: str = "default"
-    role: str = "admin"
 
 
 class StoredToken(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from itertools import groupby
-from typing import Any
 
 import msgspec
 from starlette.applications import Starlette
@@ -14,40 +12,45 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from skerry.access.tokens import Principal, Tokens, ensure_tokens
-from skerry.api import openapi, problem, versions
+from skerry.access.authority import Authority, Policy
+from skerry.access.tokens import Tokens, ensure_tokens
+from skerry.api import oauth2, openapi, problem, rights, versions
+from skerry.api.gate import STARTING, Audit, Gate
 from skerry.api.own import API as OWN
 from skerry.api.route import Api, Endpoint, Resource
 from skerry.api.services import Services
 from skerry.api.sol003 import VNFLCM
 from skerry.api.sol005 import NSD, NSLCM, VNFPKGM
-from skerry.errors import UnauthorizedError, UnavailableError
 
-log = logging.getLogger("skerry.audit")
-
-Audit = Callable[[Principal, str, str, int], None]
-"""Told of every call that may change something: who, method, path, status of the answer."""
-
-CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
-ASGI = Callable[[Any, Any, Any], Awaitable[None]]
 APIS: tuple[Api, ...] = (NSD, VNFPKGM, NSLCM, VNFLCM, OWN)
-OPEN = frozenset({"/live", "/ready", "/openapi.json"})
-"""What may be read without a token: two health checks and the description of the API."""
 
 
 def build(services: Services, tokens: Tokens | None = None, audit: Audit | None = None) -> Starlette:
     """The application that serves `services` to whoever has one of `tokens` (default: those in the node's data folder)."""
     routes = [Route(path, resource) for path, resource in resources(services)]
-    app = Starlette(routes=[*routes, *_own_pages(services)], exception_handlers=dict(problem.HANDLERS))
-    app.state.started = services.clock.monotonic()
     known = tokens or ensure_tokens(services.settings.data_dir / "access", os.urandom)
-    app.add_middleware(Gate, services=services, tokens=known, audit=audit or log_change)
+    authority = authority_of(services, known)
+    pages = [*_own_pages(services), *oauth2.routes(authority)]
+    app = Starlette(routes=[*routes, *pages], exception_handlers=dict(problem.HANDLERS))
+    app.state.started = services.clock.monotonic()
+    app.state.authority = authority
+    app.add_middleware(Gate, services=services, authority=authority, audit=audit or services.audit)
     return app
 
 
-def log_change(principal: Principal, method: str, path: str, status: int) -> None:
-    """The default audit: a line in the log for every call that may change something."""
-    log.info("%s of %s: %s %s -> %d", principal.name, principal.tenant, method, path, status)
+def authority_of(services: Services, tokens: Tokens) -> Authority:
+    """Who may call this node, as its settings say."""
+    settings = services.settings
+    policy = Policy(
+        issuer=f"urn:skerry:node:{settings.node}",
+        token_life_s=settings.token_life_s,
+        key_days=settings.token_key_days,
+        rate_per_s=settings.client_rate_per_s,
+        burst=settings.client_burst,
+    )
+    apis = rights.names(api.root(major) for api in APIS for major in api.versions)
+    folder = settings.data_dir / "access"
+    return Authority(folder, tokens, policy, apis=apis, clock=services.clock, random=os.urandom)
 
 
 def resources(services: Services) -> list[tuple[str, Resource]]:
@@ -83,48 +86,3 @@ def _own_pages(services: Services) -> list[Route]:
         return Response(msgspec.json.encode(openapi.document(APIS)), media_type="application/json")
 
     return [Route("/live", live), Route("/ready", ready), Route("/openapi.json", schema)]
-
-
-STARTING = UnavailableError("cannot serve this yet: the node is starting", suggestion="try again in a second")
-
-
-class Gate:
-    """Lets a request in when the node is ready and the caller is known, and has changing calls audited. Pure ASGI, so
-    that streams pass untouched."""
-
-    def __init__(self, app: ASGI, services: Services, tokens: Tokens, audit: Audit) -> None:
-        self._app = app
-        self._services = services
-        self._tokens = tokens
-        self._audit = audit
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Check one request, then pass it on."""
-        if scope["type"] == "http" and scope["path"] not in OPEN:
-            refusal = self._refuse(scope)
-            if refusal is not None:
-                await refusal(scope, receive, send)
-                return
-            if scope["method"] in CHANGING:
-                send = self._telling(scope, send)
-        await self._app(scope, receive, send)
-
-    def _telling(self, scope: Any, send: Any) -> Any:
-        """`send` that tells the audit of the answer when it begins."""
-
-        async def told(message: Any) -> None:
-            if message["type"] == "http.response.start":
-                self._audit(scope["skerry.principal"], scope["method"], scope["path"], message["status"])
-            await send(message)
-
-        return told
-
-    def _refuse(self, scope: Any) -> Response | None:
-        if not self._services.ready:
-            return problem.answer(problem.of(STARTING, instance=scope["path"]), problem.headers_of(503))
-        given = next((value for key, value in scope["headers"] if key == b"authorization"), b"")
-        try:
-            scope["skerry.principal"] = self._tokens.check(given.decode("latin-1"))
-        except UnauthorizedError as error:
-            return problem.answer(problem.of(error, instance=scope["path"]), problem.headers_of(401))
-        return None

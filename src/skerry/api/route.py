@@ -13,8 +13,8 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from skerry.access.tokens import Principal
-from skerry.api import body, filters, paging
+from skerry.access.roles import Principal
+from skerry.api import body, filters, paging, rights
 from skerry.api.problem import HttpError
 from skerry.api.services import Services
 from skerry.errors import PreconditionError
@@ -186,6 +186,7 @@ class Resource:
         self._methods = {endpoint.method: endpoint for endpoint in endpoints}
         if "GET" in self._methods:
             self._methods.setdefault("HEAD", self._methods["GET"])
+        self._rights = {method: rights.of(root, method, endpoint.path) for method, endpoint in self._methods.items()}
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request."""
@@ -194,6 +195,7 @@ class Resource:
         endpoint = self._methods.get(request.method)
         if endpoint is None:
             raise self._not_allowed(request.method)
+        rights.check(scope["skerry.principal"], self._root, endpoint.path, self._rights[request.method])
         check_version(request, self._version)
         check_media(request, endpoint)
         response = await endpoint.handler(Call(request, self._services, endpoint, self._root))

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from skerry.access.roles import Principal
 from skerry.model.explanation import Explanation
 from skerry.model.ns import NsdInfo, NsInstance
 from skerry.model.operations import Event, Operation, Plan, StepRecord
@@ -154,3 +155,4 @@ class Services(Protocol):
     @property
     def engine(self) -> Engine: ...
     async def backup(self, target: Path) -> int: ...
+    async def audit(self, who: Principal, method: str, path: str, status: int) -> None: ...

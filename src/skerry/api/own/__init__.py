@@ -1,6 +1,6 @@
 """Our own API: what ETSI's do not have, and views made for people."""
 
-from skerry.api.own import backup, instances, node, operations, orphans, packages, snapshots
+from skerry.api.own import access, backup, instances, node, operations, orphans, packages, snapshots
 from skerry.api.route import Api
 
 ROUTES = (
@@ -11,5 +11,6 @@ ROUTES = (
     *orphans.ROUTES,
     *backup.ROUTES,
     *snapshots.ROUTES,
+    *access.ROUTES,
 )
 API = Api("skerry", "Skerry", {1: "1.0.0"}, ROUTES)

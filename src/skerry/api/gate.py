@@ -1,0 +1,117 @@
+"""The gate before every API: is the node ready, who calls, how often; and the audit of what changes something.
+
+Pure ASGI, so that streams pass untouched. What a caller may do is decided by route, in `rights`.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from starlette.responses import Response
+
+from skerry.access.authority import Authority
+from skerry.access.roles import Principal
+from skerry.api import problem
+from skerry.api.services import Services
+from skerry.errors import SkerryError, UnauthorizedError, UnavailableError
+
+log = logging.getLogger("skerry.audit")
+
+Audit = Callable[[Principal, str, str, int], Awaitable[None]]
+"""Told of every call that may change something, before it is answered: who, method, path, status."""
+
+ASGI = Callable[[Any, Any, Any], Awaitable[None]]
+CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+OPEN = frozenset({"/live", "/ready", "/openapi.json"})
+"""What may be read without a token: two health checks and the description of the API."""
+
+OAUTH2 = "/oauth2/"
+"""Below this, callers show their credentials in the request itself."""
+
+STARTING = UnavailableError("cannot serve this yet: the node is starting", suggestion="try again in a second")
+TOO_MANY = "too-many-requests"
+LONGEST_PATH = 300
+
+
+class Gate:
+    """Lets a request in when the node is ready, the caller is known and within its rate."""
+
+    def __init__(self, app: ASGI, services: Services, authority: Authority, audit: Audit) -> None:
+        self._app = app
+        self._services = services
+        self._authority = authority
+        self._audit = audit
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Check one request, then pass it on."""
+        if scope["type"] == "http" and scope["path"] not in OPEN:
+            refusal = self._refuse(scope)
+            if refusal is not None:
+                await refusal(scope, receive, send)
+                return
+            if scope["method"] in CHANGING:
+                send = self._telling(scope, send)
+        await self._app(scope, receive, send)
+
+    def _telling(self, scope: Any, send: Any) -> Any:
+        """`send` that tells the audit of the answer when it begins."""
+
+        async def told(message: Any) -> None:
+            principal = scope.get("skerry.principal")
+            if message["type"] == "http.response.start" and principal is not None:
+                await self._tell(principal, scope["method"], printable(scope["path"]), message["status"])
+            await send(message)
+
+        return told
+
+    async def _tell(self, principal: Principal, method: str, path: str, status: int) -> None:
+        log.info("%s of %s: %s %s -> %d", principal.name, principal.tenant, method, path, status)
+        try:
+            await self._audit(principal, method, path, status)
+        except SkerryError as error:
+            # The call is done: its caller shall know. The line above stays.
+            log.warning("cannot record the call before this in the event log: %s", error.detail)
+
+    def _refuse(self, scope: Any) -> Response | None:
+        if not self._services.ready:
+            return problem.answer(problem.of(STARTING, instance=scope["path"]), problem.headers_of(503))
+        if scope["path"].startswith(OAUTH2):
+            address = (scope.get("client") or ("",))[0]
+            return self._later(scope, self._authority.wait_at(address))
+        given = next((value for key, value in scope["headers"] if key == b"authorization"), b"")
+        try:
+            principal = self._authority.principal(given.decode("latin-1"), scope.get("skerry.peer"))
+        except SkerryError as error:
+            return _refused(scope, error, shown=bool(given))
+        scope["skerry.principal"] = principal
+        return self._later(scope, self._authority.wait(principal))
+
+    def _later(self, scope: Any, seconds: float) -> Response | None:
+        if seconds <= 0:
+            return None
+        patience = math.ceil(seconds)
+        told = problem.Problem(
+            status=429,
+            detail="cannot serve this now: too many requests",
+            type=problem.TYPE_PREFIX + TOO_MANY,
+            title="Too Many Requests",
+            instance=scope["path"],
+            suggestion=f"wait {patience} s; the node's administrator can raise the limit",
+        )
+        return problem.answer(told, {"Retry-After": str(patience)})
+
+
+def _refused(scope: Any, error: SkerryError, *, shown: bool) -> Response:
+    told = problem.of(error, instance=scope["path"])
+    headers = problem.headers_of(told.status)
+    if shown and isinstance(error, UnauthorizedError):
+        headers["WWW-Authenticate"] += ', error="invalid_token"'
+    return problem.answer(told, headers)
+
+
+def printable(path: str) -> str:
+    """A path as records and terminals may have it."""
+    return "".join(char if char.isprintable() else "?" for char in path[:LONGEST_PATH])

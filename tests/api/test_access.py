@@ -1,0 +1,308 @@
+"""Access over HTTP: OAuth2, clients, roles by endpoint, tenants apart, limits, audit."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from skerry.access.roles import Principal, Right, role_allows
+from skerry.api import rights
+from skerry.api.app import APIS
+from skerry.api.route import Endpoint
+from tests.api.rig import Rig, running
+
+CLIENTS = "/skerry/v1/access/clients"
+FORM = {"grant_type": "client_credentials"}
+NOBODY = {"Authorization": ""}
+
+
+async def made(rig: Rig, name: str, role: str = "operator", **more: Any) -> tuple[str, str]:
+    """A new client: id and secret."""
+    answer = await rig.client.post(CLIENTS, json={"name": name, "role": role, **more})
+    assert answer.status_code == 201, answer.text
+    assert answer.headers["cache-control"] == "no-store"
+    return answer.json()["client"]["id"], answer.json()["client_secret"]
+
+
+async def granted(rig: Rig, id: str, secret: str, **more: str) -> dict[str, Any]:
+    form = {**FORM, "client_id": id, "client_secret": secret, **more}
+    answer = await rig.client.post("/oauth2/token", data=form, headers=NOBODY)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+async def as_client(rig: Rig, name: str, role: str = "operator", **more: Any) -> dict[str, str]:
+    """Headers of a new client."""
+    token = (await granted(rig, *await made(rig, name, role, **more)))["access_token"]
+    return {"Authorization": f"Bearer {token}"}
+
+
+def basic(id: str, secret: str) -> dict[str, str]:
+    return {"Authorization": "Basic " + b64encode(f"{id}:{secret}".encode()).decode()}
+
+
+@pytest.mark.feature("A21")
+async def test_client_credentials(rig: Rig) -> None:
+    id, secret = await made(rig, "ci")
+    answer = await rig.client.post("/oauth2/token", data=FORM, headers=basic(id, secret))
+    assert answer.status_code == 200
+    assert (answer.headers["cache-control"], answer.headers["pragma"]) == ("no-store", "no-cache")
+    told = answer.json()
+    assert (told["token_type"], told["expires_in"]) == ("Bearer", 3600)
+    assert "vnflcm:v2:all" in told["scope"].split()
+    headers = {"Authorization": f"Bearer {told['access_token']}"}
+    me = (await rig.client.get("/skerry/v1/access/me", headers=headers)).json()
+    assert (me["name"], me["role"], me["tenant"], me["client"]) == ("ci", "operator", "default", id)
+    narrow = await granted(rig, id, secret, scope="nsd:v2:readonly")
+    assert narrow["scope"] == "nsd:v2:readonly"
+    headers = {"Authorization": f"Bearer {narrow['access_token']}"}
+    assert (await rig.client.get("/nsd/v2/ns_descriptors", headers=headers)).status_code == 200
+    refused = await rig.client.get("/nsd/v1/ns_descriptors", headers=headers)
+    assert refused.status_code == 403
+    assert 'error="insufficient_scope", scope="nsd:v1:readonly"' in refused.headers["www-authenticate"]
+    assert (await rig.client.get("/vnflcm/v2/api_versions", headers=headers)).status_code == 200
+
+
+@pytest.mark.feature("A21", "A14")
+async def test_errors_of_the_token_endpoint(rig: Rig) -> None:
+    id, secret = await made(rig, "ci", "guest")
+    body = {"client_id": id, "client_secret": secret}
+    cases: list[tuple[dict[str, Any], int, str]] = [
+        ({"data": FORM}, 401, "invalid_client"),
+        ({"data": {**FORM, **body, "client_secret": "ss_wrong"}}, 401, "invalid_client"),
+        ({"data": FORM, "headers": basic(id, "ss_wrong")}, 401, "invalid_client"),
+        ({"data": FORM, "headers": basic("nobody", secret)}, 401, "invalid_client"),
+        ({"data": FORM, "headers": {"Authorization": "Basic %%%"}}, 401, "invalid_client"),
+        ({"data": FORM, "headers": {"Authorization": "Bearer x"}}, 401, "invalid_client"),
+        ({"data": {**FORM, **body}, "headers": basic(id, secret)}, 400, "invalid_request"),
+        ({"data": {**FORM, "client_id": "other"}, "headers": basic(id, secret)}, 400, "invalid_request"),
+        ({"json": {**FORM, **body}}, 400, "invalid_request"),
+        ({"data": body}, 400, "invalid_request"),
+        ({"data": {**body, "grant_type": ["client_credentials"] * 2}}, 400, "invalid_request"),
+        ({"data": {**body, "grant_type": "password"}}, 400, "unsupported_grant_type"),
+        ({"data": {**FORM, **body, "scope": "nsd:v2:all"}}, 400, "invalid_scope"),
+    ]
+    for request, status, code in cases:
+        answer = await rig.client.post("/oauth2/token", **{"headers": NOBODY, **request})
+        assert (answer.status_code, answer.json()["error"]) == (status, code), request
+        assert answer.headers["cache-control"] == "no-store"
+        assert ("www-authenticate" in answer.headers) == (status == 401)
+        assert secret not in answer.text
+    assert (await rig.client.get("/oauth2/token", headers=NOBODY)).status_code == 405
+    huge = await rig.client.post("/oauth2/token", data={"x": "y" * 20_000}, headers=NOBODY)
+    assert huge.status_code == 413
+
+
+@pytest.mark.feature("A14", "A44")
+async def test_introspection_and_revocation(rig: Rig) -> None:
+    id, secret = await made(rig, "ci")
+    token = (await granted(rig, id, secret))["access_token"]
+    other = basic(*await made(rig, "other"))
+    foreign = basic(*await made(rig, "foreign", tenant="t2"))
+
+    async def told(headers: dict[str, str], what: str = token) -> dict[str, Any]:
+        answer = await rig.client.post("/oauth2/introspect", data={"token": what}, headers=headers)
+        assert answer.status_code == 200
+        return dict(answer.json())
+
+    said = await told(other)
+    assert (said["active"], said["client_id"], said["token_type"]) == (True, id, "Bearer")
+    assert await told(foreign) == {"active": False}
+    assert await told(other, "nonsense") == {"active": False}
+    for path in ("/oauth2/introspect", "/oauth2/revoke"):
+        assert (await rig.client.post(path, data={"token": token}, headers=NOBODY)).status_code == 401
+        assert (await rig.client.post(path, data={}, headers=other)).json()["error"] == "invalid_request"
+    refused = await rig.client.post("/oauth2/revoke", data={"token": token}, headers=other)
+    assert (refused.status_code, refused.json()["error"]) == (400, "unauthorized_client")
+    headers = {"Authorization": f"Bearer {token}"}
+    assert (await rig.client.get("/vnflcm/v2/vnf_instances", headers=headers)).status_code == 200
+    for _ in range(2):
+        answer = await rig.client.post("/oauth2/revoke", data={"token": token}, headers=basic(id, secret))
+        assert answer.status_code == 200
+    dead = await rig.client.get("/vnflcm/v2/vnf_instances", headers=headers)
+    assert dead.status_code == 401
+    assert 'error="invalid_token"' in dead.headers["www-authenticate"]
+    assert await told(other) == {"active": False}
+    keys = (await rig.client.get("/oauth2/jwks", headers=NOBODY)).json()["keys"]
+    assert [key["alg"] for key in keys] == ["ES256"]
+
+
+@pytest.mark.feature("A44", "A39")
+async def test_clients_are_made_listed_rotated_and_deleted(rig: Rig) -> None:
+    id, secret = await made(rig, "ci", tenant="t2", scopes=["nsd:v2:all"])
+    headers = {"Authorization": f"Bearer {(await granted(rig, id, secret))['access_token']}"}
+    assert (await rig.client.get("/nsd/v2/ns_descriptors", headers=headers)).status_code == 200
+    listed = await rig.client.get(CLIENTS)
+    assert [client["name"] for client in listed.json()] == ["ci"]
+    assert secret not in listed.text
+    turned = await rig.client.post(f"{CLIENTS}/{id}/rotate")
+    assert turned.json()["client_secret"] != secret
+    assert (await rig.client.get("/nsd/v2/ns_descriptors", headers=headers)).status_code == 401
+    await granted(rig, id, turned.json()["client_secret"])
+    assert (await rig.client.post(CLIENTS, json={"name": "ci", "tenant": "t2"})).status_code == 409
+    assert (await rig.client.post(CLIENTS, json={"name": "x", "scopes": ["nonsense"]})).status_code == 422
+    for wrong in ({}, {"name": "../x"}, {"name": "x", "role": "god"}, {"name": "x", "tenant": "T 2"}):
+        assert (await rig.client.post(CLIENTS, json=wrong)).status_code == 422
+    assert (await rig.client.post(f"{CLIENTS}/{id}/certificate")).status_code == 503  # no TLS in this rig
+    assert (await rig.client.delete(f"{CLIENTS}/{id}")).status_code == 204
+    assert (await rig.client.get(f"{CLIENTS}/{id}")).status_code == 404
+
+
+@pytest.mark.feature("A39", "A92")
+async def test_nobody_gets_more_by_way_of_another_client(rig: Rig) -> None:
+    boss = await as_client(rig, "boss", "admin", tenant="t2")
+    above, _ = await made(rig, "above", "admin")
+    mine = await rig.client.post(CLIENTS, json={"name": "mine", "role": "admin"}, headers=boss)
+    assert mine.json()["client"]["tenant"] == "t2"
+    other = await rig.client.post(CLIENTS, json={"name": "x", "tenant": "default"}, headers=boss)
+    assert other.status_code == 403
+    assert {one["tenant"] for one in (await rig.client.get(CLIENTS, headers=boss)).json()} == {"t2"}
+    for method, path in (("GET", ""), ("DELETE", ""), ("POST", "/rotate"), ("POST", "/certificate")):
+        assert (await rig.client.request(method, f"{CLIENTS}/{above}{path}", headers=boss)).status_code == 404
+    narrow = await as_client(rig, "narrow", "admin", scopes=["skerry:v1:all"])
+    assert (await rig.client.post(f"{CLIENTS}/{above}/rotate", headers=narrow)).status_code == 403
+    wider = {"name": "wider", "scopes": ["nsd:v2:all"]}
+    assert (await rig.client.post(CLIENTS, json=wider, headers=narrow)).status_code == 403
+    same = await rig.client.post(CLIENTS, json={"name": "same"}, headers=narrow)
+    assert same.json()["client"]["scopes"] == ["skerry:v1:all"]
+
+
+def served() -> list[tuple[str, Endpoint]]:
+    return [(api.root(major), one) for api in APIS for major in api.versions for one in api.served(major)]
+
+
+WHO = {
+    "node admin": ("admin", "default"),
+    "tenant admin": ("admin", "t2"),
+    "operator": ("operator", "t2"),
+    "guest": ("guest", "t2"),
+}
+
+
+@pytest.mark.feature("A92", "A39")
+async def test_every_role_at_every_endpoint(tmp_path: Path) -> None:
+    """Nobody: 401. A role that may not: 403. One that may: 2xx, 404 for what is not there, or a fault of the request."""
+    async with running(tmp_path, client_rate_per_s=0.0) as rig:
+        callers = {
+            who: await as_client(rig, who.replace(" ", "-"), role, tenant=tenant) for who, (role, tenant) in WHO.items()
+        }
+        seen: dict[str, set[int]] = {}
+        for root, endpoint in served():
+            path = root + re.sub(r"\{[^}]+\}", "nothing", endpoint.path)
+            request = {"json": {}} if endpoint.method in ("POST", "PUT", "PATCH") else {}
+            nobody = await rig.client.request(endpoint.method, path, headers=NOBODY, **request)
+            assert nobody.status_code == 401, path
+            right = rights.of(root, endpoint.method, endpoint.path)
+            for who, (role, tenant) in WHO.items():
+                answer = await rig.client.request(endpoint.method, path, headers=callers[who], **request)
+                allowed = role_allows(Principal(name="x", role=role, tenant=tenant), right)
+                assert (answer.status_code == 403) == (not allowed), (who, endpoint.method, path, answer.text)
+                assert answer.status_code not in (401, 405, 429, 500), (who, endpoint.method, path, answer.text)
+                plain_list = endpoint.method == "GET" and "{" not in endpoint.path and allowed
+                assert not plain_list or answer.status_code == 200, (who, path, answer.text)
+                seen.setdefault(who, set()).add(answer.status_code)
+        assert {200, 404} <= set.intersection(*seen.values())
+        assert 403 not in seen["node admin"]
+        assert all(403 in statuses for who, statuses in seen.items() if who != "node admin")
+
+
+@pytest.mark.feature("A92")
+def test_what_is_shared_is_for_the_nodes_administrators() -> None:
+    of = {(one.method, one.path): rights.of(root, one.method, one.path) for root, one in served() if "skerry" in root}
+    shared = {key for key, right in of.items() if right is Right.NODE}
+    assert shared == {
+        ("POST", "/vims"),
+        ("DELETE", "/vims/{vimId}"),
+        ("GET", "/vims/{vimId}/resources"),
+        ("GET", "/backup"),
+        *((one.method, one.path) for root, one in served() if "skerry" in root and one.path.startswith("/orphans")),
+    }
+    changing = {one.path for root, one in served() if "skerry" not in root and one.method != "GET"}
+    assert all(rights.of("/nsd/v2", "POST", path) is Right.CHANGE for path in changing)
+    assert of["POST", "/vnfs/{vnfId}/exec"] is Right.CHANGE
+    assert of["POST", "/plan"] is Right.READ
+
+
+@pytest.mark.feature("A39", "A92")
+async def test_tenants_do_not_see_each_other(rig: Rig) -> None:
+    nsd = await rig.onboard_all()
+    vnf = await rig.vnf()
+    ns = (await rig.client.post("/nslcm/v2/ns_instances", json={"nsdId": "x", "nsName": "n"})).status_code
+    assert ns in (404, 422)
+    operation = (await rig.client.get("/skerry/v1/operations")).json()[0]["id"]
+    package = (await rig.client.get("/vnfpkgm/v2/vnf_packages")).json()[0]["id"]
+    real = {"nsdInfoId": nsd, "vnfInstanceId": vnf, "vnfId": vnf, "operationId": operation, "vnfPkgId": package,
+            "vnfLcmOpOccId": operation, "packageId": package}  # fmt: skip
+    mine = await as_client(rig, "mine", "admin")
+    foreign = await as_client(rig, "foreign", "admin", tenant="t2")
+    seen = 0
+    for root, endpoint in served():
+        names = re.findall(r"\{(\w+)(?::\w+)?\}", endpoint.path)
+        if len(names) != 1 or names[0] not in real:
+            continue
+        path = root + re.sub(r"\{[^}]+\}", real[names[0]], endpoint.path)
+        if endpoint.method == "GET":
+            own = await rig.client.get(path, headers=mine)
+            theirs = await rig.client.get(path, headers=foreign)
+            assert theirs.status_code == 404, (path, theirs.text)
+            seen += own.status_code == 200
+        elif endpoint.method == "DELETE":
+            assert (await rig.client.delete(path, headers=foreign)).status_code == 404, path
+    assert seen > 15
+    for list_ in ("/vnflcm/v2/vnf_instances", "/nsd/v2/ns_descriptors", "/skerry/v1/operations", "/skerry/v1/vnfs"):
+        assert (await rig.client.get(list_, headers=mine)).json()
+        assert (await rig.client.get(list_, headers=foreign)).json() == []
+
+
+async def test_a_client_over_its_rate_waits(tmp_path: Path) -> None:
+    async with running(tmp_path, client_rate_per_s=0.01, client_burst=2.0) as rig:
+        headers = await as_client(rig, "ci")
+        path = "/vnflcm/v2/vnf_instances"
+        assert [(await rig.client.get(path, headers=headers)).status_code for _ in range(3)] == [200, 200, 429]
+        refused = await rig.client.get(path, headers=headers)
+        assert 0 < int(refused.headers["retry-after"]) <= 100
+        assert refused.headers["content-type"] == "application/problem+json"
+        assert refused.json()["detail"].startswith("cannot ")
+        assert (await rig.client.get(path)).status_code == 200  # the node's own token
+        statuses = [(await rig.client.post("/oauth2/token", headers=NOBODY)).status_code for _ in range(3)]
+        assert statuses[-1] == 429
+
+
+@pytest.mark.feature("A42")
+async def test_every_changing_call_is_recorded(rig: Rig) -> None:
+    guest = await as_client(rig, "eve", "guest", tenant="t2")
+    body = {"userDefinedData": {"password": "very-secret"}}
+    await rig.client.post("/vnfpkgm/v2/vnf_packages?secret=in-the-query", json=body)
+    await rig.client.get("/vnfpkgm/v2/vnf_packages")
+    await rig.client.post("/vnfpkgm/v2/vnf_packages", json=body, headers=guest)
+    await rig.client.post("/vnfpkgm/v2/vnf_packages", json=body, headers=NOBODY)
+    await rig.client.delete("/skerry/v1/vims/a%1b%0Ab")
+    log = rig.node.engine.events.since(0)
+    told = [(one.name, one.detail, one.state, one.data["tenant"]) for one in log if one.kind == "audit"]
+    assert told == [
+        ("admin", "POST /skerry/v1/access/clients", "201", "default"),
+        ("eve", "POST /oauth2/token", "200", "t2"),
+        ("admin", "POST /vnfpkgm/v2/vnf_packages", "201", "default"),
+        ("eve", "POST /vnfpkgm/v2/vnf_packages", "403", "t2"),
+        ("admin", "DELETE /skerry/v1/vims/a??b", "404", "default"),
+    ]
+    assert "secret" not in repr([one for one in log if one.kind == "audit"])
+
+
+@pytest.mark.feature("A42")
+async def test_a_record_that_cannot_be_written_does_not_hide_the_answer(rig: Rig) -> None:
+    @asynccontextmanager
+    async def client() -> AsyncGenerator[httpx.AsyncClient]:
+        rig.node.store.close()
+        yield rig.client
+        rig.node.store.open()
+
+    async with client() as broken:
+        assert (await broken.post(CLIENTS, json={"name": "ci"})).status_code == 201
