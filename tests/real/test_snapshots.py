@@ -31,7 +31,9 @@ async def test_a_file_that_was_written_is_back_after_a_revert(plant: Plant) -> N
     await plant.run("vnf.revert_to_snapshot", vnf.id, {"vnfSnapshotInfoId": snapshot})
     vnf = plant.node.vnfm.instance(vnf.id)
     assert await plant.sh(vnf, "front-0", "cat /var/state") == "before"
-    assert await plant.sh(vnf, "front-0", "ls /var/new /bin/yes 2>/dev/null; echo none") == "none"  # also what was deleted
+    assert (
+        await plant.sh(vnf, "front-0", "ls /var/new /bin/yes 2>/dev/null; echo none") == "none"
+    )  # also what was deleted
     assert [address(vnf, "front-0", n) for n in (0, 1)] == addresses
     assert addresses[0] in await plant.sh(vnf, "front-0", "ip -4 addr show eth0")
     assert vnf.vnfcs["front"] == ("front-0",)  # the scale that it had then
