@@ -176,6 +176,7 @@ class Database:
                 connection.execute("ROLLBACK")
                 connection.execute("BEGIN IMMEDIATE")
                 for write in group:
+                    write.transaction = None
                     self._apply(connection, write)
             connection.execute("COMMIT")
         except sqlite3.Error as error:
