@@ -184,6 +184,28 @@ def test_a_registry_that_cannot_be_reached_is_a_clear_error(images: Images) -> N
     assert images.all() == []
 
 
+@pytest.mark.parametrize(
+    ("name", "head"),
+    {"qcow2": b"QFI\xfb\0\0\0\3", "vmdk": b"KDMV\1", "raw": b"\0" * 510 + b"\x55\xaa"}.items(),
+)
+def test_the_disk_of_a_virtual_machine_is_refused_clearly(
+    images: Images, tmp_path: Path, name: str, head: bytes
+) -> None:
+    disk = tmp_path / "disk.img"
+    disk.write_bytes(head + b"\0" * 4096)
+    with pytest.raises(UnsupportedError, match=rf"disk of a virtual machine \({name}\)") as caught:
+        images.ensure(ImageSpec(name="x", source=str(disk)))
+    assert "container image" in caught.value.suggestion
+    assert images.all() == []
+
+
+def test_what_is_no_archive_is_told_in_one_line(images: Images, tmp_path: Path) -> None:
+    (tmp_path / "noise.tar").write_bytes(b"\xde\xad" * 2000)
+    with pytest.raises(InvalidError, match=r"cannot read the image noise\.tar") as caught:
+        images.ensure(ImageSpec(name="x", source=str(tmp_path / "noise.tar")))
+    assert "\n" not in str(caught.value.detail)
+
+
 def test_the_checksum_of_the_package_is_verified(images: Images, tmp_path: Path) -> None:
     source = sources(tmp_path)["docker-tar"]
     right = hashlib.sha512(source.read_bytes()).hexdigest()

@@ -177,6 +177,8 @@ def _vdu_nodes(name: str, vdu: Mapping[str, Any]) -> dict[str, Any]:
             }
         },
     }
+    if vdu.get("image", "host:sh") is None:
+        del box["artifacts"]
     return {name: unit, f"{name}_box": box}
 
 

@@ -7,6 +7,8 @@ adds them: operate is one more difference of graphs.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from ipaddress import IPv4Interface
 from typing import Any
 
 import msgspec
@@ -20,6 +22,7 @@ from skerry.vnfm.values import Attributes
 
 POWER_IN_PLACE = ("env", "given", "files", "command")
 COMPUTE_IN_PLACE = ("vcpus", "memory_bytes")
+_WIDEST = 16
 QUIET = ("package", "flavour")  # where the descriptor was; the resource is the same in whatever package describes it
 
 
@@ -65,7 +68,7 @@ def _nics(
         else:
             link_id = cp.virtual_link if cp.virtual_link in flavour.virtual_links else cp.external or cp.id
             link = flavour.virtual_links.get(link_id, VirtualLink(id=link_id))
-            network = _network(instance_id, link, goal.placement[vnfc])
+            network = _network(instance_id, link, goal.placement[vnfc], _fixed(flavour, link.id))
             networks[network.key] = network
             nic = {"network": network.spec["name"], "ip": "", "mac": ""}
         limit = _limit(cp, external or link)
@@ -104,13 +107,33 @@ def sorted_cps(flavour: DeploymentFlavour, vdu: Vdu) -> list[ConnectionPoint]:
     return sorted(listed, key=lambda cp: cp.order)
 
 
-def _network(instance_id: str, link: VirtualLink, vim: str) -> Wanted:
+def _fixed(flavour: DeploymentFlavour, link_id: str) -> list[str]:
+    """The addresses that connection points on a link of the VNF's own have for ever."""
+    on = (cp for cp in flavour.cps.values() if link_id in (cp.virtual_link, cp.external, cp.id))
+    return [cp.fixed_ip for cp in on if cp.fixed_ip and isinstance(cp.fixed_ip, str)]
+
+
+def subnet_of(addresses: Sequence[str]) -> str:
+    """The smallest subnet, /24 or wider, that holds all these addresses; "" where there is none or it would be huge."""
+    try:
+        found = [IPv4Interface(f"{address}/24").network for address in addresses]
+    except ValueError:
+        return ""  # the driver says which of them is no address
+    if not found:
+        return ""
+    wide = found[0]
+    while not all(one.subnet_of(wide) for one in found) and wide.prefixlen > _WIDEST:
+        wide = wide.supernet()
+    return str(wide) if all(one.subnet_of(wide) for one in found) else ""
+
+
+def _network(instance_id: str, link: VirtualLink, vim: str, fixed: Sequence[str]) -> Wanted:
     key = link_key(link.id, vim)
     spec = {
         "vim": vim,
         "name": resource_name(instance_id, key),
         "owner": instance_id,
-        "cidr": link.cidr,
+        "cidr": link.cidr or subnet_of(fixed),
         "gateway": link.gateway,
         "mtu": link.mtu,
     }

@@ -38,11 +38,13 @@ class Instantiate(VnfOperation):
         properties.update(params.get("vnfConfigurableProperties", {}))
         for connection in params.get("vimConnectionInfo", {}).values():
             placement.setdefault("*", connection.get("vimId", ""))
+        vnfcs = populate({}, counts_for(flavour, status, level))
+        require_images(flavour, vnfcs)
         goal = Goal(
             flavour_id=flavour.id,
             level_id=level,
             scale_status=status,
-            vnfcs=populate({}, counts_for(flavour, status, level)),
+            vnfcs=vnfcs,
             placement=placement,
             ext_links=ext_links(flavour, params),
             properties=properties,
@@ -59,6 +61,18 @@ class Instantiate(VnfOperation):
             done,
             instantiation_state=InstantiationState.INSTANTIATED,
             max_scale_levels={aspect.id: aspect.max_scale_level for aspect in flavour.scaling_aspects.values()},
+        )
+
+
+def require_images(flavour: DeploymentFlavour, vnfcs: Mapping[str, tuple[str, ...]]) -> None:
+    """`InvalidError` names every VDU that shall run and has no software image at all."""
+    bare = [vdu for vdu, names in vnfcs.items() if names and flavour.vdus[vdu].image is None]
+    if bare:
+        faults = [Fault(message=f"VDU {vdu} has no software image", path=vdu, code="no-image") for vdu in bare]
+        raise InvalidError(
+            f"cannot run the VDUs {', '.join(bare)}: the package gives them no software image",
+            faults=faults,
+            suggestion="add an artifact of type tosca.artifacts.nfv.SwImage to each of these nodes",
         )
 
 

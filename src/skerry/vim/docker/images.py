@@ -56,7 +56,8 @@ class Images:
             found = await self._engine.get(f"/images/{reference(name)}/json")
         except NotFoundError as missing:
             raise NotFoundError(
-                f"cannot find the image {name}", suggestion="make the image available first"
+                f"cannot find the image {name}",
+                suggestion="put the image into the package, or make it available under this name",
             ) from missing
         return _image(name, found)
 

@@ -13,11 +13,12 @@ from typing import IO, Any, cast
 
 import msgspec
 
-from skerry.errors import InvalidError, TooLargeError
+from skerry.errors import InvalidError, TooLargeError, UnsupportedError
 
 _DOCUMENT_MAX = 4 << 20
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "riscv64": "riscv64", "ppc64le": "ppc64le", "s390x": "s390x"}
 _NESTING_MAX = 4
+_DISKS = {b"QFI\xfb": "qcow2", b"KDMV": "vmdk", b"conectix": "vhd", b"vhdxfile": "vhdx"}
 
 
 class Blob(msgspec.Struct, frozen=True):
@@ -73,15 +74,32 @@ def folder(path: Path) -> Archive:
 
 @contextmanager
 def tar(path: Path) -> Any:
-    """The members of a tar archive (maybe compressed)."""
+    """The members of a tar archive (maybe compressed). `UnsupportedError` for the disk of a virtual machine."""
+    kind = _disk_format(path)
+    if kind:
+        raise UnsupportedError(
+            f"cannot run the image {path.name} as a container: it is a disk of a virtual machine ({kind})",
+            suggestion="give a container image (an OCI archive, the output of docker save, a root directory), "
+            "or choose a VIM that runs virtual machines",
+        )
     try:
         with tarfile.open(path, "r:*") as opened:
             yield _tar_archive(opened)
     except tarfile.TarError as wrong:
+        reason = str(wrong).splitlines()[0] if str(wrong) else "it ends too early"
         raise InvalidError(
-            f"cannot read the image {path}: it is no whole tar archive ({wrong})",
+            f"cannot read the image {path.name}: it is no whole tar archive ({reason})",
             suggestion="give an OCI archive or layout, the output of docker save, or a root directory",
         ) from wrong
+
+
+def _disk_format(path: Path) -> str:
+    """The format of a virtual disk by its first bytes, "" for anything else. Raw disks are known by their boot sector."""
+    with path.open("rb") as file:
+        head = file.read(512)
+    if head[510:] == b"\x55\xaa":
+        return "raw"
+    return next((name for magic, name in _DISKS.items() if head.startswith(magic)), "")
 
 
 def _tar_archive(opened: tarfile.TarFile) -> Archive:

@@ -82,7 +82,10 @@ class Images:
         """An image by name; `NotFoundError`."""
         image = records.read(self._file(name), StoredImage)
         if image is None:
-            raise NotFoundError(f"cannot find the image {name}", suggestion="make it available with ensure_image first")
+            raise NotFoundError(
+                f"cannot find the image {name}",
+                suggestion="put the image into the package, or make it available under this name",
+            )
         return image
 
     def all(self) -> list[StoredImage]:
