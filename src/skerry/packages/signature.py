@@ -24,7 +24,7 @@ from skerry.packages.manifest import Digest
 from skerry.packages.report import Report
 
 Policy = Literal["require", "warn", "off"]
-_BLOCK = re.compile(rb"(?:\A|(?<=[\r\n]))-----BEGIN (CMS|PKCS7)-----.*?-----END \1-----", re.DOTALL)
+_BEGIN = re.compile(rb"(?:\A|(?<=[\r\n]))-----BEGIN (CMS|PKCS7)-----")
 _MARK = re.compile(rb"(?:\A|(?<=[\r\n]))-----BEGIN")
 _STORED = (".pem", ".crt", ".cer", ".cert")
 _SEPARATE_KEYS = ("ETSI-Entry-Signature", "Entry-Signature")
@@ -58,10 +58,13 @@ class Manifested(msgspec.Struct, kw_only=True):
 
 def split(data: bytes) -> tuple[bytes, bytes, bytes]:
     """A manifest as signed content, signature, and what stands behind that. Without signature, all is content."""
-    found = _BLOCK.search(data)
-    if found is None:
+    begin = _BEGIN.search(data)
+    last = b"-----END %b-----" % begin[1] if begin else b""
+    end = data.find(last, begin.end()) if begin else -1
+    if begin is None or end < 0:
         return data, b"", b""
-    return data[: found.start()], found[0], data[found.end() :]
+    end += len(last)
+    return data[: begin.start()], data[begin.start() : end], data[end:]
 
 
 def separate(archive: Archive, found: Manifested) -> str:
@@ -115,12 +118,15 @@ class Inspection:
         return signer.subject
 
     def file(self, archive: Archive, name: str, named_in: str) -> bytes:
-        """A file with a signature or certificates; empty, with a fault, if it is missing or too large."""
+        """A file with a signature or certificates; empty, with a fault, if it is missing, empty or too large."""
         if name not in archive.sizes:
             text = f"cannot find the file {name[:200]}"
             self.report.error("missing-file", text, file=named_in, fix="correct its name or add the file")
             return b""
-        return read_small(archive, name, self.limits.max_signature_bytes, self.report) or b""
+        data = read_small(archive, name, self.limits.max_signature_bytes, self.report)
+        if data == b"":
+            self.report.error("signature-unreadable", "cannot use an empty file", file=name, fix="make the file again")
+        return data or b""
 
     def certificates(self, archive: Archive, name: str, named_in: str) -> bytes:
         """The certificates (PEM) of a file of the package; empty, with a fault, if there are none."""
@@ -158,6 +164,10 @@ class Inspection:
             else:
                 self.report.warning("signature-missing", text, file=file, fix="sign it with `skerry package sign`")
             return msgspec.structs.replace(found, warning=text)
+        if not found.signer and not self.report.errors:
+            # Every check that fails leaves a fault; should one not, the package is refused all the same.
+            text = "cannot accept the package: it is not clear who signed it"
+            self.report.error("signature-wrong", text, file=file, fix="sign it again")
         if found.warning:
             fix = "set trust_store to a folder with the certificates of the authorities that you trust"
             add = self.report.error if self._trust.policy == "require" else self.report.warning
