@@ -10,7 +10,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from difflib import get_close_matches
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 
@@ -22,6 +22,10 @@ from skerry.errors import Fault, InvalidError
 LogLevel = Literal["debug", "info", "warning", "error"]
 OUTSIDE = frozenset({"SKERRY_CONFIG", "SKERRY_ENDPOINT", "SKERRY_TOKEN", "SKERRY_CA", "SKERRY_ETSI"})
 """SKERRY_* variables that are not settings of a node: where its file is, the CLI's access, the tests' data."""
+
+
+LISTS = frozenset({"vims", "tls_names", "notification_targets"})
+"""Settings that have several values; all but the first may be written with commas in a variable."""
 
 
 class Vim(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -87,17 +91,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     page_size: Annotated[
         int, Meta(ge=1, le=100_000, description="Most entries in one answer of a list; the next page is linked.")
     ] = 500
-    package_signatures: Annotated[
-        Literal["require", "warn", "off"],
-        Meta(
-            description="Which packages are accepted: only signed ones whose signer leads to the trust store; unsigned "
-            "ones too, with a warning; or all, without a look at signatures."
-        ),
-    ] = "warn"
-    trust_store: Annotated[
-        Path | None,
-        Meta(description="Folder of PEM certificates: authorities, or signers, whose signed packages are trusted."),
-    ] = None
     token_life_s: Annotated[
         int, Meta(ge=10, le=86_400, description="Seconds for which an OAuth2 access token is valid.")
     ] = 3600
@@ -115,6 +108,39 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Literal["off", "optional", "required"],
         Meta(description="Whether callers may or must show a certificate of the node's authority (mutual TLS)."),
     ] = "off"
+    package_signatures: Annotated[
+        Literal["require", "warn", "off"],
+        Meta(
+            description="Which packages are accepted: only signed ones whose signer leads to the trust store; unsigned "
+            "ones too, with a warning; or all, without a look at signatures."
+        ),
+    ] = "warn"
+    trust_store: Annotated[
+        Path | None,
+        Meta(description="Folder of PEM certificates: authorities, or signers, whose signed packages are trusted."),
+    ] = None
+    notification_targets: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Where notifications may go beside public addresses: networks (`10.0.0.0/8`), host names, or "
+            "`private` for every private network. This machine itself is allowed while `listen` is a loopback address."
+        ),
+    ] = ()
+    notification_test: Annotated[
+        bool, Meta(description="Whether a new subscription's address must first answer a GET with 204.")
+    ] = True
+    notification_duplicates: Annotated[
+        bool, Meta(description="Allow the same subscription twice; else the second is answered 303 See Other.")
+    ] = False
+    notification_park_after_s: Annotated[
+        float, Meta(gt=0, description="Seconds of trouble after which a subscriber is not tried any more.")
+    ] = 86_400.0
+    notification_concurrency: Annotated[
+        int, Meta(ge=1, le=1024, description="How many notifications are under way at the same time.")
+    ] = 64
+    notification_ca: Annotated[
+        str, Meta(description="PEM file of authorities to trust in subscribers' certificates, beside the system's.")
+    ] = ""
     log_level: Annotated[LogLevel, Meta(description="Least severity that is logged.")] = "info"
 
     def __post_init__(self) -> None:
@@ -122,9 +148,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             raise ValueError(f"plain is only for a loopback address, listen is {self.listen}")
         if self.package_signatures == "require" and self.trust_store is None:
             raise ValueError("package_signatures is require, but trust_store names no folder")
+        for entry in self.notification_targets:
+            if "/" in entry:
+                _require_network(entry)
         names = [vim.id for vim in self.vims]
         if len(set(names)) != len(names):
             raise ValueError(f"vims have the same id twice: {', '.join(sorted(names))}")
+
+
+def _require_network(text: str) -> None:
+    try:
+        ip_network(text)
+    except ValueError as error:
+        raise ValueError(f"notification_targets: {text} is no network: {error}") from error
 
 
 class Description(msgspec.Struct, frozen=True, kw_only=True):
@@ -283,12 +319,14 @@ def _from_env(env: Mapping[str, str]) -> dict[str, Any]:
     for field in msgspec.structs.fields(Settings):
         raw = env.get(f"SKERRY_{field.name.upper()}")
         if raw is not None:
-            values[field.name] = _structured(field.name, raw) if field.name in ("vims", "tls_names") else raw
+            values[field.name] = (
+                _structured(field.name, raw) if field.name in LISTS else raw
+            )
     return values
 
 
 def _structured(name: str, raw: str) -> Any:
-    if name == "tls_names" and not raw.lstrip().startswith("["):
+    if name != "vims" and not raw.lstrip().startswith("["):
         return [part.strip() for part in raw.split(",") if part.strip()]
     try:
         return msgspec.json.decode(raw)

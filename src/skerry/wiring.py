@@ -18,7 +18,11 @@ from skerry.nfvo.desk import NsDesk
 from skerry.nfvo.grants import PlacingGranter
 from skerry.nfvo.lifecycle import Nfvo
 from skerry.nfvo.orphans import Orphans
-from skerry.settings import Settings
+from skerry.notifications.http import Files, HttpSender
+from skerry.notifications.sending import Sender
+from skerry.notifications.service import Notifications, Rules
+from skerry.notifications.targets import Policy
+from skerry.settings import Settings, is_loopback
 from skerry.store import aggregates, backups, upkeep
 from skerry.store.database import Database
 from skerry.vim.connections import Vims
@@ -32,7 +36,7 @@ PRUNE_S = 3600.0
 
 class Node:
     """One Skerry node. `inline` runs the store's writes on the caller's thread, for virtual time; `store` is another store
-    than `skerry.db` of the data folder."""
+    than `skerry.db` of the data folder; `sender` carries notifications otherwise than over HTTP."""
 
     def __init__(
         self,
@@ -42,6 +46,7 @@ class Node:
         ids: Ids | None = None,
         inline: bool = False,
         store: Database | None = None,
+        sender: Sender | None = None,
     ) -> None:
         self.settings = settings
         self.clock: Clock = clock or SystemClock()
@@ -60,6 +65,9 @@ class Node:
             self.ids,
             signatures=settings.package_signatures,
             trust_store=settings.trust_store,
+        )
+        self.notifications = Notifications(
+            self.store, self.engine.events, self.clock, self.ids, sender or self._sender(), self._rules()
         )
         desk = Desk(
             database=self.store,
@@ -80,6 +88,7 @@ class Node:
         self.settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.store.open()
         await self._register_vims()
+        await self.notifications.start()
         await self.engine.start()
         await self.watch.start()
         self._pruning = asyncio.get_running_loop().create_task(self._prune())
@@ -92,6 +101,7 @@ class Node:
             self._pruning.cancel()
         await self.watch.stop()
         await self.engine.stop()
+        await self.notifications.stop()
         await self.vims.close()
         self.store.close()
 
@@ -116,7 +126,24 @@ class Node:
         while True:
             before = stamp(self.clock.now() - timedelta(days=self.settings.keep_operations_days))
             await upkeep.prune(self.store, keep_events=self.settings.keep_events, finished_before=before)
+            await self.notifications.prune()
             await asyncio.sleep(PRUNE_S)
+
+    def _sender(self) -> HttpSender:
+        tls = self.settings.data_dir / "tls"
+        named = (Path(self.settings.notification_ca),) if self.settings.notification_ca else ()
+        files = Files(authorities=(tls / "ca.pem", *named), certificate=tls / "server.pem", key=tls / "server.key")
+        policy = Policy(allowed=self.settings.notification_targets, loopback=is_loopback(self.settings.listen))
+        return HttpSender(policy, self.clock, files)
+
+    def _rules(self) -> Rules:
+        return Rules(
+            test=self.settings.notification_test,
+            duplicates=self.settings.notification_duplicates,
+            slots=self.settings.notification_concurrency,
+            park_after_s=self.settings.notification_park_after_s,
+            keep_events=self.settings.keep_events,
+        )
 
     async def _register_vims(self) -> None:
         """The VIMs of the settings, and those that were registered through the API."""

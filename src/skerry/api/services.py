@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from skerry.access.roles import Principal
 from skerry.model.explanation import Explanation
+from skerry.model.notifications import Authentication, Standing, Subscription
 from skerry.model.ns import NsdInfo, NsInstance
 from skerry.model.operations import Event, Operation, Plan, StepRecord
 from skerry.model.orphans import Found
@@ -135,6 +136,28 @@ class Engine(Protocol):
     async def wait(self, id: str, timeout_s: float) -> Operation: ...
 
 
+class Notifications(Protocol):
+    """Subscriptions and how their subscribers fare."""
+
+    async def subscribe(
+        self,
+        api: str,
+        version: str,
+        callback_uri: str,
+        *,
+        filter: Mapping[str, Any] | None = ...,
+        verbosity: str = ...,
+        authentication: Authentication | None = ...,
+        root: str = ...,
+        tenant: str,
+    ) -> tuple[Subscription, bool]: ...
+    def subscriptions(self, api: str, *, tenant: str) -> Sequence[Subscription]: ...
+    def subscription(self, id: str, api: str = ..., *, tenant: str) -> Subscription: ...
+    async def unsubscribe(self, id: str, api: str = ..., *, tenant: str) -> None: ...
+    def standings(self, *, tenant: str) -> Sequence[Standing]: ...
+    async def resume(self, id: str, *, tenant: str) -> Standing: ...
+
+
 class Services(Protocol):
     """A node."""
 
@@ -156,3 +179,5 @@ class Services(Protocol):
     def engine(self) -> Engine: ...
     async def backup(self, target: Path) -> int: ...
     async def audit(self, who: Principal, method: str, path: str, status: int) -> None: ...
+    @property
+    def notifications(self) -> Notifications: ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -92,3 +92,14 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     failing_since: str = ""
     error: str = ""
     parked_at: str = ""
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """How a subscriber fares. `waiting` counts what is to be delivered, at most 1000."""
+
+    subscription: Subscription
+    state: Literal["ACTIVE", "FAILING", "PARKED"]
+    waiting: int = 0
+    failing_since: str = ""
+    parked_at: str = ""
+    error: str = ""

@@ -4,7 +4,7 @@ connecting, and is the one that is connected to."""
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 import httpcore
 
@@ -17,7 +17,7 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
     def __init__(self, policy: targets.Policy, resolve: targets.Resolve) -> None:
         self._policy = policy
         self._resolve = resolve
-        self._inner = httpcore.AnyIOBackend()
+        self._inner = cast("httpcore.AsyncNetworkBackend", httpcore.AnyIOBackend())
 
     async def connect_tcp(
         self,

@@ -62,17 +62,33 @@ def messages(event: Event, scene: Scene, id: str) -> list[Message]:
     return []
 
 
-def _message(event: Event, scene: Scene, id: str, api: str, type: str, **fields: Any) -> Message:
-    subject = {**{key: value for key, value in scene.facts.items() if key != "tenant"}, **fields.pop("also", {})}
+def _message(
+    event: Event,
+    scene: Scene,
+    id: str,
+    api: str,
+    type: str,
+    *,
+    body: Mapping[str, Any],
+    links: Mapping[str, str],
+    also: Mapping[str, Any] | None = None,
+    detail: Mapping[str, Any] | None = None,
+    resource: str = "",
+) -> Message:
+    """`also` is what filters look at beside the facts; `resource` what it is about, if not the event's subject."""
+    known = {key: value for key, value in scene.facts.items() if key != "tenant"}
     return Message(
         id=id,
         api=api,
         type=type,
         time=event.time,
-        event=event.seq,
+        resource=resource or event.subject,
         tenant=str(scene.facts.get("tenant", "")),
-        subject=subject,
-        **{"resource": event.subject, **fields},
+        event=event.seq,
+        subject={**known, **(also or {})},
+        body=body,
+        detail=detail or {},
+        links=links,
     )
 
 

@@ -92,7 +92,7 @@ def matches(filter: Mapping[str, Any], message: Message) -> bool:
     rules = RULES[message.api]
     for name, wanted in _flat(filter):
         if name == "notificationTypes":
-            if message.type not in {SPELLINGS.get(type, type) for type in _values(wanted)}:
+            if wanted and message.type not in {SPELLINGS.get(type, type) for type in _values(wanted)}:
                 return False
         elif name == PRODUCTS:
             if wanted and not any(_from_provider(entry, message.subject) for entry in wanted):

@@ -16,7 +16,7 @@ from urllib.parse import quote_plus, urlencode, urlsplit
 
 import msgspec
 
-from skerry.errors import InvalidError, SkerryError, UnavailableError
+from skerry.errors import Fault, InvalidError, SkerryError, UnavailableError
 from skerry.model.notifications import ClientCredentials, Subscription
 from skerry.model.time import Clock
 from skerry.notifications import targets
@@ -163,7 +163,7 @@ class HttpSender:
         pool = self._pools.get(certificate) or self._pool(certificate)
         try:
             async with asyncio.timeout(TIMEOUT_S):
-                async with pool.stream(method, uri, headers=dict(headers), content=body) as response:
+                async with pool.stream(method, uri, headers=list(headers.items()), content=body) as response:
                     told = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in response.headers}
                     return Answer(response.status, told, await _limited(response))
         except TimeoutError as error:
@@ -200,10 +200,9 @@ class HttpSender:
         if certificate:
             own = self._files.certificate
             if own is None or not own.exists():
-                raise InvalidError(
-                    "cannot show a certificate: this node has none",
-                    suggestion="let the node serve TLS, or choose another authType",
-                )
+                fix = "let the node serve TLS, or choose another authType"
+                fault = Fault(message="this node has none", code="authentication", path="/authentication", fix=fix)
+                raise InvalidError("cannot show a certificate: this node has none", faults=[fault], suggestion=fix)
             context.load_cert_chain(own, self._files.key)
         return context
 

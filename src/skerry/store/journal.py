@@ -102,7 +102,7 @@ def of_kind(source: Transaction | Database, kind: str) -> list[Event]:
     return [msgspec.structs.replace(_event(doc), seq=seq) for seq, doc in documents.rows(source, sql, (kind,))]
 
 
-def last_event(source: Database) -> int:
+def last_event(source: Database | Transaction) -> int:
     """The newest number of the event log, 0 when it is empty."""
-    newest: int = source.read("SELECT coalesce(max(seq), 0) FROM events")[0][0]
+    newest: int = documents.rows(source, "SELECT coalesce(max(seq), 0) FROM events", ())[0][0]
     return newest

@@ -1,13 +1,13 @@
 """SOL005: NSD and VNF package management, NS life-cycle management."""
 
 from skerry.api.route import Api
-from skerry.api.sol005 import ns_instances, ns_operations, nsd, vnf_packages
+from skerry.api.sol005 import ns_instances, ns_operations, nsd, subscriptions, vnf_packages
 
-NSD = nsd.API
-VNFPKGM = vnf_packages.API
+NSD = nsd.API._replace(endpoints=(*nsd.API.endpoints, *subscriptions.NSD))
+VNFPKGM = vnf_packages.API._replace(endpoints=(*vnf_packages.API.endpoints, *subscriptions.VNFPKGM))
 NSLCM = Api(
     "nslcm",
     "SOL005 NS life-cycle management",
     {2: "2.3.0", 1: "1.3.0"},
-    (*ns_instances.ROUTES, *ns_operations.ROUTES),
+    (*ns_instances.ROUTES, *ns_operations.ROUTES, *subscriptions.NSLCM),
 )

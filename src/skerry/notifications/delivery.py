@@ -1,0 +1,224 @@
+"""Delivers what waits: at least once, in order for each resource, as many at once as is bearable.
+
+A subscriber has a courier only while something waits for it. What was delivered is settled in the store; a crash between
+the two repeats the last few. A subscriber that fails is tried again with growing pauses, then parked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from skerry.engine.events import EventLog
+from skerry.errors import UnavailableError
+from skerry.model.notifications import Message, Progress, Subscription
+from skerry.model.time import Clock, stamp
+from skerry.notifications import backoff
+from skerry.notifications.building import notification
+from skerry.notifications.filters import matches
+from skerry.notifications.sending import Outcome, Sender
+from skerry.store import subscriptions as store
+from skerry.store.database import Database, Transaction
+
+log = logging.getLogger(__name__)
+
+BATCH = 32  # what may be repeated after a crash, for each subscriber
+LANES = 4  # resources that one subscriber is told of at the same time
+REFUSALS = 3  # tries of a notification that the subscriber understands and refuses
+AGAIN_S = 5.0
+
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass
+class Line:
+    """One subscriber in this process. `delivered` are the numbers over the position that have arrived already."""
+
+    subscription: Subscription
+    progress: Progress
+    attempts: int = 0
+    delivered: set[int] = field(default_factory=set[int])
+    refusals: dict[int, int] = field(default_factory=dict[int, int])
+    courier: asyncio.Task[None] | None = None
+
+
+class Delivery:
+    """`slots` bounds the notifications that are under way at the same time; `park_after_s` how long trouble may last."""
+
+    def __init__(
+        self, database: Database, events: EventLog, clock: Clock, sender: Sender, *, slots: int, park_after_s: float
+    ) -> None:
+        self._database = database
+        self._events = events
+        self._clock = clock
+        self._sender = sender
+        self._slots = asyncio.Semaphore(slots)
+        self._park_after_s = park_after_s
+        self.lines: dict[str, Line] = {}
+
+    # -- who is served ------------------------------------------------------------------------------------------------
+
+    def add(self, subscription: Subscription, progress: Progress) -> None:
+        """Serve a subscriber from where it is."""
+        line = self.lines[subscription.id] = Line(subscription, progress)
+        self._begin(line)
+
+    async def drop(self, id: str) -> None:
+        """Serve it no more; what is under way is cut off."""
+        line = self.lines.pop(id, None)
+        if line and line.courier:
+            line.courier.cancel()
+            await asyncio.wait({line.courier})
+
+    async def stop(self) -> None:
+        """Let go of everything; what was not settled is delivered after the next start."""
+        for id in list(self.lines):
+            await self.drop(id)
+
+    def wake(self, messages: Sequence[Message]) -> None:
+        """New notifications wait. Who wants none of them is past them at once."""
+        for line in self.lines.values():
+            if line.courier is None and not line.progress.parked_at:
+                if any(self._concerns(line.subscription, message) for message in messages):
+                    self._begin(line)
+                else:
+                    line.progress = msgspec.structs.replace(line.progress, position=messages[-1].number)
+
+    async def resume(self, id: str) -> None:
+        """Try a parked subscriber again, from where it was."""
+        line = self.lines[id]
+        if not line.progress.parked_at:
+            return
+        line.attempts = 0
+        free = msgspec.structs.replace(line.progress, parked_at="", failing_since="", error="")
+        await self._record(line, free, "RESUMED", "")
+        self._begin(line)
+
+    def _begin(self, line: Line) -> None:
+        if line.courier is None and not line.progress.parked_at:
+            line.courier = asyncio.get_running_loop().create_task(self._carry(line))
+            line.courier.add_done_callback(_report)
+
+    @staticmethod
+    def _concerns(subscription: Subscription, message: Message) -> bool:
+        if (message.api, message.tenant) != (subscription.api, subscription.tenant):
+            return False
+        return message.event > subscription.after and matches(subscription.filter, message)
+
+    # -- one subscriber -----------------------------------------------------------------------------------------------
+
+    async def _carry(self, line: Line) -> None:
+        """Deliver until nothing waits or the subscriber is parked."""
+        try:
+            while not line.progress.parked_at:
+                try:
+                    batch = store.messages(self._database, line.subscription, line.progress.position, BATCH)
+                    if not batch:
+                        return
+                    await self._round(line, batch)
+                except UnavailableError as error:
+                    log.warning("notifications wait for the store: %s", error)
+                    await asyncio.sleep(AGAIN_S)
+        finally:
+            line.courier = None
+
+    async def _round(self, line: Line, batch: Sequence[Message]) -> None:
+        """Try what waits once; after trouble, wait."""
+        waiting = [m for m in batch if m.number not in line.delivered and matches(line.subscription.filter, m)]
+        trouble = await self._deliver(line, waiting)
+        if trouble is None:
+            line.attempts = 0
+            done = msgspec.structs.replace(line.progress, position=batch[-1].number, failing_since="", error="")
+            await self._record(line, done)
+            return
+        line.attempts += 1
+        open = {message.number for message in waiting} - line.delivered
+        position = max((m.number for m in batch if m.number < min(open)), default=line.progress.position)
+        await self._fail(line, position, trouble)
+
+    async def _fail(self, line: Line, position: int, trouble: Outcome) -> None:
+        """Record the trouble; park the subscriber, or wait for the next try."""
+        now = self._clock.now()
+        since = line.progress.failing_since or stamp(now)
+        failing = msgspec.structs.replace(line.progress, position=position, failing_since=since, error=trouble.detail)
+        if backoff.is_over(since, now, self._park_after_s):
+            parked = msgspec.structs.replace(failing, parked_at=stamp(now))
+            log.warning("subscriber of %s is parked: %s", line.subscription.id, trouble.detail)
+            await self._record(line, parked, "PARKED", trouble.detail)
+            return
+        await self._record(line, failing)
+        pause = backoff.delay(line.attempts, trouble.retry_after_s)
+        await asyncio.sleep(min(pause, backoff.until_over(since, now, self._park_after_s)))
+
+    async def _deliver(self, line: Line, waiting: Sequence[Message]) -> Outcome | None:
+        """Send each resource's notifications one after the other, some resources side by side. The first trouble ends
+        the round and is the answer."""
+        resources: dict[str, list[Message]] = {}
+        for message in waiting:
+            resources.setdefault(message.resource, []).append(message)
+        queue = list(reversed(resources.values()))
+        troubles: list[Outcome] = []
+
+        async def lane() -> None:
+            while queue and not troubles:
+                for message in queue.pop():
+                    if troubles:
+                        return
+                    if trouble := await self._send(line, message):
+                        troubles.append(trouble)
+
+        ends = await asyncio.gather(*(lane() for _ in range(min(LANES, len(queue)))), return_exceptions=True)
+        for end in ends:  # none of them is at work any more
+            if end is not None:
+                raise end
+        return troubles[0] if troubles else None
+
+    async def _send(self, line: Line, message: Message) -> Outcome | None:
+        """Send one; trouble is the answer. One that the subscriber refuses again and again is given up."""
+        body = _encode(notification(message, line.subscription))
+        async with self._slots:
+            outcome = await self._sender.send(line.subscription, body)
+        if not outcome.ok and outcome.refused:
+            line.refusals[message.number] = line.refusals.get(message.number, 0) + 1
+        if not outcome.ok and line.refusals.get(message.number, 0) < REFUSALS:
+            return outcome
+        if not outcome.ok:
+            await self._say(line.subscription, "REFUSED", f"{message.type} {message.id}: {outcome.detail}")
+        line.refusals.pop(message.number, None)
+        line.delivered.add(message.number)
+        return None
+
+    # -- the record ---------------------------------------------------------------------------------------------------
+
+    async def _record(self, line: Line, progress: Progress, state: str = "", detail: str = "") -> None:
+        """Settle; `state` puts a line into the event log."""
+        if progress == line.progress:
+            return
+
+        def work(tx: Transaction) -> None:
+            store.put_progress(tx, [progress])
+            if state:
+                self._announce(tx, line.subscription, state, detail)
+
+        await self._database.write(work)
+        line.progress = progress
+        line.delivered = {number for number in line.delivered if number > progress.position}
+
+    async def _say(self, subscription: Subscription, state: str, detail: str) -> None:
+        await self._database.write(lambda tx: self._announce(tx, subscription, state, detail))
+
+    def _announce(self, tx: Transaction, subscription: Subscription, state: str, detail: str) -> None:
+        data: dict[str, Any] = {"tenant": subscription.tenant, "callbackUri": subscription.callback_uri}
+        self._events.add(
+            tx, "subscription", subject=subscription.id, name=subscription.api, state=state, detail=detail, data=data
+        )
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()):
+        log.error("a subscriber is notified no more until the next event", exc_info=error)

@@ -1,0 +1,220 @@
+"""Subscriptions and their notifications as others call them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from skerry.engine.events import EventLog
+from skerry.errors import Fault, InvalidError
+from skerry.model.notifications import Authentication, Progress, Standing, Subscription
+from skerry.model.time import Clock, Ids, stamp
+from skerry.notifications import targets
+from skerry.notifications.capture import Capture
+from skerry.notifications.delivery import Delivery
+from skerry.notifications.filters import matches
+from skerry.notifications.sending import Sender
+from skerry.store import journal
+from skerry.store import subscriptions as store
+from skerry.store.database import Database, Transaction
+
+log = logging.getLogger(__name__)
+
+MOST_WAITING = 1000  # a report counts no further
+
+
+class Rules(msgspec.Struct, frozen=True, kw_only=True):
+    """`test`: ask a new subscriber's address first. `duplicates`: allow the same subscription twice. `slots`: deliveries
+    at the same time. `park_after_s`: how long trouble may last. `keep_events`: the most events that a parked or failing
+    subscriber may be behind."""
+
+    test: bool = True
+    duplicates: bool = False
+    slots: int = 64
+    park_after_s: float = 86_400.0
+    keep_events: int = 200_000
+
+
+class Notifications:
+    """Takes subscriptions, follows the event log, delivers."""
+
+    def __init__(
+        self, database: Database, events: EventLog, clock: Clock, ids: Ids, sender: Sender, rules: Rules | None = None
+    ) -> None:
+        self._database = database
+        self._events = events
+        self._clock = clock
+        self._ids = ids
+        self._sender = sender
+        self._rules = rules or Rules()
+        self._coming: Counter[str] = Counter()  # APIs with a subscription that is being written
+        self._following: asyncio.Task[None] | None = None
+        self._delivery = Delivery(
+            database, events, clock, sender, slots=self._rules.slots, park_after_s=self._rules.park_after_s
+        )
+        self._capture = Capture(database, events, ids, self._wanted, self._delivery.wake)
+
+    async def start(self) -> None:
+        """Go on where the node stopped."""
+        known = store.subscriptions.select(self._database)
+        reached = {progress.subscription: progress for progress in store.progress(self._database)}
+        for subscription in known:
+            self._delivery.add(subscription, reached.get(subscription.id) or Progress(subscription=subscription.id))
+        position = store.captured(self._database) if known else self._events.last()
+        self._following = asyncio.get_running_loop().create_task(self._capture.run(position))
+        self._following.add_done_callback(_report)
+
+    async def stop(self) -> None:
+        """Let go of everything; what waits is delivered after the next start."""
+        if self._following:
+            self._following.cancel()
+            await asyncio.wait({self._following})
+        await self._delivery.stop()
+        await self._sender.close()
+
+    # -- subscriptions ------------------------------------------------------------------------------------------------
+
+    async def subscribe(
+        self,
+        api: str,
+        version: str,
+        callback_uri: str,
+        *,
+        filter: Mapping[str, Any] | None = None,
+        verbosity: str = "FULL",
+        authentication: Authentication | None = None,
+        root: str = "",
+        tenant: str = "",
+    ) -> tuple[Subscription, bool]:
+        """A new subscription, or the one that is there already with the same filter and address (then the second value is
+        False). `InvalidError` if the address is not allowed or does not answer a GET with 204."""
+        wished = Subscription(
+            id=self._ids.new(),
+            tenant=tenant,
+            created_at=stamp(self._clock.now()),
+            api=api,
+            version=version,
+            callback_uri=callback_uri,
+            filter=filter or {},
+            verbosity=verbosity,
+            authentication=authentication or Authentication(),
+            root=root,
+        )
+        targets.check_form(callback_uri)
+        if wished.authentication.oauth2:
+            targets.check_form(wished.authentication.oauth2.token_endpoint, "authentication/tokenEndpoint")
+        if self._rules.test:
+            await self._test(wished)
+        self._coming[api] += 1
+        try:
+            made, progress = await self._database.write(lambda tx: self._insert(tx, wished))
+            if made.id == wished.id:
+                self._delivery.add(made, progress)
+        finally:
+            self._coming[api] -= 1
+        if made.id != wished.id:
+            await self._delivery.resume(made.id)
+        return made, made.id == wished.id
+
+    def subscriptions(self, api: str, *, tenant: str = "") -> list[Subscription]:
+        """All of an API."""
+        return store.subscriptions.select(self._database, api=api, tenant=tenant)
+
+    def subscription(self, id: str, api: str = "", *, tenant: str = "") -> Subscription:
+        """One; of any API if none is named."""
+        found = store.subscriptions.get(self._database, id, tenant=tenant)
+        if api and found.api != api:
+            raise store.subscriptions.missing(id)
+        return found
+
+    async def unsubscribe(self, id: str, api: str = "", *, tenant: str = "") -> None:
+        """Remove it; nothing more is delivered once this returns."""
+        self.subscription(id, api, tenant=tenant)
+        await self._database.write(lambda tx: store.remove(tx, id))
+        await self._delivery.drop(id)
+
+    def standings(self, *, tenant: str = "") -> list[Standing]:
+        """How every subscriber fares."""
+        lines = [line for line in self._delivery.lines.values() if line.subscription.tenant == tenant]
+        return [self._standing(line.subscription, line.progress, line.delivered) for line in lines]
+
+    async def resume(self, id: str, *, tenant: str = "") -> Standing:
+        """Try a parked subscriber again, from where it was."""
+        subscription = self.subscription(id, tenant=tenant)
+        await self._delivery.resume(id)
+        line = self._delivery.lines[id]
+        return self._standing(subscription, line.progress, line.delivered)
+
+    async def prune(self) -> int:
+        """Forget notifications that everybody has, or that are too old; how many. To be called now and then."""
+        lines = list(self._delivery.lines.values())
+        alive = [line.progress.position for line in lines]
+        settled = min(alive, default=store.newest_message(self._database))
+        oldest = self._events.last() - self._rules.keep_events
+
+        def work(tx: Transaction) -> int:
+            store.put_progress(tx, [line.progress for line in lines])
+            return store.prune_messages(tx, settled, oldest)
+
+        return await self._database.write(work)
+
+    def _standing(self, subscription: Subscription, progress: Progress, delivered: set[int]) -> Standing:
+        behind = store.messages(self._database, subscription, progress.position, MOST_WAITING)
+        waiting = sum(m.number not in delivered and matches(subscription.filter, m) for m in behind)
+        state: Literal["ACTIVE", "FAILING", "PARKED"] = "FAILING" if progress.failing_since else "ACTIVE"
+        return Standing(
+            subscription=subscription,
+            state="PARKED" if progress.parked_at else state,
+            waiting=waiting,
+            failing_since=progress.failing_since,
+            parked_at=progress.parked_at,
+            error=progress.error,
+        )
+
+    async def _test(self, wished: Subscription) -> None:
+        """The test of the notification endpoint (SOL003 5.4.20.3.2, SOL013 8.3.2)."""
+        outcome = await self._sender.test(wished)
+        if not outcome.ok:
+            fault = Fault(
+                message=outcome.detail, code="callback", path="/callbackUri", fix="answer GET with 204 No Content"
+            )
+            raise InvalidError(
+                f"cannot subscribe: the test of the notification endpoint failed: {outcome.detail}",
+                faults=[fault],
+                suggestion="make the callback URI answer GET with 204, then subscribe again",
+            )
+
+    def _insert(self, tx: Transaction, wished: Subscription) -> tuple[Subscription, Progress]:
+        same = None if self._rules.duplicates else self._same(tx, wished)
+        if same:
+            return same, Progress(subscription=same.id)
+        last = journal.last_event(tx)
+        if not store.subscriptions.count(tx):
+            store.set_captured(tx, last)
+        made = store.subscriptions.insert(tx, msgspec.structs.replace(wished, after=last))
+        progress = Progress(subscription=made.id, position=store.newest_message(tx))
+        store.put_progress(tx, [progress])
+        return made, progress
+
+    @staticmethod
+    def _same(tx: Transaction, wished: Subscription) -> Subscription | None:
+        def identity(one: Subscription) -> tuple[Any, ...]:
+            return one.version, one.callback_uri, one.verbosity, msgspec.to_builtins(one.filter)
+
+        there = store.subscriptions.select(tx, api=wished.api, tenant=wished.tenant)
+        return next((other for other in there if identity(other) == identity(wished)), None)
+
+    def _wanted(self) -> set[str]:
+        """The APIs that somebody subscribed to."""
+        lines = self._delivery.lines.values()
+        return {line.subscription.api for line in lines} | {api for api, count in self._coming.items() if count > 0}
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()):
+        log.error("notifications are captured no more", exc_info=error)
