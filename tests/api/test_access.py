@@ -306,3 +306,37 @@ async def test_a_record_that_cannot_be_written_does_not_hide_the_answer(rig: Rig
 
     async with client() as broken:
         assert (await broken.post(CLIENTS, json={"name": "ci"})).status_code == 201
+
+
+@pytest.mark.feature("A42", "A39")
+async def test_events_are_for_their_tenant_and_audits_for_its_administrators(rig: Rig) -> None:
+    await rig.onboard("server")
+    vnf = await rig.vnf()
+    path = "/skerry/v1/events"
+    callers = {
+        "operator": await as_client(rig, "operator"),
+        "boss": await as_client(rig, "boss", "admin", tenant="t2"),
+        "guest": await as_client(rig, "guest", "guest", tenant="t2"),
+    }
+    await rig.client.post("/vnfpkgm/v2/vnf_packages", json={}, headers=callers["boss"])
+
+    async def seen(headers: dict[str, str] | None = None, **query: str) -> list[dict[str, Any]]:
+        answer = await rig.client.get(path, params=query, headers=headers)
+        assert answer.status_code == 200
+        return list(answer.json())
+
+    everything = await seen()
+    assert {"audit", "operation", "step"} <= {event["kind"] for event in everything}
+    audits = [event for event in everything if event["kind"] == "audit"]
+    assert await seen(kind="audit") == audits
+    assert await seen(kind="audit", last="2") == audits[-2:]
+    assert await seen(kind="audit", limit="1") == audits[:1]
+    assert await seen(last="3") == everything[-3:]
+    assert await seen(last="0") == []
+    of_operator = await seen(callers["operator"])
+    assert vnf in {event["subject"] for event in of_operator if event["kind"] == "operation"}
+    assert "audit" not in {event["kind"] for event in of_operator}
+    boss = await seen(callers["boss"])
+    assert {event["data"]["tenant"] for event in boss} == {"t2"}
+    assert "POST /vnfpkgm/v2/vnf_packages" in {event.get("detail") for event in boss}
+    assert "audit" not in {event["kind"] for event in await seen(callers["guest"])}

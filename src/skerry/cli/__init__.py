@@ -12,6 +12,7 @@ from skerry import __version__
 from skerry.cli.lazy import Lazy
 
 COMMANDS = {
+    "access": "skerry.cli.access:access",
     "alarms": "skerry.cli.watch:alarms",
     "backup": "skerry.cli.setup:backup",
     "completion": "skerry.cli.setup:completion",

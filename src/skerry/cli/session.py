@@ -38,7 +38,21 @@ class Session:
     def __init__(self, profile: Profile, *, as_json: bool) -> None:
         self.profile = profile
         self.as_json = as_json
-        self.node = NodeClient(profile)
+        self._node: NodeClient | None = None
+
+    @property
+    def node(self) -> NodeClient:
+        """The node; for a profile with client credentials, its token is fetched when it is first asked."""
+        if self._node is None:
+            from skerry.client.login import with_token  # noqa: PLC0415
+
+            self._node = NodeClient(with_token(self.profile, os.environ))
+        return self._node
+
+    def close(self) -> None:
+        """Let the connections go."""
+        if self._node is not None:
+            self._node.close()
 
     def emit(self, value: Any) -> None:
         """The answer of a command as JSON, the form that programs read."""
@@ -55,8 +69,9 @@ def command(function: Callable[Concatenate[Session, P], R]) -> Callable[P, R]:
         as_json = bool(kwargs.pop("as_json"))
         # Any further spot of the context tree sees it too: the group prints errors in this form.
         ctx.meta["skerry.json"] = as_json
-        session = Session(find(os.environ, Profile(**ctx.find_root().obj)), as_json=as_json)
-        ctx.call_on_close(session.node.close)
+        profile = find(os.environ, Profile(**ctx.find_root().obj))
+        session = Session(profile, as_json=as_json)
+        ctx.call_on_close(session.close)
         return function(session, *args, **kwargs)
 
     return wrapped

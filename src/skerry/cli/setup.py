@@ -10,7 +10,8 @@ import msgspec
 
 from skerry.cli import output
 from skerry.cli.session import Session, command, pairs, pick
-from skerry.client.profile import KEYS, Profile, config_file, read
+from skerry.client.login import end, fetch, forget, write
+from skerry.client.profile import FILES, KEYS, SECRET, Profile, config_file, read
 from skerry.errors import ConflictError, InvalidError
 
 
@@ -47,6 +48,8 @@ def show_config(session: Session) -> None:
         "ca": profile.ca,
         "token": "set" if profile.token else "none",
         "token_file": profile.token_file,
+        "client_id": profile.client_id,
+        "certificate": profile.certificate,
     }
     if session.as_json:
         session.emit(told)
@@ -59,9 +62,9 @@ def show_config(session: Session) -> None:
 @click.argument("value", required=False)
 @command
 def set_config(session: Session, key: str, value: str | None) -> None:
-    """Set endpoint, token, token_file or ca in the CLI's own file. Without VALUE it is asked for, hidden for a token."""
-    given = value if value is not None else click.prompt(key, hide_input=key == "token", err=True)
-    if key in ("ca", "token_file"):
+    """Set KEY in the CLI's own file. Without VALUE it is asked for, hidden for a secret."""
+    given = value if value is not None else click.prompt(key, hide_input=key in SECRET, err=True)
+    if key in FILES:
         path = Path(given).expanduser().resolve()
         if not path.is_file():
             raise InvalidError(f"cannot use {path}: it is no file", suggestion="name an existing file")
@@ -69,7 +72,7 @@ def set_config(session: Session, key: str, value: str | None) -> None:
     if key == "endpoint" and not given.startswith(("https://", "http://")):
         raise InvalidError(f"cannot use the endpoint {given}", suggestion="write it as https://HOST:PORT")
     file = config_file(os.environ)
-    _write(file, msgspec.structs.replace(read(file), **{key: given}))
+    _keep(file, key, given)
     if session.as_json:
         session.emit({"set": key})
 
@@ -80,19 +83,44 @@ def set_config(session: Session, key: str, value: str | None) -> None:
 def unset_config(session: Session, key: str) -> None:
     """Remove a value from the CLI's own file."""
     file = config_file(os.environ)
-    _write(file, msgspec.structs.replace(read(file), **{key: ""}))
+    _keep(file, key, "")
     if session.as_json:
         session.emit({"unset": key})
 
 
-def _write(file: Path, profile: Profile) -> None:
-    """Replace the file in one step, readable by its owner alone."""
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    draft = file.with_suffix(f".{os.getpid()}")
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "wb") as out:
-        out.write(msgspec.json.format(msgspec.json.encode(profile), indent=2))
-    draft.replace(file)
+def _keep(file: Path, key: str, value: str) -> None:
+    write(file, msgspec.json.format(msgspec.json.encode(msgspec.structs.replace(read(file), **{key: value})), indent=2))
+
+
+@config.command()
+@click.argument("client_id")
+@click.option("--secret", default=None, help="The client's secret; without it, it is asked for.")
+@command
+def login(session: Session, client_id: str, secret: str | None) -> None:
+    """Call the node as the OAuth2 client CLIENT_ID from now on. Tokens are fetched as they are needed."""
+    given = secret if secret is not None else click.prompt("secret", hide_input=True, err=True)
+    wished = msgspec.structs.replace(
+        session.profile, client_id=client_id, client_secret=given, token="", token_file="", certificate=""
+    )
+    fetch(wished)
+    file = config_file(os.environ)
+    own = read(file)
+    kept = Profile(endpoint=own.endpoint, ca=own.ca, client_id=client_id, client_secret=given)
+    write(file, msgspec.json.format(msgspec.json.encode(kept), indent=2))
+    forget(os.environ)
+    if session.as_json:
+        session.emit({"client_id": client_id})
+
+
+@config.command()
+@command
+def logout(session: Session) -> None:
+    """Forget the OAuth2 client and end its token."""
+    file = config_file(os.environ)
+    end(session.profile, os.environ)
+    write(file, msgspec.json.encode(msgspec.structs.replace(read(file), client_id="", client_secret="")))
+    if session.as_json:
+        session.emit({"logged_out": True})
 
 
 @click.command()

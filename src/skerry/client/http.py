@@ -107,12 +107,15 @@ class Http:
         if not self.profile.endpoint.startswith("https"):
             return False
         try:
-            return ssl.create_default_context(cafile=self.profile.ca or None)
+            context = ssl.create_default_context(cafile=self.profile.ca or None)
+            if self.profile.certificate:
+                context.load_cert_chain(self.profile.certificate, self.profile.certificate_key or None)
         except OSError as error:
             raise errors.InvalidError(
-                f"cannot read the CA file {self.profile.ca}: {error.strerror or error}",
+                f"cannot read the CA file {self.profile.ca} or the certificate: {error.strerror or error}",
                 suggestion="set it with `skerry config set ca FILE`",
             ) from error
+        return context
 
     def close(self) -> None:
         """Let the connections go."""

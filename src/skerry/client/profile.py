@@ -14,15 +14,27 @@ DEFAULT_ENDPOINT = "https://127.0.0.1:8443"
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """How to reach a node. `ca` is a file; `token` a secret, `token_file` where it is kept."""
+    """How to reach a node. `ca` is a file; `token` a secret, `token_file` where it is kept; or a client's id and secret,
+    for which tokens are fetched; or the files of its certificate and key."""
 
     endpoint: str = ""
     token: str = ""
     token_file: str = ""
     ca: str = ""
+    client_id: str = ""
+    client_secret: str = ""
+    certificate: str = ""
+    certificate_key: str = ""
+
+    @property
+    def has_access(self) -> bool:
+        """Whether it says by itself who calls."""
+        return bool(self.token or self.token_file or self.client_id or self.certificate)
 
 
-KEYS = ("endpoint", "token", "token_file", "ca")
+KEYS = ("endpoint", "token", "token_file", "ca", "client_id", "client_secret", "certificate", "certificate_key")
+FILES = frozenset({"token_file", "ca", "certificate", "certificate_key"})
+SECRET = frozenset({"token", "client_secret"})
 
 
 def config_file(env: Mapping[str, str]) -> Path:
@@ -68,10 +80,9 @@ def find(env: Mapping[str, str], given: Profile) -> Profile:
 
 
 def _over(first: Profile, second: Profile) -> Profile:
-    # A token given clear beats any token file of the same or a weaker source.
-    file = first.token_file or ("" if first.token else second.token_file)
-    token = first.token or ("" if first.token_file else second.token)
-    return Profile(endpoint=first.endpoint or second.endpoint, token=token, token_file=file, ca=first.ca or second.ca)
+    """Who calls is taken from one source as a whole: the first that says it."""
+    chosen = first if first.has_access else second
+    return msgspec.structs.replace(chosen, endpoint=first.endpoint or second.endpoint, ca=first.ca or second.ca)
 
 
 def _kept(profile: Profile) -> str:

@@ -1,12 +1,13 @@
 """Our own API: what ETSI's do not have, and views made for people."""
 
-from skerry.api.own import access, backup, instances, node, operations, orphans, packages, snapshots
+from skerry.api.own import access, backup, events, instances, node, operations, orphans, packages, snapshots
 from skerry.api.route import Api
 
 ROUTES = (
     *node.ROUTES,
     *packages.ROUTES,
     *operations.ROUTES,
+    *events.ROUTES,
     *instances.ROUTES,
     *orphans.ROUTES,
     *backup.ROUTES,

@@ -1,12 +1,11 @@
-"""Our own API: plans, operations with their steps, events as they happen."""
+"""Our own API: plans, operations with their steps."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import msgspec
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from skerry.api import body
 from skerry.api.own import types as own
@@ -17,7 +16,7 @@ from skerry.api.sol005 import ns_instances
 from skerry.client import views
 from skerry.errors import MalformedError
 from skerry.model.explanation import Explanation, masked_plan
-from skerry.model.operations import Event, Operation, Plan, Step, StepRecord
+from skerry.model.operations import Operation, Plan, Step, StepRecord
 
 SVG = "image/svg+xml"
 PICTURED = ("application/json", SVG)
@@ -93,7 +92,7 @@ async def show(call: Call) -> Response:
     """One operation; with `wait`, once it needs no more waiting or those seconds are over."""
     operation = find(call)
     if call.query("wait"):
-        operation = await call.services.engine.wait(operation.id, min(_number(call, "wait"), 60.0))
+        operation = await call.services.engine.wait(operation.id, min(number(call, "wait"), 60.0))
     return call.show(view(call, operation), rev=operation.rev)
 
 
@@ -107,7 +106,8 @@ async def show_plan(call: Call) -> Response:
     return _planned(call, find(call).plan or Plan())
 
 
-def _number(call: Call, name: str) -> float:
+def number(call: Call, name: str) -> float:
+    """A query parameter that is a number, 0 where it is missing; `MalformedError` for anything else."""
     try:
         return max(0.0, float(call.query(name, "0")))
     except ValueError as error:
@@ -143,40 +143,8 @@ async def cancel(call: Call) -> Response:
     return call.accepted(call.href(f"/operations/{operation.id}"))
 
 
-async def events(call: Call) -> Response:
-    """Events over a number; with `follow` as they happen (server-sent events, whose id is the number to go on from)."""
-    log = call.services.engine.events
-    seq = int(_number(call, "since"))
-    resumed = call.request.headers.get("last-event-id", "")
-    seq = int(resumed) if resumed.isdigit() else seq
-    only = {"subject": call.query("subject"), "operation": call.query("operation"), "kind": call.query("kind")}
-    if call.query("last"):
-        seq = max(seq, log.last() - int(_number(call, "last")))
-    if not call.flag("follow"):
-        limit = int(_number(call, "limit")) or 1000
-        return call.show(log.since(seq, limit=limit, **only))
-    stream = _sse(log.follow(seq, **only))
-    return StreamingResponse(stream, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
-
-
-async def _sse(batches: AsyncIterator[Sequence[Event]]) -> AsyncIterator[bytes]:
-    # The first bytes tell the client at once that it is connected.
-    yield b": following\n\n"
-    async for batch in batches:
-        yield b"".join(b"id: %d\ndata: %s\n\n" % (event.seq, msgspec.json.encode(event)) for event in batch)
-
-
 ONE = "/operations/{operationId}"
 WAIT = (Query("wait", "Seconds to wait for the end of the operation, at most 60."),)
-EVENTS = (
-    Query("since", "Only events over this number."),
-    Query("last", "Only this many of the newest."),
-    Query("subject", "Only of this instance."),
-    Query("operation", "Only of this operation."),
-    Query("kind", "Only of this kind: operation, step, resource, package, alarm or audit."),
-    Query("limit", "At most so many."),
-    Query("follow", "Go on as they happen."),
-)
 ROUTES = (
     Endpoint("POST", "/plan", plan, "What an operation would do", own.PlanRequest, Plan, produces=PICTURED),
     Endpoint(
@@ -194,13 +162,4 @@ ROUTES = (
     Endpoint("POST", f"{ONE}/rollback", rollback, "Roll an operation back", status=202),
     Endpoint("POST", f"{ONE}/fail", fail, "Give an operation up", status=202),
     Endpoint("POST", f"{ONE}/cancel", cancel, "Cancel an operation", CancelMode, status=202),
-    Endpoint(
-        "GET",
-        "/events",
-        events,
-        "Read or follow events",
-        answer=list[Event],
-        produces=("application/json", "text/event-stream"),
-        query=EVENTS,
-    ),
 )
