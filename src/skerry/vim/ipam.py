@@ -10,6 +10,7 @@ import hashlib
 import ipaddress
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import lru_cache
 
 from skerry.errors import Fault, InvalidError, RejectedError
 from skerry.vim.driver import Network, NetworkSpec, Nic, NicSpec
@@ -35,13 +36,19 @@ def mac_address(*names: str) -> str:
     return "02:" + ":".join(tail[i : i + 2] for i in range(0, 10, 2))
 
 
+@lru_cache(maxsize=1 << 14)
+def _bounds(cidr: str) -> tuple[int, int, int]:
+    """Version, first and last address of a network; remembered, because every new network looks at all that there are."""
+    net = ipaddress.ip_network(cidr)
+    return net.version, int(net.network_address), int(net.broadcast_address)
+
+
 def free_subnet(pool: str, taken: Iterable[str], prefix: int = 24) -> str:
     """The first subnet of `pool` of that length that overlaps none of `taken`; `RejectedError` if none is left."""
     space = ipaddress.ip_network(pool)
-    others = [other for other in map(ipaddress.ip_network, taken) if other.version == space.version]
     step = 1 << (space.max_prefixlen - max(prefix, space.prefixlen))
     at, end = int(space.network_address), int(space.broadcast_address)
-    blocked = sorted((int(other.network_address), int(other.broadcast_address)) for other in others)
+    blocked = sorted((low, high) for version, low, high in map(_bounds, taken) if version == space.version)
     for low, high in blocked:
         if high < at:
             continue
@@ -119,7 +126,7 @@ def allocate(
     of the request at once; `RejectedError` when a network is full.
     """
     faults: list[Fault] = []
-    given: dict[str, set[str]] = {network: set(addresses) for network, addresses in taken.items()}
+    given: dict[str, set[str]] = {nic.network: set(taken.get(nic.network, ())) for nic in nics}
     for index, nic in enumerate(nics):
         fault = _nic_fault(nic, networks, given)
         if fault:

@@ -38,6 +38,7 @@ from skerry.vim.driver import (
     LogLine,
     Network,
     NetworkSpec,
+    NicSpec,
     VimEvent,
 )
 from skerry.vim.simulated import programs
@@ -346,7 +347,7 @@ class Driver:
                 suggestion="make the image available first",
             )
         self._reserve(spec.name, spec.vcpus, spec.memory_bytes, spec.storage_bytes, instances=1)
-        nics = ipam.allocate(spec.owner, spec.name, spec.nics, self._world.has.networks, self._taken())
+        nics = ipam.allocate(spec.owner, spec.name, spec.nics, self._world.has.networks, self._taken(spec.nics))
         compute = Compute(
             id=f"sim-{ipam.digest(spec.name)}",
             name=spec.name,
@@ -368,11 +369,12 @@ class Driver:
         self._world.emit("compute", spec.name, "created")
         return compute
 
-    def _taken(self) -> Mapping[str, Collection[str]]:
-        taken: dict[str, set[str]] = {}
+    def _taken(self, nics: Sequence[NicSpec]) -> Mapping[str, Collection[str]]:
+        taken: dict[str, set[str]] = {nic.network: set() for nic in nics}
         for machine in self._machines():
             for nic in machine.compute.nics:
-                taken.setdefault(nic.network, set()).add(nic.ip)
+                if nic.network in taken:
+                    taken[nic.network].add(nic.ip)
         return taken
 
     def _reserve(self, name: str, vcpus: float, memory: int, storage: int, *, instances: int = 0) -> None:
