@@ -36,6 +36,19 @@ def test_build_and_read(folder: Path, tmp_path: Path) -> None:
     assert digests["Scripts/configure.sh"] == hashlib.sha256(samples.SCRIPT.encode()).hexdigest()
 
 
+@pytest.mark.feature("A48")
+def test_a_source_folder_is_checked_as_what_it_would_become(folder: Path, tmp_path: Path) -> None:
+    errors, warnings, package = lint(folder)
+    assert errors == []
+    assert {fault.code for fault in warnings} <= {"level-over-maximum"}
+    assert isinstance(package, VnfPackage)
+    assert package.vnfd == read(build(folder, tmp_path / "server.csar")).vnfd  # type: ignore[union-attr]
+    (folder / "Definitions" / "other.yaml").write_text("tosca_definitions_version: tosca_simple_yaml_1_3\n")
+    assert [fault.code for fault in lint(folder)[0]] == ["no-entry"], "which of two it is, nobody can tell"
+    with pytest.raises(InvalidError, match="entry file"):
+        build(folder, tmp_path / "none.csar")
+
+
 def test_same_folder_same_bytes(folder: Path, tmp_path: Path) -> None:
     first = build(folder, tmp_path / "a.csar").read_bytes()
     (folder / "Scripts" / "configure.sh").touch()

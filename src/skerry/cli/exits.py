@@ -10,6 +10,7 @@ OK = 0
 FAILED = 1
 USAGE = 2
 OPERATION_FAILED = 7
+INTERRUPTED = 130
 
 MEANING: Mapping[int, str] = {
     0: "done",
@@ -21,6 +22,7 @@ MEANING: Mapping[int, str] = {
     6: "refused: no or a wrong token, not allowed, or a grant was rejected",
     7: "the operation, the command inside an instance or the check ran and failed",
     8: "the node cannot be reached or is not ready",
+    130: "interrupted by Ctrl-C: an operation that was begun goes on",
 }
 
 BY_CLASS: Mapping[type[errors.SkerryError], int] = {

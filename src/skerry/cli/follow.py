@@ -77,8 +77,13 @@ def planned(session: Session, kind: str, id: str, params: Mapping[str, Any], svg
 
 
 def watch(session: Session, operation: str) -> None:
-    """Follow an operation to its end and tell how it went; exits 7 if it failed."""
-    view = output.progress(session.node.follow(operation))
+    """Follow an operation to its end and tell how it went; exits 7 if it failed, 130 if the user stops watching."""
+    try:
+        view = output.progress(session.node.follow(operation))
+    except KeyboardInterrupt:
+        name = output.short(operation)
+        output.note(f"\nyou stopped watching; operation {name} goes on: `skerry op follow {name}`, `op cancel {name}`")
+        raise SystemExit(exits.INTERRUPTED) from None
     if session.as_json:
         session.emit(view.operation)
     else:

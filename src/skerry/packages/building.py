@@ -6,17 +6,15 @@ The same folder always gives the same bytes: names are sorted, times and rights 
 from __future__ import annotations
 
 import hashlib
-import posixpath
 import zipfile
 from pathlib import Path
 
 from skerry.errors import InvalidError
 from skerry.model.descriptors import NsPackage, VnfPackage
 from skerry.packages.archive import Archive, chunks, opened, read_small, replacing
-from skerry.packages.imports import STANDARD_FILE
 from skerry.packages.limits import Limits
 from skerry.packages.metafile import blocks, decode
-from skerry.packages.reading import META, read_archive
+from skerry.packages.reading import META, main_template, read_archive
 from skerry.packages.report import Report
 
 _TIME = (1980, 1, 1, 0, 0, 0)
@@ -60,26 +58,13 @@ def _entry(archive: Archive, limits: Limits, report: Report) -> str:
         ]
         if named and named[0] in archive.sizes:
             return named[0]
-    for folder in ("Definitions", ""):
-        names = [
-            name for name in archive.sizes if posixpath.dirname(name) == folder and name.endswith((".yaml", ".yml"))
-        ]
-        names = [name for name in names if STANDARD_FILE.fullmatch(posixpath.basename(name)) is None]
-        texts = {
-            name: (read_small(archive, name, limits.max_yaml_bytes, report) or b"").decode("utf-8", "replace")
-            for name in names
-        }
-        tops = [
-            name
-            for name in names
-            if not any(posixpath.basename(name) in text for other, text in texts.items() if other != name)
-        ]
-        if len(tops) == 1:
-            return tops[0]
-    raise InvalidError(
-        "cannot tell the entry file of the package",
-        suggestion="name it, or add TOSCA-Metadata/TOSCA.meta with Entry-Definitions",
-    )
+    found = main_template(archive, limits, report)
+    if not found:
+        raise InvalidError(
+            "cannot tell the entry file of the package",
+            suggestion="name it, or add TOSCA-Metadata/TOSCA.meta with Entry-Definitions",
+        )
+    return found
 
 
 def _write(archive: Archive, dest: Path, main: str, package: VnfPackage | NsPackage, release: str) -> None:

@@ -46,6 +46,7 @@ def lint(
 ) -> tuple[list[Fault], list[Fault], VnfPackage | NsPackage | None]:
     """Errors, warnings and, if there are no errors, the package. Never raises for bad content.
 
+    A folder may also be the source of a package, as `build` takes it: with Definitions/ and without `TOSCA.meta`.
     Signatures are checked as `trust` says; without it they are not looked at.
     """
     limits = limits or Limits()
@@ -56,9 +57,42 @@ def lint(
         if archive is not None and not report.errors:
             with inside(archive, source, inspection) as csar:
                 if csar is not None:
-                    package = Reading(csar, inspection).package()
+                    entry = _source_entry(source, csar, limits, report)
+                    package = Reading(csar, inspection, entry).package()
     report.documents.clear()
     return report.errors, report.warnings, None if report.errors else package
+
+
+def main_template(archive: Archive, limits: Limits, report: Report) -> str:
+    """The only template of Definitions/, else of the root, that no other imports by name; "" if that is not one."""
+    for folder in ("Definitions", ""):
+        names = [
+            name
+            for name in archive.sizes
+            if posixpath.dirname(name) == folder
+            and name.endswith((".yaml", ".yml"))
+            and STANDARD_FILE.fullmatch(posixpath.basename(name)) is None
+        ]
+        texts = {
+            name: (read_small(archive, name, limits.max_yaml_bytes, report) or b"").decode("utf-8", "replace")
+            for name in names
+        }
+        tops = [
+            name
+            for name in names
+            if not any(posixpath.basename(name) in text for other, text in texts.items() if other != name)
+        ]
+        if len(tops) == 1:
+            return tops[0]
+    return ""
+
+
+def _source_entry(source: Path | bytes, archive: Archive, limits: Limits, report: Report) -> str:
+    """The entry file of a folder that is the source of a package: it has Definitions/ and no TOSCA.meta yet. Else ""."""
+    if isinstance(source, bytes) or not source.is_dir() or META in archive.sizes:
+        return ""
+    inside = any(name.startswith("Definitions/") for name in archive.sizes)
+    return main_template(archive, limits, report) if inside else ""
 
 
 def read(source: Path | bytes, *, limits: Limits | None = None, trust: Trust | None = None) -> VnfPackage | NsPackage:
