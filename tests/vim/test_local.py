@@ -6,15 +6,18 @@ import asyncio
 import os
 import signal
 import socket
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from skerry.errors import ConflictError, DriverError, InvalidError, RejectedError, UnsupportedError
-from skerry.vim.driver import ComputeState, DriverContext, File, Mount, NicSpec, Port
+from skerry.vim.driver import ComputeState, DriverContext, File, Mount, NetworkSpec, NicSpec, Port
 from skerry.vim.drivers.local import Driver, LocalSettings
 from skerry.vim.local import cgroups, probe, supervise
+from skerry.vim.local.links import Links
+from skerry.vim.local.network import EdgeNetwork
 from tests.vim.conftest import Local, eventually
 
 pytestmark = pytest.mark.real
@@ -60,6 +63,27 @@ async def test_memory_over_the_limit_is_killed_and_told(local: Local) -> None:
     assert ended.exit_code
     seen = [(await anext(events)).action for _ in range(4)]
     assert seen[:3] == ["created", "started", "oom"]
+
+
+async def test_networks_can_be_read_while_others_are_made(tmp_path: Path) -> None:
+    """The event loop reads the records in the middle of what a worker thread does."""
+    edge = EdgeNetwork(f"t{os.getpid()}-race", "host1")
+    links = Links(tmp_path / "networks", edge, "172.20.0.0/14")
+    links.load()
+    made = [NetworkSpec(name=f"n{number}", owner="o") for number in range(150)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        making = asyncio.get_running_loop().run_in_executor(None, lambda: [links.create(spec) for spec in made])
+        while not making.done():
+            for _ in range(20):
+                links.all()
+            await asyncio.sleep(0)
+        assert len(await making) == len(links.all()) == 150
+    finally:
+        sys.setswitchinterval(interval)
+        for spec in made:
+            links.delete(spec.name)
 
 
 @pytest.mark.feature("A17", "A49")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -25,7 +26,8 @@ class Links:
 
     def __init__(self, folder: Path, edge: EdgeNetwork, pool: str) -> None:
         self._folder, self._edge, self._pool = folder, edge, pool
-        self._known: dict[str, Link] = {}
+        # replaced as a whole, never changed: the event loop reads while a worker thread makes the next network
+        self._known: Mapping[str, Link] = {}
 
     def load(self) -> None:
         """Read the records and make bridges again that are missing, e.g. after a reboot."""
@@ -60,7 +62,7 @@ class Links:
         link = known or self._new(spec)
         records.write(self._file(spec.name), link)
         self._edge.ensure(link.network)
-        self._known[spec.name] = link
+        self._known = {**self._known, spec.name: link}
         return link.network
 
     def _new(self, spec: NetworkSpec) -> Link:
@@ -80,7 +82,8 @@ class Links:
         """Remove a network, and the edge host's namespace with the last one; False when there was none."""
         self._edge.remove(name)
         self._file(name).unlink(missing_ok=True)
-        known = self._known.pop(name, None)
+        known = self._known.get(name)
+        self._known = {other: link for other, link in self._known.items() if other != name}
         if not self._known:
             self._edge.release()
         return known is not None
