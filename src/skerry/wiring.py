@@ -22,6 +22,7 @@ from skerry.notifications.http import Files, HttpSender
 from skerry.notifications.sending import Sender
 from skerry.notifications.service import Notifications, Rules
 from skerry.notifications.targets import Policy
+from skerry.policy.alarms import AlarmBook
 from skerry.settings import Settings, is_loopback
 from skerry.store import aggregates, backups, upkeep
 from skerry.store.database import Database
@@ -69,11 +70,13 @@ class Node:
         self.notifications = Notifications(
             self.store, self.engine.events, self.clock, self.ids, sender or self._sender(), self._rules()
         )
+        self.alarms = AlarmBook(self.store, self.engine.events, self.clock, self.ids)
         desk = Desk(
             database=self.store,
             vims=self.vims,
             granter=self.granter,
             clock=self.clock,
+            alarms=self.alarms,
             archive=self.catalogue.content,
             scratch=data / "images",
         )
@@ -126,6 +129,7 @@ class Node:
         while True:
             before = stamp(self.clock.now() - timedelta(days=self.settings.keep_operations_days))
             await upkeep.prune(self.store, keep_events=self.settings.keep_events, finished_before=before)
+            await self.alarms.prune(before)
             await self.notifications.prune()
             await asyncio.sleep(PRUNE_S)
 

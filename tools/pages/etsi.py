@@ -28,6 +28,8 @@ OFFICIAL: Mapping[str, str] = {
     "vnfpkgm": "nfv-sol005/SOL005/VNFPackageManagement/VNFPackageManagement.json",
     "nslcm": "nfv-sol005/SOL005/NSLifecycleManagement/NSLifecycleManagement.json",
     "vnflcm": "nfv-sol002-sol003/SOL003/VNFLifecycleManagement/VNFLifecycleManagement.json",
+    "nsfm": "nfv-sol005/SOL005/NSFaultManagement/NSFaultManagement.json",
+    "vnffm": "nfv-sol002-sol003/SOL003/VNFFaultManagement/VNFFaultManagement.json",
 }
 """API name -> its official file below `openapi/`."""
 METHODS = ("get", "put", "post", "patch", "delete")

@@ -20,9 +20,11 @@ from skerry.api.own import API as OWN
 from skerry.api.route import Api, Endpoint, Resource
 from skerry.api.services import Services
 from skerry.api.sol003 import VNFLCM
+from skerry.api.sol003.vnffm import API as VNFFM
 from skerry.api.sol005 import NSD, NSLCM, VNFPKGM
+from skerry.api.sol005.nsfm import API as NSFM
 
-APIS: tuple[Api, ...] = (NSD, VNFPKGM, NSLCM, VNFLCM, OWN)
+APIS: tuple[Api, ...] = (NSD, VNFPKGM, NSLCM, VNFLCM, NSFM, VNFFM, OWN)
 
 
 def build(services: Services, tokens: Tokens | None = None, audit: Audit | None = None) -> Starlette:

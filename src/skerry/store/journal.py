@@ -96,12 +96,6 @@ def events(
     return [msgspec.structs.replace(_event(doc), seq=seq) for seq, doc in rows]
 
 
-def of_kind(source: Transaction | Database, kind: str) -> list[Event]:
-    """Every event of one kind that is kept, oldest first."""
-    sql = "SELECT seq, doc FROM events WHERE json_extract(doc, '$.kind') = ? ORDER BY seq"
-    return [msgspec.structs.replace(_event(doc), seq=seq) for seq, doc in documents.rows(source, sql, (kind,))]
-
-
 def last_event(source: Database | Transaction) -> int:
     """The newest number of the event log, 0 when it is empty."""
     newest: int = documents.rows(source, "SELECT coalesce(max(seq), 0) FROM events", ())[0][0]

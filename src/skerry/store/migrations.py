@@ -52,4 +52,11 @@ MIGRATIONS: tuple[str, ...] = (
         doc BLOB NOT NULL);
     CREATE INDEX vnf_snapshots_vnf ON vnf_snapshots (vnf_instance_id);
     """,
+    """
+    CREATE TABLE alarms (
+        id TEXT PRIMARY KEY, rev INTEGER NOT NULL, tenant TEXT NOT NULL, scope TEXT NOT NULL, vnf_id TEXT NOT NULL,
+        standing TEXT NOT NULL, doc BLOB NOT NULL);
+    CREATE INDEX alarms_standing ON alarms (standing, vnf_id);
+    CREATE INDEX alarms_scope ON alarms (scope, tenant);
+    """,
 )

@@ -1,41 +1,43 @@
-"""Alarms: raised when a VNFC is found broken, cleared when it is well again, whoever mended it."""
+"""When alarms of VNFs are over: the VNFC is well again or gone from the records, whoever mended it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from skerry.engine.events import EventLog
+from skerry.model.alarms import Alarm, Cause, Faulty
 from skerry.model.operations import Event
-from skerry.model.resources import ResourceState
+from skerry.model.resources import Resource, ResourceState
 from skerry.model.states import FINAL
-from skerry.store import aggregates, journal
+from skerry.model.vnf import VnfInstance
+from skerry.policy.alarms import AlarmBook
+from skerry.store import aggregates
 from skerry.store.database import Database, Transaction
 
-RAISED, CLEARED = "RAISED", "CLEARED"
 _FINAL = frozenset(state.value for state in FINAL)
 
 
-def open_alarms(events: Iterable[Event]) -> dict[tuple[str, str], Event]:
-    """What was raised and not cleared, by instance and resource. Pure."""
-    found: dict[tuple[str, str], Event] = {}
-    for event in events:
-        if event.state == RAISED:
-            found[event.subject, event.name] = event
-        else:
-            found.pop((event.subject, event.name), None)
-    return found
-
-
 class Alarms:
-    """The alarms of one node."""
+    """The alarms of the VNFs of one node."""
 
-    def __init__(self, database: Database, events: EventLog) -> None:
+    def __init__(self, database: Database, book: AlarmBook) -> None:
         self._database = database
-        self._events = events
+        self._book = book
 
-    def raised(self) -> list[Event]:
+    def raised(self) -> list[Alarm]:
         """The alarms that stand, oldest first."""
-        return list(open_alarms(journal.of_kind(self._database, "alarm")).values())
+        return self._book.roots()
+
+    def report(self, tx: Transaction, vnf: VnfInstance, resource: Resource, cause: Cause) -> None:
+        """A VNFC was found broken."""
+        faulty = Faulty(
+            vnf_id=vnf.id,
+            key=resource.key,
+            tenant=vnf.tenant,
+            ns_id=vnf.ns_id,
+            vim=str(resource.spec.get("vim", "")),
+            resource_id=str(resource.outputs.get("id", "")) or str(resource.spec["name"]),
+        )
+        self._book.report(tx, faulty, cause)
 
     @staticmethod
     def told(events: Iterable[Event]) -> set[str]:
@@ -52,15 +54,13 @@ class Alarms:
         return await self._database.write(self._settle)
 
     def _settle(self, tx: Transaction) -> int:
-        over = [event for event in open_alarms(journal.of_kind(tx, "alarm")).values() if not _broken(tx, event)]
-        for event in over:
-            self._events.add(
-                tx, "alarm", subject=event.subject, name=event.name, state=CLEARED, detail=f"{event.name} is well again"
-            )
+        over = [alarm for alarm in self._book.roots(tx) if not _broken(tx, alarm)]
+        for alarm in over:
+            self._book.clear(tx, alarm)
         return len(over)
 
 
-def _broken(tx: Transaction, event: Event) -> bool:
-    vnf = aggregates.vnf_instances.find(tx, event.subject)
-    resource = vnf.resources.get(event.name) if vnf else None
+def _broken(tx: Transaction, alarm: Alarm) -> bool:
+    vnf = aggregates.vnf_instances.find(tx, alarm.managed_object)
+    resource = vnf.resources.get(alarm.faulty.key) if vnf else None
     return resource is not None and resource.state is ResourceState.FAILED

@@ -14,6 +14,7 @@ from skerry.errors import ConflictError
 from skerry.model.descriptors import DeploymentFlavour, Vnfd
 from skerry.model.time import Clock
 from skerry.model.vnf import VnfInstance, VnfPkgInfo
+from skerry.policy.alarms import AlarmBook
 from skerry.store import aggregates
 from skerry.store.database import Database, Transaction
 from skerry.vim.connections import Vims
@@ -29,6 +30,7 @@ class Desk:
     vims: Vims
     granter: Granter
     clock: Clock
+    alarms: AlarmBook
     archive: Callable[[str], Path]
     scratch: Path
     _bound: dict[tuple[str, int, str], Vnfd] = field(default_factory=dict[tuple[str, int, str], Vnfd])

@@ -12,10 +12,10 @@ from skerry.model.states import InstantiationState
 from skerry.model.time import Ids, stamp
 from skerry.model.vnf import VnfInstance
 from skerry.notifications import facts
+from skerry.policy.alarms import as_event
 from skerry.store import aggregates, journal
 from skerry.store.database import Transaction
 from skerry.vim.driver import ComputeStats, Driver, Exec, ExecResult, LogLine, Logs, Stats
-from skerry.vnfm.alarms import Alarms
 from skerry.vnfm.change import ChangeFlavour, ChangePackage
 from skerry.vnfm.desk import Desk
 from skerry.vnfm.heal import Heal
@@ -113,9 +113,7 @@ class Vnfm:
             if instance.instantiation_state is InstantiationState.INSTANTIATED or instance.resources:
                 raise ConflictError(f"cannot delete VNF {id}: it still has resources", suggestion="terminate it first")
             aggregates.vnf_instances.delete(tx, id)
-            self.engine.events.add(
-                tx, "resource", subject=id, name="vnf", state="DELETED", data=facts.of_vnf(instance)
-            )
+            self.engine.events.add(tx, "resource", subject=id, name="vnf", state="DELETED", data=facts.of_vnf(instance))
 
         await self.desk.database.write(work)
 
@@ -138,8 +136,7 @@ class Vnfm:
 
     def alarms(self, *, tenant: str = "") -> list[Event]:
         """What was found broken in a VNF and is not mended yet, oldest first."""
-        mine = {vnf.id for vnf in self.instances(tenant=tenant)}
-        return [event for event in Alarms(self.desk.database, self.engine.events).raised() if event.subject in mine]
+        return [as_event(alarm) for alarm in self.desk.alarms.roots() if alarm.tenant == tenant]
 
     def instances(self, *, tenant: str = "") -> list[VnfInstance]:
         return aggregates.vnf_instances.select(self.desk.database, tenant=tenant)

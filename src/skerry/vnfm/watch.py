@@ -20,10 +20,12 @@ from skerry.model.operations import Event
 from skerry.model.resources import Resource, ResourceState
 from skerry.model.states import OperationState
 from skerry.model.vnf import VnfInstance
+from skerry.policy.alarms import RAISED
+from skerry.policy.faults import cause_of
 from skerry.store import aggregates, journal
 from skerry.store.database import Transaction
 from skerry.vim.driver import Compute, ComputeState, Driver, Events
-from skerry.vnfm.alarms import RAISED, Alarms
+from skerry.vnfm.alarms import Alarms
 from skerry.vnfm.desk import Desk
 from skerry.vnfm.naming import instance_prefix
 
@@ -43,7 +45,7 @@ class Watch:
         self._sweep_s = sweep_s
         self._tasks: set[asyncio.Task[None]] = set()
         self._healing: dict[str, asyncio.Task[None]] = {}
-        self._alarms = Alarms(desk.database, engine.events)
+        self._alarms = Alarms(desk.database, desk.alarms)
         self._alarmed: set[str] = set()  # VNFs with an alarm that stands
         self._heals: dict[str, tuple[float, float]] = {}  # VNF -> (when it was healed last, delay before the next)
 
@@ -54,7 +56,7 @@ class Watch:
         for vim in used & {connection.id for connection in self._desk.vims.connections()}:
             self._spawn(self._open(vim))
         self._spawn(self._sweeping())
-        self._alarmed = {event.subject for event in self._alarms.raised()}
+        self._alarmed = {alarm.managed_object for alarm in self._alarms.raised()}
         self._desk.database.on_commit.append(self._committed)
         await self._alarms.settle()
 
@@ -78,7 +80,7 @@ class Watch:
         except SkerryError as error:
             log.warning("cannot clear alarms: %s", error.detail)
             return
-        self._alarmed = {event.subject for event in self._alarms.raised()}
+        self._alarmed = {alarm.managed_object for alarm in self._alarms.raised()}
 
     def _spawn(self, work: Any) -> None:
         task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
@@ -138,13 +140,13 @@ class Watch:
         except NotFoundError:
             compute = None
         trouble = diagnose(compute, powered=f"power:{key.removeprefix('compute:')}" in vnf.resources)
-        if not trouble or not await self._mark(vnf.id, key, trouble):
+        if not trouble or not await self._mark(vnf.id, key, compute, trouble):
             return False
         if vnf.vnf_configurable_properties.get("is_autoheal_enabled") in (True, "true"):
             self._heal_later(vnf.id)
         return True
 
-    async def _mark(self, id: str, key: str, trouble: str) -> bool:
+    async def _mark(self, id: str, key: str, compute: Compute | None, trouble: str) -> bool:
         """Record and alarm it, unless an operation or an earlier look was faster."""
 
         def work(tx: Transaction) -> bool:
@@ -155,7 +157,8 @@ class Watch:
             failed = msgspec.structs.replace(resource, state=ResourceState.FAILED)
             resources = {**vnf.resources, key: failed}
             aggregates.vnf_instances.put(tx, msgspec.structs.replace(vnf, resources=resources))
-            self._engine.events.add(tx, "alarm", subject=id, name=key, state=RAISED, detail=f"{key}: {trouble}")
+            last = len(failed_vnfcs(resources)) == sum(one.kind == "compute" for one in resources.values())
+            self._alarms.report(tx, vnf, failed, cause_of(compute, trouble, last=last))
             return True
 
         return await self._desk.database.write(work)

@@ -1,0 +1,18 @@
+"""What a broken compute resource means as the cause of an alarm. Pure."""
+
+from __future__ import annotations
+
+from skerry.model.alarms import Cause, EventType, Severity
+from skerry.vim.driver import Compute, ComputeState
+
+
+def cause_of(compute: Compute | None, trouble: str, *, last: bool) -> Cause:
+    """The cause; `trouble` says in words what was found, `last`: no other VNFC of the VNF works."""
+    if compute is None:
+        event_type, fault_type = EventType.EQUIPMENT_ALARM, "COMPUTE_GONE"
+    elif compute.state is ComputeState.FAILED:
+        event_type, fault_type = EventType.PROCESSING_ERROR_ALARM, "COMPUTE_FAILED"
+    else:
+        event_type, fault_type = EventType.PROCESSING_ERROR_ALARM, "COMPUTE_NOT_RUNNING"
+    severity = Severity.CRITICAL if last else Severity.MAJOR
+    return Cause(event_type=event_type, fault_type=fault_type, probable_cause=trouble, severity=severity)

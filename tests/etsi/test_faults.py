@@ -1,0 +1,123 @@
+"""Fault management of VNFs and NSs, from a kill behind the node's back until it is healed; every answer is checked against
+the official OpenAPI files."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from skerry.vim.simulated.world import world
+from tests.api.rig import Rig
+from tests.etsi.test_responses import HOME, Judge
+
+SOL002 = "nfv-sol002-sol003/SOL002/VNFFaultManagement/VNFFaultManagement.json"
+SOL003 = "nfv-sol002-sol003/SOL003/VNFFaultManagement/VNFFaultManagement.json"
+SOL005 = "nfv-sol005/SOL005/NSFaultManagement/NSFaultManagement.json"
+VNFFM, NSFM = "/vnffm/v1", "/nsfm/v1"
+
+pytestmark = pytest.mark.skipif(not HOME.is_dir(), reason=f"no official OpenAPI files in {HOME} (set SKERRY_ETSI)")
+
+
+def official() -> dict[str, Any]:
+    """The files of fault management. SOL003 describes its list of alarms with the schema of one; the escalation is
+    SOL002's, below the same root."""
+    vnf, ns, element = (json.loads((HOME / file).read_text()) for file in (SOL003, SOL005, SOL002))
+    answer = vnf["paths"]["/alarms"]["get"]["responses"]["200"]["content"]["application/json"]
+    answer["schema"] = {"type": "array", "items": answer["schema"]}
+    vnf["paths"]["/alarms/{alarmId}/escalate"] = element["paths"]["/alarms/{alarmId}/escalate"]
+    return {VNFFM: vnf, NSFM: ns}
+
+
+@pytest.fixture
+def judge(rig: Rig) -> Judge:
+    made = Judge()
+    made.documents = official()
+    rig.client.event_hooks = {"response": [made]}
+    return made
+
+
+async def service(rig: Rig) -> str:
+    """An NS that runs."""
+    await rig.onboard_all()
+    nsd = (await rig.client.get("/nsd/v2/ns_descriptors")).json()[0]["nsdId"]
+    made = await rig.client.post(
+        "/nslcm/v2/ns_instances", json={"nsdId": nsd, "nsName": "sip", "nsDescription": "calls"}
+    )
+    done = await rig.finished(
+        await rig.client.post(f"{made.headers['Location']}/instantiate", json={"nsFlavourId": "default"})
+    )
+    assert done["operationState"] == "COMPLETED", done
+    return str(made.json()["id"])
+
+
+async def told(rig: Rig, state: str, after: int) -> None:
+    async with asyncio.timeout(10):
+        async for batch in rig.node.engine.events.follow(after):
+            if any((event.kind, event.state) == ("alarm", state) for event in batch):
+                return
+
+
+async def killed(rig: Rig) -> tuple[str, str]:
+    """An NS of which one VNFC was killed, with its alarm; the NS and the VNF."""
+    ns = await service(rig)
+    shown = (await rig.client.get(f"/nslcm/v2/ns_instances/{ns}")).json()
+    vnf = next(one["id"] for one in shown["vnfInstance"] if one["vnfProductName"] == "sipp-server")
+    after = rig.node.engine.events.last()
+    record = next(one for one in rig.node.vnfm.instances(tenant="default") if one.id == vnf)
+    world(str(rig.folder)).kill(record.resources["compute:server-0"].spec["name"])
+    await told(rig, "RAISED", after)
+    return ns, vnf
+
+
+@pytest.mark.feature("A104")
+async def test_a_fault_from_its_alarm_to_its_end(rig: Rig, judge: Judge) -> None:
+    ns, vnf = await killed(rig)
+    (alarm,) = (await rig.client.get(f"{VNFFM}/alarms")).json()
+    assert (alarm["managedObjectId"], alarm["vnfcInstanceIds"]) == (vnf, ["server-0"])
+    assert (alarm["perceivedSeverity"], alarm["isRootCause"]) == ("CRITICAL", True)
+    assert alarm["rootCauseFaultyResource"]["faultyResource"]["vimConnectionId"] == "sim"
+    (follower,) = (await rig.client.get(f"{NSFM}/alarms")).json()
+    assert (follower["managedObjectId"], follower["isRootCause"]) == (ns, False)
+    assert follower["rootCauseFaultyComponent"] == {"faultyVnfInstanceId": vnf}
+    assert follower["correlatedAlarmIds"] == [alarm["id"]]
+    assert (await rig.client.get(f"{NSFM}/alarms/{alarm['id']}")).status_code == 404
+    after = rig.node.engine.events.last()
+    healed = await rig.client.post(f"/vnflcm/v2/vnf_instances/{vnf}/heal", json={"cause": "alarm"})
+    assert (await rig.finished(healed))["operationState"] == "COMPLETED"
+    await told(rig, "CLEARED", after)
+    for url in (f"{VNFFM}/alarms/{alarm['id']}", f"{NSFM}/alarms/{follower['id']}"):
+        over = (await rig.client.get(url)).json()
+        assert (over["perceivedSeverity"], bool(over["alarmClearedTime"])) == ("CLEARED", True)
+    assert (await rig.client.get("/skerry/v1/alarms")).json() == []
+
+
+@pytest.mark.feature("A104")
+async def test_what_callers_do_with_alarms(rig: Rig, judge: Judge) -> None:
+    await killed(rig)
+    for root in (VNFFM, NSFM):
+        (alarm,) = (await rig.client.get(f"{root}/alarms?filter=(eq,perceivedSeverity,CRITICAL)")).json()
+        one = f"{root}/alarms/{alarm['id']}"
+        assert (await rig.client.get(f"{root}/alarms?filter=(eq,perceivedSeverity,MINOR)")).json() == []
+        tag = (await rig.client.get(one)).headers["etag"]
+        known = {"ackState": "ACKNOWLEDGED"}
+        assert (await rig.client.patch(one, json=known, headers={"If-Match": '"99"'})).status_code == 412
+        done = await rig.client.patch(
+            one,
+            content=json.dumps(known),
+            headers={"If-Match": tag, "Content-Type": "application/merge-patch+json"},
+        )
+        assert (done.status_code, done.json()) == (200, known)
+        assert (await rig.client.patch(one, json=known)).status_code == 409
+        shown = (await rig.client.get(one)).json()
+        assert (shown["ackState"], bool(shown["alarmAcknowledgedTime"])) == ("ACKNOWLEDGED", True)
+        assert (await rig.client.get(f"{root}/alarms/none")).status_code == 404
+        assert (await rig.client.get(f"{root}/api_versions")).status_code == 200
+    (alarm,) = (await rig.client.get(f"{VNFFM}/alarms")).json()
+    one = f"{VNFFM}/alarms/{alarm['id']}"
+    proposed = {"proposedPerceivedSeverity": "MINOR"}
+    assert (await rig.client.post(f"{one}/escalate", json=proposed)).status_code == 204
+    assert (await rig.client.get(one)).json()["perceivedSeverity"] == "MINOR"
+    assert (await rig.client.patch(one, json={"ackState": "MAYBE"})).status_code == 422
