@@ -42,6 +42,7 @@ class Receiver:
         self.answer: Callable[[Got], Reply] = lambda _: Reply()
         self.port = 0
         self._news = asyncio.Condition()
+        self._serving: set[asyncio.Task[None]] = set()
 
     def uri(self, path: str = "/n", scheme: str = "http") -> str:
         return f"{scheme}://127.0.0.1:{self.port}{path}"
@@ -55,6 +56,23 @@ class Receiver:
         """Wait until requests made it true."""
         async with asyncio.timeout(timeout_s), self._news:
             await self._news.wait_for(condition)
+
+    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """A connection came."""
+        task = asyncio.ensure_future(self.serve(reader, writer))
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
+
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        return len(self._serving)
+
+    async def close(self) -> None:
+        """Cut every connection."""
+        for task in self._serving:
+            task.cancel()
+        await asyncio.gather(*self._serving, return_exceptions=True)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.peers.append(writer.get_extra_info("peercert"))
@@ -103,9 +121,10 @@ class Receiver:
 @asynccontextmanager
 async def receiving(context: ssl.SSLContext | None = None) -> AsyncGenerator[Receiver]:
     receiver = Receiver()
-    server = await asyncio.start_server(receiver.serve, "127.0.0.1", 0, ssl=context)
+    server = await asyncio.start_server(receiver.accept, "127.0.0.1", 0, ssl=context)
     receiver.port = server.sockets[0].getsockname()[1]
     try:
         yield receiver
     finally:
         server.close()
+        await receiver.close()

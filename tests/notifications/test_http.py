@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from base64 import b64decode
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,8 +16,9 @@ from skerry.access.certificates import Certificates, ensure_certificates
 from skerry.engine.clock import SystemClock
 from skerry.errors import InvalidError
 from skerry.model.notifications import Authentication, Basic, ClientCredentials, Subscription
-from skerry.notifications.http import MOST_BYTES, Files, HttpSender
+from skerry.notifications.http import Files, HttpSender
 from skerry.notifications.targets import Policy
+from skerry.notifications.wire import KEPT, MOST_BYTES
 from tests.notifications.receiver import Got, Receiver, Reply, receiving
 
 BODY = b'{"id":"1"}'
@@ -106,6 +109,59 @@ async def test_nobody_is_there(sender: HttpSender) -> None:
     outcome = await sender.send(at(uri), BODY)
     assert not outcome.ok
     assert "cannot reach 127.0.0.1" in outcome.detail
+
+
+async def test_one_that_never_answers() -> None:
+    hanging = asyncio.Event()
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await hanging.wait()
+        writer.close()
+
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    impatient = HttpSender(Policy(loopback=True), SystemClock(), timeout_s=0.2)
+    outcome = await impatient.send(at(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/n"), BODY)
+    assert "no answer within 0.2 s" in outcome.detail
+    await impatient.close()
+    hanging.set()
+    server.close()
+
+
+@pytest.mark.parametrize(
+    "answer", [b"nonsense\r\n\r\n", b"HTTP/1.1 204", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx"]
+)
+async def test_one_that_answers_nonsense(sender: HttpSender, answer: bytes) -> None:
+    async def broken(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(65536)
+        writer.write(answer)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(broken, "127.0.0.1", 0)
+    outcome = await sender.send(at(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/n"), BODY)
+    assert not outcome.ok
+    assert not outcome.refused
+    server.close()
+
+
+async def test_a_kept_connection_that_was_closed_meanwhile(sender: HttpSender, receiver: Receiver) -> None:
+    """The other side lets go of idle connections: the next notification takes a new one."""
+    assert (await sender.send(at(receiver.uri()), BODY)).ok
+    await receiver.close()
+    assert (await sender.send(at(receiver.uri()), BODY)).ok
+    assert len(receiver.got) == len(receiver.peers) == 2
+
+
+async def test_few_connections_are_kept(sender: HttpSender) -> None:
+    async with AsyncExitStack() as stack:
+        many = [await stack.enter_async_context(receiving()) for _ in range(KEPT + 10)]
+        for _ in range(2):
+            for receiver in many:
+                assert (await sender.send(at(receiver.uri()), BODY)).ok
+        assert all(len(receiver.got) == 2 for receiver in many)
+        async with asyncio.timeout(10):
+            while sum(receiver.connections for receiver in many) > KEPT:
+                await asyncio.sleep(0)
 
 
 async def test_basic_authentication(sender: HttpSender, receiver: Receiver) -> None:

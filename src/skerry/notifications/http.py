@@ -1,4 +1,4 @@
-"""Carries notifications over HTTP. httpcore is imported with the first one.
+"""Carries notifications over HTTP, saying who the node is in the way that the subscriber wants.
 
 Every connection goes to an address that `targets` judged, whatever the name behind it says next. No redirect is followed,
 no proxy of the environment is used, what comes back is read within a limit and a time, and no secret reaches a message.
@@ -12,7 +12,7 @@ from base64 import b64encode
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import quote_plus, urlencode, urlsplit
+from urllib.parse import quote_plus, urlencode
 
 import msgspec
 
@@ -23,14 +23,10 @@ from skerry.notifications import targets
 from skerry.notifications.sending import Outcome
 
 if TYPE_CHECKING:
-    import httpcore
+    from skerry.notifications.wire import Answer, Wire
 
 TIMEOUT_S = 10.0
-MOST_BYTES = 64 * 1024
 TOKEN_MARGIN_S = 30.0
-CONNECTIONS = 128
-KEPT_CONNECTIONS = 32
-KEPT_S = 15.0
 REFUSED = frozenset({400, 405, 406, 413, 415, 422})
 """The subscriber understood the request and will not take it, however often it comes."""
 
@@ -41,14 +37,6 @@ class Files(msgspec.Struct, frozen=True, kw_only=True):
     authorities: tuple[Path, ...] = ()
     certificate: Path | None = None
     key: Path | None = None
-
-
-class Answer(NamedTuple):
-    """What came back."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
 
 
 class Token(NamedTuple):
@@ -67,12 +55,14 @@ class HttpSender:
         clock: Clock,
         files: Files | None = None,
         resolve: targets.Resolve = targets.system_resolve,
+        timeout_s: float = TIMEOUT_S,
     ) -> None:
+        self._timeout_s = timeout_s
         self._policy = policy
         self._clock = clock
         self._files = files or Files()
         self._resolve = resolve
-        self._pools: dict[bool, httpcore.AsyncConnectionPool] = {}
+        self._wires: dict[bool, Wire] = {}
         self._tokens: dict[ClientCredentials, Token] = {}
         self._fetching: dict[ClientCredentials, asyncio.Lock] = {}
 
@@ -101,9 +91,9 @@ class HttpSender:
 
     async def close(self) -> None:
         """Let go of every connection."""
-        pools, self._pools = list(self._pools.values()), {}
-        for pool in pools:
-            await pool.aclose()
+        wires, self._wires = list(self._wires.values()), {}
+        for wire in wires:
+            await wire.close()
 
     # -- who we are ---------------------------------------------------------------------------------------------------
 
@@ -155,41 +145,28 @@ class HttpSender:
     async def _exchange(
         self, method: str, uri: str, headers: Mapping[str, str], body: bytes, *, certificate: bool
     ) -> Answer:
-        """One request and its answer, within the limits. `UnavailableError` tells what went wrong."""
-        import httpcore  # noqa: PLC0415 - loads with the first notification
-
+        """One request and its answer, within the limits."""
         targets.check_form(uri)
-        host = urlsplit(uri).hostname
-        pool = self._pools.get(certificate) or self._pool(certificate)
-        try:
-            async with asyncio.timeout(TIMEOUT_S):
-                async with pool.stream(method, uri, headers=list(headers.items()), content=body) as response:
-                    told = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in response.headers}
-                    return Answer(response.status, told, await _limited(response))
-        except TimeoutError as error:
-            raise UnavailableError(f"cannot reach {host}: no answer within {TIMEOUT_S:g} s") from error
-        except (
-            httpcore.NetworkError,
-            httpcore.TimeoutException,
-            httpcore.ProtocolError,
-            httpcore.UnsupportedProtocol,
-        ) as error:
-            raise UnavailableError(f"cannot reach {host}: {_reason(error)}") from error
+        wire = self._wires.get(certificate)
+        if wire is None:
+            wire = self._wires[certificate] = self._wire(certificate)
+        return await wire.exchange(method, uri, headers, body, self._timeout_s)
 
-    def _pool(self, certificate: bool) -> httpcore.AsyncConnectionPool:
-        import httpcore  # noqa: PLC0415
+    def _wire(self, certificate: bool) -> Wire:
+        if certificate:
+            self._require_certificate()
+        from skerry.notifications.wire import Wire  # noqa: PLC0415 - loads with the first notification
 
-        from skerry.notifications.backend import GuardedBackend  # noqa: PLC0415
+        async def choose(host: str, port: int) -> str:
+            return await targets.choose(host, port, self._policy, self._resolve)
 
-        pool = httpcore.AsyncConnectionPool(
-            ssl_context=self._ssl(certificate),
-            max_connections=CONNECTIONS,
-            max_keepalive_connections=KEPT_CONNECTIONS,
-            keepalive_expiry=KEPT_S,
-            network_backend=GuardedBackend(self._policy, self._resolve),
-        )
-        self._pools[certificate] = pool
-        return pool
+        return Wire(choose, lambda: self._ssl(certificate))
+
+    def _require_certificate(self) -> None:
+        if self._files.certificate is None or not self._files.certificate.exists():
+            fix = "let the node serve TLS, or choose another authType"
+            fault = Fault(message="this node has none", code="authentication", path="/authentication", fix=fix)
+            raise InvalidError("cannot show a certificate: this node has none", faults=[fault], suggestion=fix)
 
     def _ssl(self, certificate: bool) -> ssl.SSLContext:
         """Trust the system's authorities and those of the settings; show the node's certificate where that is wished."""
@@ -197,31 +174,10 @@ class HttpSender:
         for file in self._files.authorities:
             if file.exists():
                 context.load_verify_locations(file)
-        if certificate:
-            own = self._files.certificate
-            if own is None or not own.exists():
-                fix = "let the node serve TLS, or choose another authType"
-                fault = Fault(message="this node has none", code="authentication", path="/authentication", fix=fix)
-                raise InvalidError("cannot show a certificate: this node has none", faults=[fault], suggestion=fix)
-            context.load_cert_chain(own, self._files.key)
+        if certificate and self._files.certificate:
+            context.load_cert_chain(self._files.certificate, self._files.key)
         return context
 
 
 def _basic(user: str, password: str) -> str:
     return "Basic " + b64encode(f"{user}:{password}".encode()).decode()
-
-
-def _reason(error: Exception) -> str:
-    return str(error)[:200] or type(error).__name__
-
-
-async def _limited(response: httpcore.Response) -> bytes:
-    """The body up to the limit; a longer one is cut off, the connection closed."""
-    parts: list[bytes] = []
-    size = 0
-    async for part in response.aiter_stream():
-        parts.append(part)
-        size += len(part)
-        if size > MOST_BYTES:
-            break
-    return b"".join(parts)[:MOST_BYTES]
