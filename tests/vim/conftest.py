@@ -14,7 +14,16 @@ from typing import Any
 import pytest
 
 from skerry.engine.clock import SystemClock
-from skerry.vim.driver import Compute, ComputeSpec, ComputeState, DriverContext, ExecResult, ImageSpec, NetworkSpec, NicSpec
+from skerry.vim.driver import (
+    Compute,
+    ComputeSpec,
+    ComputeState,
+    DriverContext,
+    ExecResult,
+    ImageSpec,
+    NetworkSpec,
+    NicSpec,
+)
 from skerry.vim.drivers.local import Driver, LocalSettings
 from skerry.vim.local import supervise
 
@@ -79,8 +88,12 @@ class Local:
         """What of this driver is still on the machine, found without it."""
         tag = self.driver.network.tag
         found = [f"netns {name}" for name in os.listdir("/run/netns") if tag in name]
-        found += [f"mount {line}" for line in Path("/proc/self/mounts").read_text().splitlines() if str(self.folder) in line]
-        found += [f"cgroup {path}" for part in ("", "*/") for path in Path("/sys/fs/cgroup").glob(f"{part}skerry/{tag}*")]
+        found += [
+            f"mount {line}" for line in Path("/proc/self/mounts").read_text().splitlines() if str(self.folder) in line
+        ]
+        found += [
+            f"cgroup {path}" for part in ("", "*/") for path in Path("/sys/fs/cgroup").glob(f"{part}skerry/{tag}*")
+        ]
         found += [f"process {pid}" for pid in os.listdir("/proc") if pid.isdecimal() and self._ours(int(pid))]
         for part in ("compute", "runtime", "networks"):
             folder = self.folder / part
