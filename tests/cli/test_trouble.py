@@ -34,6 +34,7 @@ def test_no_room(small: Served) -> None:
     assert "ROLLED_BACK" in refused.stdout  # a grant that is refused ends so (SOL003 5.6.2.2)
     assert "error: cannot" in refused.stderr
     assert "try: " in refused.stderr
+    assert "op retry" not in refused.stderr, "it is over: there is nothing to retry"
     assert small.json("vnf", "show", "second")["status"] == "NULL"
     small("op", "follow", "second", code=7)
     small("op", "retry", "second", code=4)

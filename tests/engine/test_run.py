@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 
 import pytest
@@ -115,6 +116,20 @@ def test_an_unknown_error_ends_the_step_with_a_reference_and_not_its_text(caplog
         reference = bench(body)
     assert reference in caplog.text
     assert "secret" in caplog.text
+
+
+def test_a_full_disk_is_told_as_what_it_is_and_the_step_can_be_retried() -> None:
+    async def body(b: Bench) -> None:
+        b.faults["do a"] = [OSError(errno.ENOSPC, "secret", "/data/layer")]
+        ended = await b.run(a={})
+        assert ended.state is S.FAILED_TEMP
+        assert ended.error.startswith("No space left on device: /data/layer, reference ")
+        assert "secret" not in ended.error
+        assert "make room" in ended.suggestion
+        again = await b.engine.retry(ended.id)
+        assert (await b.engine.wait(again.id, 10)).state is S.COMPLETED
+
+    bench(body)
 
 
 def test_a_failure_lets_what_runs_end_and_begins_nothing_more() -> None:

@@ -101,4 +101,5 @@ def _summary(session: Session, view: OperationView) -> None:
         if operation.error:
             output.note(f"{click.style('error:', fg='red')} {operation.error}")
         advice = operation.suggestion or f"skerry op show {output.short(operation.id)}"
-        output.note(f"{click.style('try:', fg='cyan')} {advice}; then `skerry op retry`, `rollback` or `fail`")
+        choices = "; then `skerry op retry`, `rollback` or `fail`" if operation.state == "FAILED_TEMP" else ""
+        output.note(f"{click.style('try:', fg='cyan')} {advice}{choices}")

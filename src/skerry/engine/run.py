@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -242,6 +244,10 @@ class Run:
         except SkerryError as error:
             faults = "".join(f"\n{fault}" for fault in error.faults)
             return None, self._failure(step, error.detail + faults, error.suggestion)
+        except OSError as error:
+            reference = uuid.uuid4().hex[:12]
+            self.engine.report(reference, error)
+            return None, self._failure(step, f"{_told(error)}, reference {reference}", _remedy(error))
         except Exception as error:  # noqa: BLE001 - an unknown error must end the step, not the engine
             reference = uuid.uuid4().hex[:12]
             self.engine.report(reference, error)
@@ -345,6 +351,18 @@ async def move(engine: Engine, id: str, state: OperationState, *, decision: bool
         return moved
 
     return await engine.database.write(work)
+
+
+def _told(error: OSError) -> str:
+    """What the system said, without the error's own text, which may hold anything."""
+    reason = os.strerror(error.errno) if error.errno else "a system call failed"
+    return f"{reason}: {error.filename}" if isinstance(error.filename, str) else reason
+
+
+def _remedy(error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "make room on that disk, then retry"
+    return "mend that on the node's machine (its log has the details under the reference), then retry"
 
 
 def _endings(running: Iterable[asyncio.Task[_Ending]]) -> list[_Ending]:

@@ -134,7 +134,7 @@ def _closure(path: str) -> Iterator[str]:
             if interpreter and interpreter != path:
                 yield from _closure(interpreter)
     elif head.startswith(b"\x7fELF"):
-        done = subprocess.run(["ldd", path], capture_output=True, text=True, check=False)
+        done = subprocess.run([_which("ldd") or "ldd", path], capture_output=True, text=True, check=False)
         yield from _LIBRARY.findall(done.stdout)
 
 
