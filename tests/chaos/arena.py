@@ -12,6 +12,7 @@ import contextlib
 import shutil
 import sqlite3
 import tempfile
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -31,6 +32,7 @@ from tests.vnfm.builder import Lab, Once
 
 T = TypeVar("T")
 
+BUSY = frozenset({StepState.RUNNING.value, StepState.UNDOING.value})
 READS = frozenset({"open", "capacity", "list_images", "list_networks", "list_compute", "get_compute", "logs", "stats"})
 _FOLDERS = Path(tempfile.mkdtemp(prefix="skerry-chaos-"))
 
@@ -90,12 +92,15 @@ class Arena:
         self.kill_at = 0
         self.dead = False
         self.kills = 0
+        self.restarts = 0
         self.decisions = 0
         self.script_failures = 0
         self.states: dict[tuple[str, str], str] = {}
         self.begun: dict[tuple[str, str], int] = {}
+        self.moves: dict[str, list[str]] = {}
         self.retried: dict[tuple[str, str], int] = {}
         self._subjects: dict[str, str] = {}
+        self._busy: Counter[str] = Counter()  # driver's name -> steps under way that may touch it
 
     # -- the points ---------------------------------------------------------------------------------------------------
 
@@ -116,7 +121,7 @@ class Arena:
     def _called(self, verb: str, name: str, after: bool) -> None:
         if self.dead:
             raise KilledError
-        if verb not in READS and not after and name not in self.at_work():
+        if verb not in READS and not after and not self._busy[name]:
             self.faults.append(f"{verb} {name} without a step that is under way")
         self.reach(f"{'after' if after else 'before'} {verb} {name}")
 
@@ -125,6 +130,8 @@ class Arena:
     def journalled(self, events: Sequence[Event]) -> None:
         """Follow the steps by what became durable."""
         for event in events:
+            if event.kind == "operation":
+                self.moves.setdefault(event.operation, []).append(event.state)
             if event.kind != "step" or not event.state:
                 continue
             key = (event.operation, event.name)
@@ -136,14 +143,13 @@ class Arena:
                 self.begun[key] = self.begun.get(key, 0) + 1
                 if self.states.get(key) == StepState.DONE:
                     self.faults.append(f"completed step {event.name} of {event.operation} was begun again")
+            name = self.touched(key)
+            self._busy[name] += (event.state in BUSY) - (self.states.get(key) in BUSY)
             self.states[key] = event.state
 
-    def at_work(self) -> set[str]:
-        """The driver's names that steps under way may touch."""
-        busy = {StepState.RUNNING.value, StepState.UNDOING.value}
-        return {
-            _name(self._subjects[operation], key) for (operation, key), state in self.states.items() if state in busy
-        }
+    def touched(self, step: tuple[str, str]) -> str:
+        """The driver's name that a step (operation, key) is about."""
+        return _name(self._subjects[step[0]], step[1])
 
     # -- lives --------------------------------------------------------------------------------------------------------
 
@@ -153,6 +159,7 @@ class Arena:
         loop.set_exception_handler(lambda *_: None)
         life = Life(self, Virtual(loop, self.now, self.seed * 1000 + self.lives))
         self.lives += 1
+        self.restarts += 1
         self.dead = False
 
         async def lived() -> T:
@@ -199,6 +206,7 @@ class Arena:
             troubles={id: msgspec.msgpack.encode(one.troubles) for id, one in self.worlds.items()},
             states=dict(self.states),
             begun=dict(self.begun),
+            subjects=dict(self._subjects),
             now=self.now,
         )
 
@@ -213,7 +221,8 @@ class Arena:
         self.scripts._done = dict(then.scripts)
         self.scripts.runs = list(then.runs)
         self.reset()
-        self.states, self.begun = dict(then.states), dict(then.begun)
+        self.states, self.begun, self._subjects = dict(then.states), dict(then.begun), dict(then.subjects)
+        self._busy = Counter(self.touched(key) for key, state in self.states.items() if state in BUSY)
         self.now = then.now
 
 
@@ -227,6 +236,7 @@ class Situation(msgspec.Struct, kw_only=True):
     troubles: dict[str, bytes]
     states: dict[Any, Any]
     begun: dict[Any, Any]
+    subjects: dict[str, str]
     now: Any
 
 

@@ -38,76 +38,76 @@ def asks(params: Mapping[str, Any]) -> Request:
 # -- situations -------------------------------------------------------------------------------------------------------
 
 
-async def packages_only(l: Life) -> None:
-    await l.onboard(packages.two_flavours())
+async def packages_only(life: Life) -> None:
+    await life.onboard(packages.two_flavours())
     for one in (packages.WEB2, packages.BAD, packages.DB):
-        await l.onboard(csar(vnf_folder(one)))
+        await life.onboard(csar(vnf_folder(one)))
 
 
-async def created(l: Life) -> str:
-    await packages_only(l)
-    return (await l.node.vnfm.create("web", name="web")).id
+async def created(life: Life) -> str:
+    await packages_only(life)
+    return (await life.node.vnfm.create("web", name="web")).id
 
 
-async def running(l: Life) -> str:
-    id = await created(l)
-    await l.done("vnf.instantiate", id, {"flavourId": "default"})
+async def running(life: Life) -> str:
+    id = await created(life)
+    await life.done("vnf.instantiate", id, {"flavourId": "default"})
     return id
 
 
-async def large(l: Life) -> str:
-    id = await running(l)
-    await l.done("vnf.scale", id, scale("SCALE_OUT"))
+async def large(life: Life) -> str:
+    id = await running(life)
+    await life.done("vnf.scale", id, scale("SCALE_OUT"))
     return id
 
 
-async def stopped(l: Life) -> str:
-    id = await running(l)
-    await l.done("vnf.operate", id, {"changeStateTo": "STOPPED"})
+async def stopped(life: Life) -> str:
+    id = await running(life)
+    await life.done("vnf.operate", id, {"changeStateTo": "STOPPED"})
     return id
 
 
-async def crashed(l: Life) -> str:
-    id = await running(l)
-    l.world.kill(l.node.vnfm.instance(id).resources["compute:front-0"].spec["name"])
+async def crashed(life: Life) -> str:
+    id = await running(life)
+    life.world.kill(life.node.vnfm.instance(id).resources["compute:front-0"].spec["name"])
     return id
 
 
-async def shop_created(l: Life) -> str:
-    await packages_only(l)
-    return (await l.ns(packages.SHOP, instantiate=False)).id
+async def shop_created(life: Life) -> str:
+    await packages_only(life)
+    return (await life.ns(packages.SHOP, instantiate=False)).id
 
 
-async def shop(l: Life) -> str:
-    id = await shop_created(l)
-    await l.done("ns.instantiate", id)
+async def shop(life: Life) -> str:
+    id = await shop_created(life)
+    await life.done("ns.instantiate", id)
     return id
 
 
-async def shop_large(l: Life) -> str:
-    id = await shop(l)
-    await l.done("ns.scale", id, ns_scale("SCALE_OUT"))
+async def shop_large(life: Life) -> str:
+    id = await shop(life)
+    await life.done("ns.scale", id, ns_scale("SCALE_OUT"))
     return id
 
 
-async def shop_crashed(l: Life) -> str:
-    id = await shop(l)
-    l.world.kill(next(name for name in l.machines() if name.endswith("store-0")))
+async def shop_crashed(life: Life) -> str:
+    id = await shop(life)
+    life.world.kill(next(name for name in life.machines() if name.endswith("store-0")))
     return id
 
 
-async def shop_beside_db(l: Life) -> str:
+async def shop_beside_db(life: Life) -> str:
     """An NS that is not instantiated, and a VNF that it shall use."""
-    id = await shop_created(l)
-    await l.vnf(packages.DB, name="old")
+    id = await shop_created(life)
+    await life.vnf(packages.DB, name="old")
     return id
 
 
-async def lone_beside_db(l: Life) -> str:
+async def lone_beside_db(life: Life) -> str:
     """An NS of one DB, and a second DB that was there before."""
-    await packages_only(l)
-    ns = await l.ns(packages.LONE)
-    await l.vnf(packages.DB, name="old")
+    await packages_only(life)
+    ns = await life.ns(packages.LONE)
+    await life.vnf(packages.DB, name="old")
     return ns.id
 
 
@@ -123,47 +123,47 @@ def ns_scale(how: str) -> dict[str, Any]:
     return {"scaleType": "SCALE_NS", "scaleNsData": {"scaleNsByStepsData": steps}}
 
 
-def member(l: Life, ns: str, name: str) -> str:
-    return l.node.nfvo.instance(ns).members[name].vnf_instance_id
+def member(life: Life, ns: str, name: str) -> str:
+    return life.node.nfvo.instance(ns).members[name].vnf_instance_id
 
 
-def old(l: Life) -> str:
-    return next(vnf.id for vnf in l.node.vnfm.instances() if vnf.vnf_instance_name == "old")
+def old(life: Life) -> str:
+    return next(vnf.id for vnf in life.node.vnfm.instances() if vnf.vnf_instance_name == "old")
 
 
-def scale_member(l: Life, id: str) -> Mapping[str, Any]:
+def scale_member(life: Life, id: str) -> Mapping[str, Any]:
     data = {"aspectId": "fronts", "numberOfSteps": 1}
-    entry = {"vnfInstanceId": member(l, id, "web-0"), "scaleVnfType": "SCALE_OUT", "scaleByStepData": data}
+    entry = {"vnfInstanceId": member(life, id, "web-0"), "scaleVnfType": "SCALE_OUT", "scaleByStepData": data}
     return {"scaleType": "SCALE_VNF", "scaleVnfData": [entry]}
 
 
-def heal_member(l: Life, id: str) -> Mapping[str, Any]:
-    return {"healVnfData": [{"vnfInstanceId": member(l, id, "db-0"), "cause": "asked"}]}
+def heal_member(life: Life, id: str) -> Mapping[str, Any]:
+    return {"healVnfData": [{"vnfInstanceId": member(life, id, "db-0"), "cause": "asked"}]}
 
 
-def use_old(l: Life, id: str) -> Mapping[str, Any]:
-    return {"vnfInstanceData": [{"vnfInstanceId": old(l), "vnfProfileId": "db"}]}
+def use_old(life: Life, id: str) -> Mapping[str, Any]:
+    return {"vnfInstanceData": [{"vnfInstanceId": old(life), "vnfProfileId": "db"}]}
 
 
-def one_more(l: Life, id: str) -> Mapping[str, Any]:
+def one_more(life: Life, id: str) -> Mapping[str, Any]:
     return {"updateType": "INSTANTIATE_VNF", "instantiateVnfData": [{"vnfdId": "db", "vnfProfileId": "db"}]}
 
 
-def add_old(l: Life, id: str) -> Mapping[str, Any]:
-    return {"updateType": "ADD_VNF", "addVnfInstance": [{"vnfInstanceId": old(l), "vnfProfileId": "db"}]}
+def add_old(life: Life, id: str) -> Mapping[str, Any]:
+    return {"updateType": "ADD_VNF", "addVnfInstance": [{"vnfInstanceId": old(life), "vnfProfileId": "db"}]}
 
 
-def remove_member(l: Life, id: str) -> Mapping[str, Any]:
-    return {"updateType": "REMOVE_VNF", "removeVnfInstanceId": [member(l, id, "web-1")]}
+def remove_member(life: Life, id: str) -> Mapping[str, Any]:
+    return {"updateType": "REMOVE_VNF", "removeVnfInstanceId": [member(life, id, "web-1")]}
 
 
-def operate_member(l: Life, id: str) -> Mapping[str, Any]:
-    entry = {"vnfInstanceId": member(l, id, "web-0"), "changeStateTo": "STOPPED"}
+def operate_member(life: Life, id: str) -> Mapping[str, Any]:
+    entry = {"vnfInstanceId": member(life, id, "web-0"), "changeStateTo": "STOPPED"}
     return {"updateType": "OPERATE_VNF", "operateVnfData": [entry]}
 
 
-def modify_member(l: Life, id: str) -> Mapping[str, Any]:
-    entry = {"vnfInstanceId": member(l, id, "web-0"), "vnfConfigurableProperties": {"mode": "wild"}}
+def modify_member(life: Life, id: str) -> Mapping[str, Any]:
+    entry = {"vnfInstanceId": member(life, id, "web-0"), "vnfConfigurableProperties": {"mode": "wild"}}
     return {"updateType": "MODIFY_VNF_INFORMATION", "modifyVnfInfoData": [entry]}
 
 
@@ -177,7 +177,9 @@ CASES = (
     Case("vnf-heal-broken", "vnf.heal", crashed, asks({"cause": "it died"}), mends=True),
     Case("vnf-heal-one", "vnf.heal", running, asks({"vnfcInstanceId": ["back-0"]})),
     Case("vnf-terminate", "vnf.terminate", large, asks({"terminationType": "FORCEFUL"})),
-    Case("vnf-modify", "vnf.modify", running, asks({"vnfConfigurableProperties": {"mode": "wild"}, "metadata": {"a": 1}})),
+    Case(
+        "vnf-modify", "vnf.modify", running, asks({"vnfConfigurableProperties": {"mode": "wild"}, "metadata": {"a": 1}})
+    ),
     Case("vnf-modify-idle", "vnf.modify", created, asks({"vnfInstanceName": "other"})),
     Case("vnf-flavour", "vnf.change_flavour", running, asks({"newFlavourId": "wide"})),
     Case("vnf-package", "vnf.change_package", running, asks({"vnfdId": "web2"})),
@@ -187,7 +189,9 @@ CASES = (
     Case("ns-scale-out", "ns.scale", shop, asks(ns_scale("SCALE_OUT"))),
     Case("ns-scale-in", "ns.scale", shop_large, asks(ns_scale("SCALE_IN"))),
     Case("ns-scale-member", "ns.scale", shop, scale_member),
-    Case("ns-heal-broken", "ns.heal", shop_crashed, asks({"healNsData": {"degreeHealing": "HEAL_RESTORE"}}), mends=True),
+    Case(
+        "ns-heal-broken", "ns.heal", shop_crashed, asks({"healNsData": {"degreeHealing": "HEAL_RESTORE"}}), mends=True
+    ),
     Case("ns-heal-member", "ns.heal", shop, heal_member),
     Case("ns-update-more", "ns.update", shop, one_more),
     Case("ns-update-add", "ns.update", lone_beside_db, add_old),
@@ -198,10 +202,12 @@ CASES = (
 )
 
 
-def instantiated(l: Life) -> list[str]:
+def instantiated(life: Life) -> list[str]:
     """The VNFs and NSs that still have something, NSs first: what has to be terminated to leave nothing."""
-    found = [ns.id for ns in l.node.nfvo.instances() if ns.ns_state is InstantiationState.INSTANTIATED or ns.resources]
-    for vnf in l.node.vnfm.instances():
+    found = [
+        ns.id for ns in life.node.nfvo.instances() if ns.ns_state is InstantiationState.INSTANTIATED or ns.resources
+    ]
+    for vnf in life.node.vnfm.instances():
         if vnf.instantiation_state is InstantiationState.INSTANTIATED or vnf.resources:
             found.append(vnf.id)
     return found

@@ -67,13 +67,17 @@ def _repeated(arena: Arena) -> list[str]:
     """Each step was begun once, and once more for each kill, failure that was retried, or decision at most; each script ran
     once."""
     found = [
-        f"step {key[1]} was begun {count} times with {arena.kills} kills"
+        f"step {key[1]} was begun {count} times in {arena.restarts} lives"
         for key, count in arena.begun.items()
-        if count > 1 + arena.kills + arena.decisions
+        if count > arena.restarts + arena.decisions
     ]
-    runs = Counter((run.instance, run.argv[4]) for run in arena.scripts.runs)
-    failures = arena.script_failures
-    return found + [f"script {key} ran {count} times" for key, count in runs.items() if count > 1 + failures]
+    steps = Counter(arena.touched(key) for key in arena.begun if key[1].startswith("script:"))
+    runs = Counter(run.instance for run in arena.scripts.runs)
+    return found + [
+        f"{count} scripts ran in {name} for {steps[name]} steps"
+        for name, count in runs.items()
+        if count > steps[name] + arena.script_failures
+    ]
 
 
 async def _orphans(life: Life) -> list[str]:

@@ -19,7 +19,15 @@ VIMS: Mapping[str, Mapping[str, Any]] = {
     "one": {"latency": {"*": 0.2}, "jitter": 1.0},
     "two": {"latency": {"*": 0.1}, "jitter": 1.0},
 }
-CHANGES = ("create_network", "create_compute", "set_environment", "start_compute", "stop_compute", "delete_compute", "exec")
+CHANGES = (
+    "create_network",
+    "create_compute",
+    "set_environment",
+    "start_compute",
+    "stop_compute",
+    "delete_compute",
+    "exec",
+)
 
 
 class Storm:
@@ -34,15 +42,16 @@ class Storm:
 
     def run(self) -> list[str]:
         """Everything that is wrong at its end."""
-        self.arena.live(self._found)
+        self.arena.live(self.found)
         while self.arena.kills < self.kills:
             self.arena.live(self._stir)
-        found = self.arena.live(self._calm)
+        found = self.arena.live(self.calm)
         self.arena.close()
         assert found is not None
         return found
 
-    async def _found(self, life: Life) -> None:
+    async def found(self, life: Life) -> None:
+        """What there is before the storm."""
         await packages_only(life)
         for number in range(2):
             await life.node.vnfm.create("web", name=f"web {number}")
@@ -96,21 +105,31 @@ class Storm:
                 return "ns.instantiate", chosen.id, {}
             name = pick(("ns.scale", "ns.heal", "ns.update", "ns.terminate", "ns.scale"))
             members = [member.vnf_instance_id for member in chosen.members.values()] or ["none"]
+            if name != "ns.update":
+                return name, chosen.id, self.ns_request(name)
             entry = {"vnfInstanceId": pick(members), "changeStateTo": pick(("STARTED", "STOPPED"))}
-            params: Mapping[str, Any] = {
-                "ns.scale": ns_scale(pick(("SCALE_OUT", "SCALE_IN"))),
-                "ns.heal": {"healNsData": {"degreeHealing": "HEAL_RESTORE"}},
-                "ns.update": {"updateType": "OPERATE_VNF", "operateVnfData": [entry]},
-                "ns.terminate": {},
-            }[name]
-            return name, chosen.id, dict(params)
+            return name, chosen.id, {"updateType": "OPERATE_VNF", "operateVnfData": [entry]}
         if chosen.instantiation_state is InstantiationState.NOT_INSTANTIATED:
-            return "vnf.instantiate", chosen.id, {"flavourId": pick(("default", "wide")) if chosen.vnfd_id == "web" else ""}
-        return self._on_vnf(chosen.id)
+            return (
+                "vnf.instantiate",
+                chosen.id,
+                {"flavourId": pick(("default", "wide")) if chosen.vnfd_id == "web" else ""},
+            )
+        kind, params = pick(self.requests())
+        return kind, chosen.id, params
 
-    def _on_vnf(self, id: str) -> tuple[str, str, dict[str, Any]]:
+    def ns_request(self, kind: str) -> dict[str, Any]:
+        """Parameters of an operation on the NS."""
+        params: Mapping[str, dict[str, Any]] = {
+            "ns.scale": ns_scale(self.random.choice(("SCALE_OUT", "SCALE_IN"))),
+            "ns.heal": {"healNsData": {"degreeHealing": "HEAL_RESTORE"}},
+        }
+        return params.get(kind, {})
+
+    def requests(self) -> list[tuple[str, dict[str, Any]]]:
+        """Operations on a VNF that runs, with parameters."""
         pick = self.random.choice
-        requests: list[tuple[str, dict[str, Any]]] = [
+        return [
             ("vnf.scale", scale("SCALE_OUT")),
             ("vnf.scale", scale("SCALE_IN")),
             ("vnf.scale_to_level", {"instantiationLevelId": pick(("small", "large"))}),
@@ -122,8 +141,6 @@ class Storm:
             ("vnf.change_package", {"vnfdId": pick(("web2", "bad"))}),
             ("vnf.terminate", {"terminationType": pick(("GRACEFUL", "FORCEFUL"))}),
         ]
-        kind, params = pick(requests)
-        return kind, id, params
 
     async def _decide(self, life: Life) -> None:
         """What people do about operations: now this, now that, sometimes twice at once."""
@@ -145,7 +162,7 @@ class Storm:
 
     # -- the end ------------------------------------------------------------------------------------------------------
 
-    async def _calm(self, life: Life) -> list[str]:
+    async def calm(self, life: Life) -> list[str]:
         """No more trouble: everything ends, or is brought to its end by what people can do. Then nothing may be left."""
         for one in life.worlds.values():
             one.troubles.clear()

@@ -1,0 +1,84 @@
+"""A thousand operations at once on simulated infrastructure: all complete, fair, at a cost that grows with their number."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import datetime
+
+import pytest
+
+from skerry.model.states import OperationState
+from tests.chaos.arena import Arena, Life
+from tests.vnfm.builder import csar, vnf_folder
+
+TINY = "{id: tiny, vdus: {one: {nics: {port: net}, vcpus: 0.01, memory: 1 MB}}, links: {net: ''}}"
+VIMS = {"sim": {"latency": {"*": 0.05}, "instances": 100_000, "pool": "10.0.0.0/8"}}
+
+
+async def instantiate(life: Life, count: int) -> list[float]:
+    """When each ended, in the order of submission: one a millisecond."""
+    await life.onboard(csar(vnf_folder(TINY)))
+    made = [await life.node.vnfm.create("tiny") for _ in range(count)]
+    begun = []
+    for vnf in made:
+        begun.append(await life.node.vnfm.start("vnf.instantiate", vnf.id, {}))
+        await asyncio.sleep(0.001)
+    await life.quiet()
+    ended = [life.node.engine.operation(operation.id) for operation in begun]
+    assert {operation.state for operation in ended} == {OperationState.COMPLETED}, ended[0].error
+    return [datetime.fromisoformat(operation.state_entered_at).timestamp() for operation in ended]
+
+
+@pytest.mark.feature("A107", "D59")
+def test_a_thousand_operations_are_served_in_turn() -> None:
+    arena = Arena(VIMS)
+    times = arena.live(lambda life: instantiate(life, 1000))
+    arena.close()
+    assert times is not None
+    order = sorted(range(len(times)), key=times.__getitem__)
+    overtaken = [place - number for place, number in enumerate(order)]
+    assert max(map(abs, overtaken)) <= 64, "whoever comes first is served first, but for two rounds of the 32 slots"
+
+
+@pytest.mark.feature("A107")
+def test_an_operation_that_comes_late_is_not_starved() -> None:
+    """One more after five hundred that wait ends no later than the last of them."""
+
+    async def body(life: Life) -> tuple[float, float]:
+        await life.onboard(csar(vnf_folder(TINY)))
+        made = [await life.node.vnfm.create("tiny") for _ in range(501)]
+        for vnf in made[:-1]:
+            await life.node.vnfm.start("vnf.instantiate", vnf.id, {})
+        await asyncio.sleep(0.2)
+        clock = life.virtual.clock
+        begun = clock.monotonic()
+        last = await life.node.vnfm.start("vnf.instantiate", made[-1].id, {})
+        await life.node.engine.wait(last.id)
+        mine = clock.monotonic() - begun
+        await life.quiet()
+        return mine, clock.monotonic() - begun
+
+    arena = Arena(VIMS)
+    times = arena.live(body)
+    arena.close()
+    assert times is not None
+    mine, everybody = times
+    assert mine <= everybody * 1.01
+
+
+def test_the_cost_of_one_does_not_grow_with_their_number() -> None:
+    """Processor time of an operation among 1,000 against one among 100, by the best of three."""
+
+    def cost(count: int) -> float:
+        best = float("inf")
+        for _ in range(3):
+            arena = Arena(VIMS)
+            begun = time.process_time()
+            arena.live(lambda life: instantiate(life, count))
+            best = min(best, (time.process_time() - begun) / count)
+            arena.close()
+        return best
+
+    few, many = cost(100), cost(1000)
+    assert many < 1.6 * few, f"{few * 1e3:.2f} ms each of 100, {many * 1e3:.2f} ms each of 1,000"
