@@ -89,6 +89,9 @@ async def test_one_vnfc_is_healed_and_the_other_left_alone(rig: Rig) -> None:
     after = {name.rpartition("-")[2]: machine.compute.started_at for name, machine in machines.items()}
     assert after["0"] == before["0"]
     assert after["1"] != before["1"]
+    either = await rig.client.get(f"{OWN}/vnfs/{url.rpartition('/')[2]}/stats")
+    assert either.status_code == 422
+    assert either.json()["suggestion"] == "name one of: box-0, box-1 (--vnfc)"
     unknown = await rig.client.post(f"{url}/heal", json={"vnfcInstanceId": ["box-7"]})
     assert unknown.status_code in (409, 422)
     assert "box-0" in unknown.text, "it says which there are"

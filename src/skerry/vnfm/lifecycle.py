@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from skerry.engine.engine import Engine
-from skerry.errors import ConflictError, NotFoundError, UnsupportedError
+from skerry.errors import ConflictError, InvalidError, NotFoundError, UnsupportedError
 from skerry.model.operations import Event, Operation, Plan
 from skerry.model.states import InstantiationState
 from skerry.model.time import Ids, stamp
@@ -187,6 +187,12 @@ class Vnfm:
             vnfc = next(iter(known))
         if vnfc not in known:
             there = ", ".join(sorted(known)) or "none"
-            raise NotFoundError(f"cannot find VNFC '{vnfc}' in VNF {id}", suggestion=f"its VNFCs are: {there}")
+            if vnfc or not known:
+                raise NotFoundError(
+                    f"cannot find VNFC {vnfc or 'of any name'} in VNF {id}", suggestion=f"it has: {there}"
+                )
+            raise InvalidError(
+                f"cannot tell which VNFC of VNF {id} is meant", suggestion=f"name one of: {there} (--vnfc)"
+            )
         spec = known[vnfc].spec
         return await self.desk.vims.driver(spec["vim"]), spec["name"]
