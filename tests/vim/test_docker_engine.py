@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import json
+import platform
 import subprocess
 import tarfile
 from collections.abc import AsyncIterator, Iterator
@@ -34,6 +35,7 @@ from skerry.vim.drivers.docker import DockerSettings, Driver
 from tests.conformance.bench import eventually
 from tests.conformance.rigs import busybox_root, lacking
 from tests.real.dockerd import Dockerd
+from tests.vim.registry import contents, registry
 
 pytestmark = [
     pytest.mark.real,
@@ -214,6 +216,24 @@ async def test_programs_of_this_host_are_packed(driver: Driver) -> None:
 
     await eventually(ended)
     assert any("iproute2" in line.text for line in [line async for line in driver.logs("a")])
+
+
+@pytest.mark.feature("A80")
+async def test_an_absent_image_is_pulled_and_runs(driver: Driver, engine: Dockerd, root: Path, tmp_path: Path) -> None:
+    layer = tmp_path / "layer.tar"
+    with tarfile.open(layer, "w") as tar:
+        tar.add(root, ".")
+    architecture = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+    image = contents("bb", layer.read_bytes(), architecture, {"Cmd": list(FOREVER), "Env": ["PULLED=yes"]})
+    with registry(image, engine.namespace) as (address, asked):
+        await driver.ensure_image(ImageSpec(name="pulled", source=f"docker://{address}/bb:1"))
+        assert any("/blobs/" in path for path in asked)
+    await driver.create_compute(spec(image="pulled"))
+    await driver.start_compute("a")
+    answer = await driver.exec("a", ["sh", "-c", "echo $PULLED"])
+    assert answer.stdout.strip() == b"yes"
+    await driver.delete_compute("a")
+    await driver.delete_image("pulled")
 
 
 @pytest.mark.feature("A80")

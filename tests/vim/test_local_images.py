@@ -9,6 +9,7 @@ import io
 import json
 import os
 import platform
+import shutil
 import stat
 import tarfile
 from collections.abc import Callable, Mapping
@@ -21,6 +22,7 @@ from skerry.errors import DriverError, InvalidError, NotFoundError, SkerryError,
 from skerry.vim.driver import ImageSpec
 from skerry.vim.local import hostpack, unpack
 from skerry.vim.local.images import Images
+from tests.vim.registry import contents, registry
 
 pytestmark = pytest.mark.real
 
@@ -173,6 +175,25 @@ def test_an_image_outlives_its_source(images: Images, tmp_path: Path) -> None:
     first = images.ensure(spec)
     source.unlink()
     assert images.ensure(spec) == first
+
+
+@pytest.mark.feature("A80")
+def test_an_absent_image_is_pulled_once(tmp_path: Path) -> None:
+    if not shutil.which("skopeo"):
+        pytest.skip("needs skopeo")
+    made = Images(tmp_path / "images", max_bytes=1 << 20, max_files=100, tls_verify=False)
+    made.open()
+    with registry(contents("app", LOW, ARCHITECTURE, CONFIG)) as (address, asked):
+        spec = ImageSpec(name="app", source=f"docker://{address}/app:1")
+        image = made.ensure(spec)
+        assert (image.entrypoint, image.env["LANG"]) == (("/bin/app",), "C")
+        assert (made.layer(image.layers[0]) / "bin/app").read_bytes() == b"one"
+        fetched = len(asked)
+        assert made.ensure(spec) == image
+        assert len(asked) == fetched, "one that is there is not fetched again"
+        with pytest.raises(DriverError, match="cannot pull"):
+            made.ensure(ImageSpec(name="other", source=f"docker://{address}/app:2"))
+    assert os.listdir(tmp_path / "images" / "work") == []
 
 
 @pytest.mark.feature("A80")
