@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
+from benchmarks.calm import calm
 from benchmarks.core import bare, docker, idle, payload
 from benchmarks.core.node import Skerry
 from benchmarks.figures import Figure, Scale, median, rounded
@@ -50,6 +51,7 @@ FIGURES: Mapping[str, Figure] = {
     "idle.onboarded_pss_mb": Figure("the same, shared pages divided"),
 }
 Say = Callable[[str], None]
+CALM_S, CALM_BURST_S = 1.0, 5.0
 
 
 class Side(Protocol):
@@ -156,12 +158,13 @@ async def _workbench(folder: Path, csars: Sequence[Path], bell: payload.Bell) ->
 
 
 async def in_turns(sides: Mapping[str, Side], count: int, rounds: int, say: Say) -> dict[str, list[float]]:
-    """Seconds of every side in every round; another one begins each round."""
+    """Seconds of every side in every round; another one begins each round, and each waits for a quiet machine."""
     found: dict[str, list[float]] = {name: [] for name in sides}
     names = list(sides)
     for number in range(rounds):
         turn = number % len(names)
         for name in (*names[turn:], *names[:turn]):
+            await calm(CALM_S if count == 1 else CALM_BURST_S)
             found[name].append(await sides[name].run(count))
             await sides[name].clear()
         say(f"{count} at once, round {number + 1} of {rounds}: " + told(found))

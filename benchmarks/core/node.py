@@ -77,6 +77,7 @@ class Skerry:
 
     async def stop(self) -> None:
         """End the node and whatever it still runs, as after a measurement that failed."""
+        await self._node.engine.stop()
         for driver in self._node.vims.opened().values():
             for compute in await driver.list_compute():
                 await driver.delete_compute(compute.name)
