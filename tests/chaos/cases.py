@@ -207,7 +207,5 @@ def instantiated(life: Life) -> list[str]:
     found = [
         ns.id for ns in life.node.nfvo.instances() if ns.ns_state is InstantiationState.INSTANTIATED or ns.resources
     ]
-    for vnf in life.node.vnfm.instances():
-        if vnf.instantiation_state is InstantiationState.INSTANTIATED or vnf.resources:
-            found.append(vnf.id)
-    return found
+    vnfs = life.node.vnfm.instances()
+    return [*found, *(v.id for v in vnfs if v.instantiation_state is InstantiationState.INSTANTIATED or v.resources)]

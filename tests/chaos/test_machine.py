@@ -71,10 +71,13 @@ class Machine(RuleBasedStateMachine):
             refused = error.detail
         else:
             refused = ""
+        engine = life.node.engine
         if refused:
-            assert not held or held[0].id in refused, "a refusal names the operation in the way"
+            stands = [each for each in held if engine.operation(each.id).state not in FINAL]
+            assert not stands or stands[0].id in refused, "a refusal names the operation in the way"
             return
-        assert not held, "two operations on one instance"
+        alive = {each.id for each in engine.operations(subject=subject) if each.state not in FINAL}
+        assert alive <= {operation.id}, "two operations on one instance"
         self.storm.acknowledged.add(operation.id)
 
     @rule(word=st.sampled_from(("retry", "rollback", "fail")), seconds=SECONDS, kill=LIVES)

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 
 from skerry.model.states import OperationState
+from skerry.settings import Settings, Vim
+from skerry.wiring import Node
 from tests.chaos.arena import Arena, Life
+from tests.chaos.victim import package
+from tests.conformance.rigs import RIGS
 from tests.vnfm.builder import csar, vnf_folder
 
 TINY = "{id: tiny, vdus: {one: {nics: {port: net}, vcpus: 0.01, memory: 1 MB}}, links: {net: ''}}"
@@ -82,3 +88,39 @@ def test_the_cost_of_one_does_not_grow_with_their_number() -> None:
 
     few, many = cost(100), cost(1000)
     assert many < 1.6 * few, f"{few * 1e3:.2f} ms each of 100, {many * 1e3:.2f} ms each of 1,000"
+
+
+@pytest.mark.real
+@pytest.mark.feature("A107", "A87")
+async def test_a_hundred_at_once_on_real_containers(tmp_path: Path) -> None:
+    rig = RIGS["LOCAL"]
+    if reason := rig.missing():
+        pytest.skip(reason)
+    tmp_path.chmod(0o755)
+    name = f"many{os.getpid() % 100000}"
+    vims = (Vim(id="local", type="local", settings={"cpu_ratio": 1000.0}),)
+    node = Node(Settings(data_dir=tmp_path / "node", node=name, vims=vims))
+    await node.start()
+    try:
+        info = await node.catalogue.create_vnf_package({})
+        await node.catalogue.upload_vnf_package(info.id, package(tmp_path / "package"))
+        vnfs = [(await node.vnfm.create("tiny")).id for _ in range(100)]
+        try:
+            await run_all(node, "vnf.instantiate", vnfs)
+            running = [
+                each for each in await (await node.vims.driver("local")).list_compute() if each.state == "RUNNING"
+            ]
+            assert len(running) == 100
+        finally:
+            await run_all(node, "vnf.terminate", vnfs)
+        assert (await node.orphans.find()).orphans == ()
+        assert list(rig(tmp_path).leftovers(name)) == []
+    finally:
+        await node.stop()
+
+
+async def run_all(node: Node, kind: str, vnfs: list[str]) -> None:
+    """Start the operation on all at once; every one completes."""
+    begun = [await node.vnfm.start(kind, id, {"terminationType": "FORCEFUL"}) for id in vnfs]
+    ended = [await node.engine.wait(operation.id, 120) for operation in begun]
+    assert [(each.state, each.error) for each in ended if each.state != OperationState.COMPLETED] == []
