@@ -17,7 +17,7 @@ from typing import Any
 
 from benchmarks.core.payload import Bell
 
-TAG = "skbench"
+TAG = f"skb{os.getpid():x}"  # interface names hold 15 characters; several runs may share a machine
 _REMOVALS = 16  # at a time; not measured
 
 _NETWORK = """\
