@@ -93,7 +93,9 @@ class DriverError(SkerryError):
     what came back, secrets masked, so that `explain` can show both.
     """
 
-    def __init__(self, detail: str, *, transient: bool = False, call: str = "", answer: str = "", suggestion: str = "") -> None:
+    def __init__(
+        self, detail: str, *, transient: bool = False, call: str = "", answer: str = "", suggestion: str = ""
+    ) -> None:
         super().__init__(detail, suggestion=suggestion)
         self.transient = transient
         self.call = call

@@ -319,9 +319,7 @@ def _from_env(env: Mapping[str, str]) -> dict[str, Any]:
     for field in msgspec.structs.fields(Settings):
         raw = env.get(f"SKERRY_{field.name.upper()}")
         if raw is not None:
-            values[field.name] = (
-                _structured(field.name, raw) if field.name in LISTS else raw
-            )
+            values[field.name] = _structured(field.name, raw) if field.name in LISTS else raw
     return values
 
 

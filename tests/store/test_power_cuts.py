@@ -45,7 +45,7 @@ async def test_a_cut_at_any_byte_of_the_log_leaves_whole_transactions(kept: Kept
     for number in range(60):
         await kept.pair(number)
         sizes.append(store.with_name("skerry.db-wal").stat().st_size)
-    chance = random.Random(7)  # noqa: S311 - repeatable on purpose
+    chance = random.Random(7)
     cuts = [0, WAL_HEADER - 1, WAL_HEADER, sizes[-1] - 1, *(chance.randrange(sizes[-1]) for _ in range(CUTS))]
     for index, cut in enumerate(cuts):
         if cut < sizes[0]:  # before the first transaction: an empty or a new store, but one that opens
@@ -65,7 +65,7 @@ async def test_what_was_never_written_counts_as_nothing(kept: Kept, tmp_path: Pa
         await kept.pair(number)
     size = store.with_name("skerry.db-wal").stat().st_size
     await kept.pair(30)
-    chance = random.Random(8)  # noqa: S311 - repeatable on purpose
+    chance = random.Random(8)
     for index in range(20):
         path = copied(store, tmp_path / f"torn{index}")
         log = bytearray(path.with_name("skerry.db-wal").read_bytes())
@@ -84,7 +84,7 @@ async def test_a_cut_while_the_log_is_written_back(kept: Kept, tmp_path: Path) -
     kept.database.read("PRAGMA wal_checkpoint(FULL)")
     new = store.read_bytes()
     old = before.read_bytes().ljust(len(new), b"\0")
-    chance = random.Random(9)  # noqa: S311 - repeatable on purpose
+    chance = random.Random(9)
     for index in range(20):
         pages = [
             new[at : at + 4096] if chance.random() < 0.5 else old[at : at + 4096] for at in range(0, len(new), 4096)
