@@ -29,13 +29,13 @@ def killed_everywhere(case: Case, decision: Decision, *, each: int = 1) -> None:
         trial.arena.close()
 
 
-@pytest.mark.feature("A87", "A69", "D59")
+@pytest.mark.feature("A87")
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_killed_at_every_point(case: Case) -> None:
     killed_everywhere(case, PLAIN)
 
 
-@pytest.mark.feature("A87", "A69")
+@pytest.mark.feature("A87")
 @pytest.mark.parametrize(
     "decision", [each for each in DECISIONS.values() if each is not PLAIN], ids=lambda each: each.name
 )

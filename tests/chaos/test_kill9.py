@@ -15,7 +15,7 @@ SEED = int(os.environ.get("SKERRY_CHAOS_SEED", "1"))
 
 
 @pytest.mark.real
-@pytest.mark.feature("A87", "A69")
+@pytest.mark.feature("A87")
 @pytest.mark.parametrize("type", ["LOCAL", "DOCKER"])
 def test_a_node_that_is_killed_loses_nothing(type: str, tmp_path: Path) -> None:
     if reason := RIGS[type].missing():

@@ -156,7 +156,7 @@ class Machine(RuleBasedStateMachine):
         assert found == []
 
 
-TestMachine = pytest.mark.feature("A87", "A69", "A107", "D35")(Machine.TestCase)
+TestMachine = pytest.mark.feature("A87", "D35")(Machine.TestCase)
 TestMachine.settings = settings(
     max_examples=40, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
 )

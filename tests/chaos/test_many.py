@@ -36,7 +36,7 @@ async def instantiate(life: Life, count: int) -> list[float]:
     return [datetime.fromisoformat(operation.state_entered_at).timestamp() for operation in ended]
 
 
-@pytest.mark.feature("A107", "D59")
+@pytest.mark.feature("A87")
 def test_a_thousand_operations_are_served_in_turn() -> None:
     arena = Arena(VIMS)
     times = arena.live(lambda life: instantiate(life, 1000))
@@ -47,7 +47,7 @@ def test_a_thousand_operations_are_served_in_turn() -> None:
     assert max(map(abs, overtaken)) <= 64, "whoever comes first is served first, but for two rounds of the 32 slots"
 
 
-@pytest.mark.feature("A107")
+@pytest.mark.feature("A87")
 def test_an_operation_that_comes_late_is_not_starved() -> None:
     """One more after five hundred that wait ends no later than the last of them."""
 
@@ -91,7 +91,7 @@ def test_the_cost_of_one_does_not_grow_with_their_number() -> None:
 
 
 @pytest.mark.real
-@pytest.mark.feature("A107", "A87")
+@pytest.mark.feature("A87")
 async def test_a_hundred_at_once_on_real_containers(tmp_path: Path) -> None:
     rig = RIGS["LOCAL"]
     if reason := rig.missing():

@@ -14,7 +14,7 @@ FIRST = int(os.environ.get("SKERRY_CHAOS_SEED", "0"))
 SEEDS = range(FIRST, FIRST + 32)
 
 
-@pytest.mark.feature("A87", "A69", "A107", "A62")
+@pytest.mark.feature("A87")
 @pytest.mark.parametrize("seed", SEEDS)
 def test_nothing_is_lost_in_a_storm(seed: int) -> None:
     storm = Storm(seed, KILLS)
