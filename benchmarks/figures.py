@@ -18,7 +18,7 @@ class Scale:
 
     rounds: int = 11
     burst: int = 50
-    bursts: int = 3
+    bursts: int = 5
     vim: str = "real"
 
 

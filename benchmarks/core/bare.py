@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.core.payload import Bell
+from skerry.vim.local import syscalls
 
 TAG = f"skb{os.getpid():x}"  # interface names hold 15 characters; several runs may share a machine
 _REMOVALS = 16  # at a time; not measured
@@ -94,7 +95,9 @@ class Bare:
         self.at_once = os.cpu_count() or 1
 
     async def open(self) -> None:
-        """Make the namespace for the bridges."""
+        """Make the namespace for the bridges, and the folder of the bundles as Skerry has it."""
+        self._folder.mkdir()
+        syscalls.spread(self._folder)
         await _shell(f"ip netns add {self._edge}; ip -n {self._edge} link set lo up")
 
     async def close(self) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import fcntl
 import os
+import struct
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +19,8 @@ CLONE_NEWNET = 0x40000000
 IN_MODIFY = 0x2
 IN_MOVE_SELF = 0x800
 IN_DELETE_SELF = 0x400
+FS_IOC_GETFLAGS, FS_IOC_SETFLAGS = 0x80086601, 0x40086602
+FS_TOPDIR_FL = 0x20000
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -82,3 +87,18 @@ def inotify(path: Path, mask: int) -> int:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def spread(folder: Path) -> None:
+    """Let ext4 place each subfolder in another part of the disk, as `chattr +T`; other file systems are left as they are.
+
+    ext4 uses no inode again for a minute after it was freed and looks for others one by one: where instances come and go
+    in one place, making a file would soon take a millisecond.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with contextlib.suppress(OSError):
+            flags = struct.unpack_from("I", fcntl.ioctl(descriptor, FS_IOC_GETFLAGS, bytes(8)))[0]
+            fcntl.ioctl(descriptor, FS_IOC_SETFLAGS, struct.pack("II", flags | FS_TOPDIR_FL, 0))
+    finally:
+        os.close(descriptor)

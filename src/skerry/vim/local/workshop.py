@@ -40,6 +40,7 @@ class Workshop:
     def load(self) -> list[tuple[Creation, State]]:
         """Every instance that was recorded; rests of removed ones, and of ones not yet recorded, are swept."""
         self._folder.mkdir(parents=True, exist_ok=True)
+        syscalls.spread(self._folder)
         found: list[tuple[Creation, State]] = []
         for folder in records.sweep(self._folder):
             creation = records.read(folder / _CREATION, Creation)
