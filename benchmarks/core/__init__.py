@@ -79,7 +79,7 @@ async def measure(scale: Scale, say: Say) -> dict[str, float]:
 
 def _folder() -> Path:
     """A folder of this run alone, which instances can read."""
-    folder = Path(tempfile.mkdtemp(prefix="skbench"))
+    folder = Path(tempfile.mkdtemp(prefix=f"skbench{os.getpid()}-"))
     folder.chmod(0o755)
     return folder
 

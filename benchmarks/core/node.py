@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -32,7 +33,7 @@ class Skerry:
     ) -> Skerry:
         """`vims` maps a driver's type to its settings; the type is the VIM's id too."""
         wished = tuple(Vim(id=type, type=type, settings=settings) for type, settings in vims.items())
-        node = Node(Settings(data_dir=folder, node="benchmark", vims=wished))
+        node = Node(Settings(data_dir=folder, node=f"bench{os.getpid() % 100000}", vims=wished))
         await node.start()
         for csar in csars:
             info = await node.catalogue.create_vnf_package({})

@@ -32,11 +32,15 @@ async def test_a_real_run_has_every_figure_and_leaves_nothing() -> None:
 
 
 def _traces() -> set[str]:
-    """Network namespaces and mounts of benchmarks: others may run on this machine too."""
+    """Network namespaces and mounts of this process's benchmarks: others may run on this machine too."""
     spaces = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=True).stdout
     mounts = Path("/proc/self/mounts").read_text()
-    named = {line.split()[0] for line in spaces.splitlines() if line.startswith((bare.TAG, "skerry-benchmark-"))}
-    return named | {line.split()[1] for line in mounts.splitlines() if "/skbench" in line}
+    named = {
+        line.split()[0]
+        for line in spaces.splitlines()
+        if line.startswith((bare.TAG, f"skerry-bench{os.getpid() % 100000}-"))
+    }
+    return named | {line.split()[1] for line in mounts.splitlines() if f"/skbench{os.getpid()}-" in line}
 
 
 @pytest.mark.feature("B75", "B77")
