@@ -54,7 +54,7 @@ class Judge:
         template, operation = self.described(root, path.removeprefix(root), response.request.method)
         self.seen.add((root, response.request.method, template))
         described = operation["responses"].get(str(response.status_code))
-        assert described is not None or response.status_code in (415, 413), (
+        assert described is not None or response.status_code in (409, 413, 415), (
             f"{response.status_code} of {path} is not described"
         )
         body = await response.aread()
