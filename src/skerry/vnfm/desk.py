@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +35,7 @@ class Desk:
     archive: Callable[[str], Path]
     scratch: Path
     _bound: dict[tuple[str, int, str], Vnfd] = field(default_factory=dict[tuple[str, int, str], Vnfd])
+    _extracting: threading.Lock = field(default_factory=threading.Lock)
 
     def instance(self, id: str) -> VnfInstance:
         return aggregates.vnf_instances.get(self.database, id)
@@ -70,11 +72,12 @@ class Desk:
         from skerry.packages import extract_artifact  # noqa: PLC0415 - as above
 
         target = self.scratch / hashlib.sha256(f"{info.checksum}/{path}".encode()).hexdigest() / Path(path).name
-        if not target.exists():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            partial = target.with_suffix(target.suffix + ".part")
-            extract_artifact(self.archive(info.id), path, partial)
-            partial.rename(target)
+        with self._extracting:  # many operations of one package ask for it at once, in threads
+            if not target.exists():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                partial = target.with_suffix(target.suffix + ".part")
+                extract_artifact(self.archive(info.id), path, partial)
+                partial.rename(target)
         return target
 
 
