@@ -24,6 +24,9 @@ class Decision:
     cancel: str = ""
     after_s: float = 0.35
 
+    def __str__(self) -> str:
+        return self.name
+
     async def prepare(self, life: Life, case: Case, subject: str, calls: Sequence[str]) -> str:
         """Let it fail and wait for a decision."""
         changes = [call.split(" ")[1:] for call in calls if not call.split(" ")[1].startswith(("get_", "list_", "cap"))]
