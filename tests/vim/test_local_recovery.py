@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from skerry.linux import netlink, syscalls
 from skerry.vim.driver import ComputeState
-from skerry.vim.local import cgroups, netlink, supervise, syscalls, watch
+from skerry.vim.local import cgroups, supervise, watch
 from tests.vim.conftest import Local
 
 pytestmark = pytest.mark.real

@@ -7,8 +7,8 @@ import os
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+from skerry.linux import syscalls
 from skerry.vim.driver import LogLine
-from skerry.vim.local import syscalls
 
 _BLOCK = 1 << 16
 _WATCHED = syscalls.IN_MODIFY | syscalls.IN_MOVE_SELF | syscalls.IN_DELETE_SELF

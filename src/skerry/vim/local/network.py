@@ -16,11 +16,9 @@ from pathlib import Path
 import msgspec
 
 from skerry.errors import DriverError
+from skerry.linux import namespaces, netlink, syscalls
 from skerry.vim import ipam
 from skerry.vim.driver import Network, Nic, NicSpec
-from skerry.vim.local import netlink, syscalls
-
-NAMESPACES = Path("/run/netns")
 
 
 class Plug(msgspec.Struct, frozen=True):
@@ -37,7 +35,7 @@ class EdgeNetwork:
     def __init__(self, tag: str, host: str) -> None:
         self.tag = tag
         self.namespace = f"skerry-{tag}-{host}"
-        self._path = NAMESPACES / self.namespace
+        self._path = namespaces.FOLDER / self.namespace
 
     def bridge(self, network: str) -> str:
         """The name of the bridge that carries a network."""
@@ -48,62 +46,55 @@ class EdgeNetwork:
         return f"skerry-{self.tag}-{instance}"
 
     def instance_path(self, instance: str) -> Path:
-        return NAMESPACES / self.instance_namespace(instance)
+        return namespaces.FOLDER / self.instance_namespace(instance)
 
     def ensure(self, network: Network) -> None:
         """Make the bridge of a network and, first, the edge host's namespace; what is there stays."""
-        if not _pinned(self._path):
-            _pin_new(self._path, {"net/ipv4/ip_forward": "0", "net/ipv6/conf/default/disable_ipv6": "1"})
+        if not namespaces.pinned(self._path):
+            namespaces.pin_new(self._path, {"net/ipv4/ip_forward": "0", "net/ipv6/conf/default/disable_ipv6": "1"})
         name = self.bridge(network.name)
         made = netlink.bridge(name, mac=ipam.mac_address(self.tag, network.name), mtu=network.mtu)
         note = netlink.alias(name, f"skerry {network.owner} {network.name}")
         prefix = ipaddress.ip_network(network.cidr).prefixlen
-        with syscalls.network_kept():
-            _enter(self._path)
-            with netlink.Netlink() as kernel:
-                kernel.run([netlink.link_up("lo"), made, note])
-                if ":" in network.cidr:
-                    _sysctl({f"net/ipv6/conf/{name}/disable_ipv6": "0"})
-                kernel.run([netlink.address(socket.if_nametoindex(name), network.gateway, prefix)])
+        with namespaces.inside(self._path), netlink.Netlink() as kernel:
+            kernel.run([netlink.link_up("lo"), made, note])
+            if ":" in network.cidr:
+                namespaces.sysctl({f"net/ipv6/conf/{name}/disable_ipv6": "0"})
+            kernel.run([netlink.address(socket.if_nametoindex(name), network.gateway, prefix)])
 
     def remove(self, network: str) -> None:
         """Delete a network's bridge."""
-        if not _pinned(self._path):
+        if not namespaces.pinned(self._path):
             return
-        with syscalls.network_kept():
-            _enter(self._path)
-            with netlink.Netlink() as kernel:
-                kernel.run([netlink.link_gone(self.bridge(network))])
+        with namespaces.inside(self._path), netlink.Netlink() as kernel:
+            kernel.run([netlink.link_gone(self.bridge(network))])
 
     def links(self) -> list[netlink.Link]:
         """Every interface in the edge host's namespace, from the kernel."""
-        if not _pinned(self._path):
+        if not namespaces.pinned(self._path):
             return []
-        with syscalls.network_kept():
-            _enter(self._path)
-            with netlink.Netlink() as kernel:
-                return kernel.links()
+        with namespaces.inside(self._path), netlink.Netlink() as kernel:
+            return kernel.links()
 
     def socket(self, kind: int) -> socket.socket:
         """A non-blocking socket of the edge host's namespace, from which every network's instances can be reached."""
-        with syscalls.network_kept():
-            _enter(self._path)
+        with namespaces.inside(self._path):
             return socket.socket(socket.AF_INET, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
 
     def release(self) -> None:
         """Give the edge host's namespace back. Call when no network is left."""
-        _unpin(self._path)
+        namespaces.unpin(self._path)
 
     def wired(self, instance: str) -> bool:
         """True when the instance's namespace exists."""
-        return _pinned(self.instance_path(instance))
+        return namespaces.pinned(self.instance_path(instance))
 
     def wire(self, instance: str, plugs: Sequence[Plug]) -> None:
         """Make the instance's namespace with its interfaces in order, from scratch."""
         path = self.instance_path(instance)
-        _unpin(path)
+        namespaces.unpin(path)
         with syscalls.network_kept():
-            _pin_new(path, {"net/ipv4/conf/all/arp_notify": "1"}, stay=True)
+            namespaces.pin_new(path, {"net/ipv4/conf/all/arp_notify": "1"}, stay=True)
             inside = syscalls.own_network()
             try:
                 if plugs:
@@ -115,7 +106,7 @@ class EdgeNetwork:
         self._limit(instance, plugs)
 
     def _plug(self, instance: str, plugs: Sequence[Plug], inside: int) -> None:
-        _enter(self._path)
+        namespaces.enter(self._path)
         messages: list[netlink.Message] = []
         for index, plug in enumerate(plugs):
             name = self._port(instance, index)
@@ -150,12 +141,10 @@ class EdgeNetwork:
 
     def unwire(self, instance: str, interfaces: int) -> None:
         """Delete the instance's interfaces, then its namespace (which alone would free them later)."""
-        if interfaces and _pinned(self._path):
-            with syscalls.network_kept():
-                _enter(self._path)
-                with netlink.Netlink() as kernel:
-                    kernel.run([netlink.link_gone(self._port(instance, index)) for index in range(interfaces)])
-        _unpin(self.instance_path(instance))
+        if interfaces and namespaces.pinned(self._path):
+            with namespaces.inside(self._path), netlink.Netlink() as kernel:
+                kernel.run([netlink.link_gone(self._port(instance, index)) for index in range(interfaces)])
+        namespaces.unpin(self.instance_path(instance))
 
 
 def _configure(plugs: Sequence[Plug]) -> None:
@@ -184,58 +173,3 @@ def _traffic_control(namespace: str, lines: Sequence[str]) -> None:
     if done.returncode:
         answer = done.stderr.decode(errors="replace").strip()
         raise DriverError(f"cannot limit the bandwidth in {namespace}: {answer}", call=" ".join(call), answer=answer)
-
-
-def _enter(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        syscalls.enter_network(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _pinned(path: Path) -> bool:
-    """True when a namespace is bound at `path`: a plain file there is the rest of a crash or of a reboot."""
-    try:
-        return path.stat().st_dev != path.parent.stat().st_dev
-    except FileNotFoundError:
-        return False
-
-
-def _pin_new(path: Path, settings: dict[str, str], *, stay: bool = False) -> None:
-    """Make a network namespace that lives on at `path`, with these settings; `stay` leaves the thread in it."""
-    _shared_folder()
-    with syscalls.network_kept() as home:
-        syscalls.unshare_network()
-        _sysctl(settings)
-        path.touch(0o444)
-        syscalls.mount("/proc/thread-self/ns/net", path, flags=syscalls.MS_BIND)
-        fresh = syscalls.own_network() if stay else os.dup(home)
-    try:
-        syscalls.enter_network(fresh)
-    finally:
-        os.close(fresh)
-
-
-def _shared_folder() -> None:
-    """Make /run/netns as `ip netns` does: a shared mount, so that namespaces bound there are seen everywhere."""
-    NAMESPACES.mkdir(mode=0o755, parents=True, exist_ok=True)
-    try:
-        syscalls.mount("", NAMESPACES, "none", syscalls.MS_SHARED | syscalls.MS_REC)
-    except OSError:
-        syscalls.mount(str(NAMESPACES), NAMESPACES, "none", syscalls.MS_BIND | syscalls.MS_REC)
-        syscalls.mount("", NAMESPACES, "none", syscalls.MS_SHARED | syscalls.MS_REC)
-
-
-def _unpin(path: Path) -> None:
-    syscalls.unmount(path)
-    path.unlink(missing_ok=True)
-
-
-def _sysctl(settings: dict[str, str]) -> None:
-    """Write kernel settings of the calling thread's network namespace; one that this kernel lacks has no effect to set."""
-    for name, value in settings.items():
-        try:
-            Path("/proc/sys", name).write_text(value)
-        except FileNotFoundError:
-            continue

@@ -15,9 +15,10 @@ from pathlib import Path
 import msgspec
 
 from skerry.errors import DriverError, InvalidError
+from skerry.linux import syscalls
 from skerry.vim import ipam
 from skerry.vim.driver import ComputeSpec, File
-from skerry.vim.local import cgroups, oci, records, supervise, syscalls
+from skerry.vim.local import cgroups, oci, records, supervise
 from skerry.vim.local.images import Images, StoredImage
 from skerry.vim.local.network import EdgeNetwork, Plug
 from skerry.vim.local.records import Creation, Process, State, Stored

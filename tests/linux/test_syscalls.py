@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from skerry.vim.local import syscalls
+from skerry.linux import syscalls
 
 
 def _output(*words: str) -> str:

@@ -1,0 +1,1 @@
+"""What the Linux kernel offers and Python does not: system calls, rtnetlink, network namespaces. Blocking, typed, thin."""
