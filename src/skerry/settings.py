@@ -57,6 +57,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         bool,
         Meta(description="Serve HTTP without TLS, for development; refused unless `listen` is a loopback address."),
     ] = False
+    anonymous: Annotated[
+        bool,
+        Meta(
+            description="Let callers without a token in as administrators, for clients that cannot show one, such as "
+            "`openstack --os-auth-type none`. Only with `plain`; requests of web pages are refused."
+        ),
+    ] = False
     tls_names: Annotated[
         tuple[str, ...],
         Meta(description="More host names and addresses that the server certificate shall hold."),
@@ -66,7 +73,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = (Vim(id="local", type="local"),)
     step_concurrency: Annotated[
         int, Meta(ge=1, le=1024, description="How many steps of all operations run at the same time.")
-    ] = 32
+    ] = 64
     sweep_s: Annotated[
         float,
         Meta(gt=0, le=86400, description="Seconds between two comparisons of all records with the infrastructure."),
@@ -146,6 +153,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def __post_init__(self) -> None:
         if self.plain and not is_loopback(self.listen):
             raise ValueError(f"plain is only for a loopback address, listen is {self.listen}")
+        if self.anonymous and not self.plain:
+            raise ValueError("anonymous is only for a plain node on a loopback address: set plain, too")
         if self.package_signatures == "require" and self.trust_store is None:
             raise ValueError("package_signatures is require, but trust_store names no folder")
         for entry in self.notification_targets:

@@ -39,7 +39,7 @@ class Engine:
     """`slots` is how many steps may run at the same time; `plan_timeout_s` bounds planning and granting."""
 
     def __init__(
-        self, database: Database, clock: Clock, ids: Ids, *, slots: int = 32, plan_timeout_s: float = 60.0
+        self, database: Database, clock: Clock, ids: Ids, *, slots: int = 64, plan_timeout_s: float = 60.0
     ) -> None:
         self.database = database
         self.clock = clock

@@ -81,16 +81,17 @@ class Driver:
         self._links = Links(self._data / "networks", self.network, settings.pool)
         self._instances: dict[str, Instance] = {}
         self._image_locks: dict[str, asyncio.Lock] = {}
-        self._network_lock = asyncio.Lock()
         self._news = News(context.clock)
         self._exits = watch.Exits()
         self._ports = Ports(lambda kind: self._work(self.network.socket, kind))
         self._threads: ThreadPoolExecutor | None = None
+        self._linking: ThreadPoolExecutor | None = None  # one thread: networks are made one after another
         self._shop: workshop.Workshop | None = None
 
     async def open(self) -> None:
         """Choose the runtime, make the networks' bridges again where missing, adopt what runs. Interrupts nothing."""
         self._threads = ThreadPoolExecutor(self._settings.workers, thread_name_prefix="local-vim")
+        self._linking = ThreadPoolExecutor(1, thread_name_prefix="local-net")
         runner = await self._work(self._runner)
         folder = Path(self._settings.images) if self._settings.images else self._data / "images"
         images = Images(
@@ -166,15 +167,24 @@ class Driver:
                 if task:
                     task.cancel()
         self._news.end()
-        if self._threads:
-            self._threads.shutdown(wait=True)
-            self._threads = None
+        for threads in (self._threads, self._linking):
+            if threads:
+                threads.shutdown(wait=True)
+        self._threads = self._linking = None
         self._instances.clear()
 
     async def _work(self, function: Callable[..., T], *arguments: object) -> T:
-        if self._threads is None:
+        return await self._in(self._threads, function, *arguments)
+
+    async def _link(self, function: Callable[..., T], *arguments: object) -> T:
+        """Work on networks, in the order of the calls and not behind instances, which take longer and wait for them."""
+        return await self._in(self._linking, function, *arguments)
+
+    @staticmethod
+    async def _in(threads: ThreadPoolExecutor | None, function: Callable[..., T], *arguments: object) -> T:
+        if threads is None:
             raise DriverError("cannot use the local driver: it is not open", suggestion="call open() first")
-        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
+        return await asyncio.get_running_loop().run_in_executor(threads, function, *arguments)
 
     @property
     def _made(self) -> workshop.Workshop:
@@ -220,29 +230,25 @@ class Driver:
             await self._work(self._made.images.delete, name, used)
 
     async def create_network(self, spec: NetworkSpec) -> Network:
-        async with self._network_lock:
-            fresh = self._links.get(spec.name) is None
-            network = await self._work(self._links.create, spec)
+        network, fresh = await self._link(self._links.create, spec)
         if fresh:
             self._news.tell("network", spec.name, "created")
         return network
 
     async def delete_network(self, name: str) -> None:
-        async with self._network_lock:
-            attached = (one.creation for one in self._instances.values())
-            users = sorted(one.spec.name for one in attached if any(nic.network == name for nic in one.nics))
-            if users:
-                raise ConflictError(
-                    f"cannot delete the network {name}: {', '.join(users[:5])} are attached",
-                    suggestion="delete them first",
-                )
-            known = await self._work(self._links.delete, name)
-        if known:
+        attached = (one.creation for one in self._instances.values())
+        users = sorted(one.spec.name for one in attached if any(nic.network == name for nic in one.nics))
+        if users:
+            raise ConflictError(
+                f"cannot delete the network {name}: {', '.join(users[:5])} are attached",
+                suggestion="delete them first",
+            )
+        if await self._link(self._links.delete, name):
             self._news.tell("network", name, "deleted")
 
     async def list_networks(self) -> Sequence[Network]:
         """The networks whose bridges the kernel has."""
-        return await self._work(self._links.present)
+        return await self._link(self._links.present)
 
     async def create_compute(self, spec: ComputeSpec) -> Compute:
         known = self._instances.get(spec.name)

@@ -51,8 +51,8 @@ class Links:
         bridges = {link.name for link in self._edge.links()}
         return [link.network for _, link in sorted(self._known.items()) if link.network.id in bridges]
 
-    def create(self, spec: NetworkSpec) -> Network:
-        """Make a network; `ConflictError` when one of this name is otherwise."""
+    def create(self, spec: NetworkSpec) -> tuple[Network, bool]:
+        """Make a network, and whether it is new; `ConflictError` when one of this name is otherwise."""
         known = self._known.get(spec.name)
         if known and known.spec != spec:
             raise ConflictError(
@@ -63,7 +63,7 @@ class Links:
         records.write(self._file(spec.name), link)
         self._edge.ensure(link.network)
         self._known = {**self._known, spec.name: link}
-        return link.network
+        return link.network, known is None
 
     def _new(self, spec: NetworkSpec) -> Link:
         cidr, gateway = ipam.subnet(spec, self._pool, [link.network.cidr for link in self._known.values()])
