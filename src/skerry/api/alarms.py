@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from starlette.responses import Response
 
+from skerry.api import subscriptions as shared
 from skerry.api.paging import MARKER
 from skerry.api.route import LIST_QUERY, Call
 from skerry.api.wire import Links, ResourceHandle, Wire
@@ -27,6 +28,23 @@ class AlarmModifications(Wire, frozen=True, kw_only=True):
     """AlarmModifications (SOL003 7.5.2.8)."""
 
     ack_state: AckState
+
+
+NotificationType = Literal["AlarmNotification", "AlarmClearedNotification", "AlarmListRebuiltNotification"]
+
+
+class FmNotificationsFilter(Wire, frozen=True, kw_only=True):
+    """What FmNotificationsFilter has in both specifications (SOL003 7.5.3.2, SOL005 8.5.3.2)."""
+
+    notification_types: list[NotificationType] | None = None
+    faulty_resource_types: list[Literal["COMPUTE", "STORAGE", "NETWORK"]] | None = None
+    perceived_severities: list[Severity] | None = None
+    event_types: list[EventType] | None = None
+    probable_causes: shared.Strings | None = None
+
+    def __post_init__(self) -> None:
+        about = ("faulty_resource_types", "perceived_severities", "event_types", "probable_causes")
+        shared.only_with(self, "AlarmNotification", *about)
 
 
 class AnyAlarm(Wire, frozen=True, kw_only=True):

@@ -144,7 +144,7 @@ Handler = Callable[[Call], Awaitable[Response]]
 
 
 class Endpoint(NamedTuple):
-    """One method of one resource. `since` is the first major version that has it."""
+    """One method of one resource. `since` is the first major version that has it, `until` the last."""
 
     method: str
     path: str
@@ -157,6 +157,7 @@ class Endpoint(NamedTuple):
     produces: tuple[str, ...] = (JSON,)
     query: tuple[Query, ...] = ()
     since: int = 1
+    until: int = 99
 
 
 class Api(NamedTuple):
@@ -173,7 +174,7 @@ class Api(NamedTuple):
 
     def served(self, major: int) -> tuple[Endpoint, ...]:
         """The endpoints that a major version has."""
-        return tuple(endpoint for endpoint in self.endpoints if endpoint.since <= major)
+        return tuple(endpoint for endpoint in self.endpoints if endpoint.since <= major <= endpoint.until)
 
 
 class Resource:

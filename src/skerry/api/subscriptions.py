@@ -127,9 +127,9 @@ def authentication_of(asked: SubscriptionAuthentication | None) -> model.Authent
     raise InvalidError("cannot authenticate to the subscriber", faults=[fault], suggestion=fault.fix)
 
 
-def routes(api: str, request: type[Any]) -> tuple[Endpoint, ...]:
+def routes(api: str, request: type[Any], *, until: int = 99) -> tuple[Endpoint, ...]:
     """The resources `/subscriptions` and `/subscriptions/{subscriptionId}` of an API. `request` is the type of its
-    subscription requests."""
+    subscription requests, `until` the last major version that has them."""
     verbose = "verbosity" in request.__struct_fields__
 
     def render(call: Call, record: model.Subscription) -> Shown:
@@ -175,9 +175,10 @@ def routes(api: str, request: type[Any]) -> tuple[Endpoint, ...]:
         return call.done()
 
     one = "/subscriptions/{subscriptionId}"
-    return (
+    made = (
         Endpoint("POST", "/subscriptions", create, "Subscribe to notifications", request, Shown, 201),
         Endpoint("GET", "/subscriptions", listing, "List subscriptions", answer=list[Shown], query=LIST_QUERY),
         Endpoint("GET", one, show, "Read a subscription", answer=Shown),
         Endpoint("DELETE", one, delete, "Unsubscribe", status=204),
     )
+    return tuple(endpoint._replace(until=until) for endpoint in made)

@@ -43,7 +43,8 @@ class Subscription(Record, frozen=True, kw_only=True, omit_defaults=True):
     """A subscription of any API (`vnflcm`, `vnfpkgm`, `nsd`, `nslcm` …), made through its `version` (such as 2.3.0).
 
     `filter` is as the subscriber wrote it. `root` is the node's address as the subscriber sees it: links in notifications
-    begin with it. Events up to number `after` are older than the subscription.
+    begin with it. Events up to number `after` are older than the subscription. `source` is the resource that names the
+    callback itself (a PM job or threshold); then nobody lists the subscription, and notifications do not name it.
     """
 
     api: str
@@ -54,6 +55,7 @@ class Subscription(Record, frozen=True, kw_only=True, omit_defaults=True):
     authentication: Authentication = Authentication()
     root: str = ""
     after: int = 0
+    source: str = ""
 
     @property
     def major(self) -> str:
@@ -66,7 +68,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `id` is the notification's own, the same for every subscriber. `number` is its place in the order of all; `event` is
     the event that it tells of. `resource` is what it is about: notifications of one resource stay in their order.
     `subject` is what filters look at; `body` the attributes of the notification itself, `detail` those that a subscriber
-    with verbosity SHORT is spared; `links` are paths below the API's root.
+    with verbosity SHORT is spared; `links` are paths below the API's root, `elsewhere` paths below the node's.
     """
 
     id: str
@@ -81,6 +83,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     body: Mapping[str, Any] = {}
     detail: Mapping[str, Any] = {}
     links: Mapping[str, str] = {}
+    elsewhere: Mapping[str, str] = {}
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -266,14 +266,26 @@ def notification(message: Message, subscription: Subscription) -> dict[str, Any]
     """The body for one subscriber. SOL005 writes `timestamp` in NS life-cycle management, everything else `timeStamp`."""
     base = f"{subscription.root}/{subscription.api}/v{subscription.major}"
     verbose = {"verbosity": subscription.verbosity} if message.type in VERBOSE else {}
-    links = {"subscription": f"/subscriptions/{subscription.id}", **message.links}
+    named = {} if subscription.source else {"subscription": f"/subscriptions/{subscription.id}"}
+    links = {name: base + path for name, path in {**named, **message.links}.items()}
+    links |= {name: subscription.root + path for name, path in message.elsewhere.items()}
     return {
         "id": message.id,
         "notificationType": message.type,
-        "subscriptionId": subscription.id,
+        **({} if subscription.source else {"subscriptionId": subscription.id}),
         "timestamp" if message.api == "nslcm" else "timeStamp": message.time,
         **message.body,
+        **_rooted(message, subscription.root),
         **verbose,
         **(message.detail if subscription.verbosity == "FULL" else {}),
-        "_links": {name: {"href": base + path} for name, path in links.items()},
+        "_links": {name: {"href": target} for name, target in links.items()},
     }
+
+
+def _rooted(message: Message, root: str) -> dict[str, Any]:
+    """The alarm that a notification carries has links of its own."""
+    alarm = message.body.get("alarm")
+    if not alarm:
+        return {}
+    links = {name: {"href": root + link["href"]} for name, link in alarm["_links"].items()}
+    return {"alarm": {**alarm, "_links": links}}

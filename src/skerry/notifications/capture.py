@@ -12,14 +12,16 @@ from collections.abc import Callable, Collection
 
 from skerry.engine.events import EventLog
 from skerry.errors import UnavailableError
+from skerry.model.alarms import Alarm, Scope
 from skerry.model.notifications import Message
+from skerry.model.ns import NsInstance
 from skerry.model.operations import Event, Operation
 from skerry.model.states import StepState
 from skerry.model.time import Ids
 from skerry.model.vnf import VnfInstance
-from skerry.notifications import building, facts
+from skerry.notifications import building, facts, watched
 from skerry.notifications.building import Scene
-from skerry.store import aggregates, journal
+from skerry.store import aggregates, alarms, journal
 from skerry.store import subscriptions as store
 from skerry.store.database import Database, Transaction
 
@@ -46,6 +48,12 @@ class Capture:
         self._wanted = wanted
         self._tell = tell
         self._recorded = 0
+        self._watched: dict[str, Callable[[Event], list[Message]]] = {
+            "alarm": self._alarms,
+            "performance": self._performance,
+            "indicator": self._indicators,
+            "quota": lambda event: [watched.quota(event, self._ids.new())],
+        }
 
     async def run(self, position: int) -> None:
         """Follow the log from an event on, without end."""
@@ -77,10 +85,56 @@ class Capture:
             self._tell(written)
 
     def _made(self, event: Event) -> list[Message]:
+        if event.kind in self._watched:
+            return self._watched[event.kind](event)
         if event.kind not in ("operation", "resource", "package"):
             return []
         scene = self._scene(event)
         return building.messages(event, scene, self._ids.new()) if scene else []
+
+    # -- what is watched over ------------------------------------------------------------------------------------------
+
+    def _alarms(self, event: Event) -> list[Message]:
+        """A fault of a VNF is told of the VNF, and of the NS that the VNF is a member of."""
+        root = alarms.alarms.find(self._database, str(event.data.get("alarm", "")))
+        if root is None:
+            return []
+        found = [root, *(one for id in root.correlated if (one := alarms.alarms.find(self._database, id)))]
+        return [watched.alarm(event, one, self._owner(one), self._ids.new()) for one in found]
+
+    def _owner(self, alarm: Alarm) -> dict[str, object]:
+        """The facts of whom an alarm concerns; of one that is gone, what the alarm knows."""
+        of_vnf = alarm.scope is Scope.VNF
+        known = {"vnfInstanceId" if of_vnf else "nsInstanceId": alarm.managed_object}
+        return {**known, **self._facts(alarm.managed_object, ns=not of_vnf), "tenant": alarm.tenant}
+
+    def _facts(self, id: str, *, ns: bool = False) -> dict[str, object]:
+        """The facts of a VNF or NS by its identifier; nothing of one that is gone."""
+        if not ns:
+            vnf = aggregates.vnf_instances.find(self._database, id)
+            return facts.of_vnf(vnf) if vnf else {}
+        record = aggregates.ns_instances.find(self._database, id)
+        return facts.of_ns(record, self._vnfds(record)) if record else {}
+
+    def _vnfds(self, ns: NsInstance) -> tuple[str, ...]:
+        nsd = aggregates.nsds.find(self._database, ns.nsd_info_id)
+        return nsd.package.nsd.vnfd_ids if nsd and nsd.package else ()
+
+    def _performance(self, event: Event) -> list[Message]:
+        ns = event.data["api"] == "nspm"
+        if event.state == "REPORT":
+            known = {id: self._facts(id, ns=ns) for id in event.data["objects"]}
+            return watched.report(event, known, self._ids.new())
+        return [watched.crossing(event, self._facts(str(event.data["object"]), ns=ns), self._ids.new())]
+
+    def _indicators(self, event: Event) -> list[Message]:
+        known = self._facts(event.subject)
+        if not known:
+            return []
+        make = watched.supported if event.state == "SUPPORTED" else watched.indicator
+        return [make(event, known, self._ids.new())]
+
+    # -- what operations do --------------------------------------------------------------------------------------------
 
     def _scene(self, event: Event) -> Scene | None:
         """What is recorded of the event's subject now."""
@@ -109,13 +163,11 @@ class Capture:
         ns = aggregates.ns_instances.find(self._database, event.subject)
         if ns is None:
             return Scene(facts=self._last_facts(event, operation), operation=operation)
-        nsd = aggregates.nsds.find(self._database, ns.nsd_info_id)
-        vnfds = nsd.package.nsd.vnfd_ids if nsd and nsd.package else ()
         vnfs: dict[str, VnfInstance] = {}
         for member in ns.members.values():
             if vnf := aggregates.vnf_instances.find(self._database, member.vnf_instance_id):
                 vnfs[vnf.id] = vnf
-        return Scene(facts=facts.of_ns(ns, vnfds), operation=operation, ns=ns, vnfs=vnfs)
+        return Scene(facts=facts.of_ns(ns, self._vnfds(ns)), operation=operation, ns=ns, vnfs=vnfs)
 
     def _last_facts(self, event: Event, operation: Operation) -> dict[str, object]:
         """An instance that is gone meanwhile: the event of its deletion tells what it was."""

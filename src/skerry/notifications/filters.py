@@ -25,6 +25,13 @@ NSD_ONBOARDING = "NsdOnBoardingNotification"
 NSD_FAILURE = "NsdOnboardingFailureNotification"
 NSD_CHANGE = "NsdChangeNotification"
 NSD_DELETION = "NsdDeletionNotification"
+ALARM = "AlarmNotification"
+ALARM_CLEARED = "AlarmClearedNotification"
+REPORT_AVAILABLE = "PerformanceInformationAvailableNotification"
+THRESHOLD_CROSSED = "ThresholdCrossedNotification"
+INDICATOR_VALUE = "VnfIndicatorValueChangeNotification"
+INDICATORS_SUPPORTED = "SupportedIndicatorsChangeNotification"
+QUOTA_AVAILABLE = "VrQuotaAvailNotification"
 
 SPELLINGS: Mapping[str, str] = {
     "NsLcmOperationOccurenceNotification": NS_OPERATION,  # the official V3.7.1 file of SOL005
@@ -52,20 +59,39 @@ def _operations(type: str) -> dict[str, Rule]:
 
 _CHANGE = frozenset({NS_CHANGE})
 
+_VNFS = {
+    "vnfdIds": Rule("vnfdId"),
+    "vnfInstanceIds": Rule("vnfInstanceId"),
+    "vnfInstanceNames": Rule("vnfInstanceName"),
+}
+"""VnfInstanceSubscriptionFilter (SOL003 4.4.1.5)."""
+
+_NSS = {
+    "nsdIds": Rule("nsdId"),
+    "vnfdIds": Rule("vnfdIds"),
+    "pnfdIds": Rule("pnfdIds"),
+    "nsInstanceIds": Rule("nsInstanceId"),
+    "nsInstanceNames": Rule("nsInstanceName"),
+}
+"""NsInstanceSubscriptionFilter (SOL005 4.4.1.6)."""
+
+_STANDING = frozenset({ALARM})
+_FAULTS = {
+    "faultyResourceTypes": Rule("faultyResourceType", _STANDING),
+    "perceivedSeverities": Rule("perceivedSeverity", _STANDING),
+    "eventTypes": Rule("eventType", _STANDING),
+    "probableCauses": Rule("probableCause", _STANDING),
+}
+_SOURCES = _same("pmJobId", "thresholdId")
+
 RULES: Mapping[str, Mapping[str, Rule]] = {
     "vnflcm": {  # SOL003 5.5.3.12 and 4.4.1.5
         **_operations(VNF_OPERATION),
-        "vnfdIds": Rule("vnfdId"),
-        "vnfInstanceIds": Rule("vnfInstanceId"),
-        "vnfInstanceNames": Rule("vnfInstanceName"),
+        **_VNFS,
     },
     "nslcm": {  # SOL005 6.5.3.8 and 6.5.3.9
         **_operations(NS_OPERATION),
-        "nsdIds": Rule("nsdId"),
-        "vnfdIds": Rule("vnfdIds"),
-        "pnfdIds": Rule("pnfdIds"),
-        "nsInstanceIds": Rule("nsInstanceId"),
-        "nsInstanceNames": Rule("nsInstanceName"),
+        **_NSS,
         "affectedNsInstanceIds": Rule("nsInstanceId"),
         "nsComponentTypes": Rule("nsComponentType", _CHANGE),
         "lcmOpNameImpactingNsComponent": Rule("lcmOpNameImpactingNsComponent", _CHANGE),
@@ -79,6 +105,17 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
         **_same("pnfdInfoIds", "nestedNsdInfoIds", "nsdOnboardingState", "nsdOperationalState", "nsdUsageState"),
         **_same("pnfdId", "pnfdName", "pnfdVersion", "pnfdProvider", "pnfdInvariantId"),
         **_same("pnfdOnboardingState", "pnfdUsageState"),
+    },
+    "vnffm": {**_VNFS, **_FAULTS},  # SOL003 7.5.3.2
+    "nsfm": {**_NSS, **_FAULTS},  # SOL005 8.5.3.2
+    "vnfpm": {**_VNFS, **_SOURCES},  # SOL003 V2.6.1 6.5.3.2; a PM job's or threshold's own callback
+    "nspm": {**_NSS, **_SOURCES},  # SOL005 V2.6.1 7.5.3.2
+    "vnfind": {**_VNFS, "indicatorIds": Rule("vnfIndicatorId")},  # SOL003 8.5.3.2
+    "vrqan": {  # SOL003 11.5.3.2
+        "vimIds": Rule("vimId"),
+        "resourceProviderIds": Rule("resourceProviderId"),
+        "resourceTypes": Rule("resourceType"),
+        "resourceGroupIds": Rule("resourceGroupId"),
     },
 }
 """Attributes of the filters of each API."""

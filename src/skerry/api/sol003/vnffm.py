@@ -5,7 +5,9 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from skerry.api import alarms
+from skerry.api import subscriptions as shared
 from skerry.api.route import Api, Call, Endpoint
+from skerry.api.sol003.subscriptions import VnfInstanceSubscriptionFilter
 from skerry.api.wire import Wire, links
 from skerry.model.alarms import Alarm, Scope, Severity
 
@@ -20,6 +22,20 @@ class PerceivedSeverityRequest(Wire, frozen=True, kw_only=True):
     """PerceivedSeverityRequest (SOL002 7.5.2.8)."""
 
     proposed_perceived_severity: Severity
+
+
+class FmNotificationsFilter(alarms.FmNotificationsFilter, frozen=True, kw_only=True):
+    """FmNotificationsFilter (SOL003 7.5.3.2)."""
+
+    vnf_instance_subscription_filter: VnfInstanceSubscriptionFilter | None = None
+
+
+class FmSubscriptionRequest(Wire, frozen=True, kw_only=True):
+    """FmSubscriptionRequest (SOL003 7.5.2.2)."""
+
+    callback_uri: shared.Uri
+    filter: FmNotificationsFilter | None = None
+    authentication: shared.SubscriptionAuthentication | None = None
 
 
 def render(call: Call, alarm: Alarm) -> VnfAlarm:
@@ -72,5 +88,6 @@ API = Api(
         Endpoint(
             "POST", f"{ONE}/escalate", escalate, "Escalate an alarm of a VNF", PerceivedSeverityRequest, status=204
         ),
+        *shared.routes("vnffm", FmSubscriptionRequest),
     ),
 )

@@ -5,7 +5,9 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from skerry.api import alarms
+from skerry.api import subscriptions as shared
 from skerry.api.route import Api, Call, Endpoint
+from skerry.api.sol005.subscriptions import NsInstanceSubscriptionFilter
 from skerry.api.wire import Wire, links
 from skerry.model.alarms import Alarm, Scope
 
@@ -20,6 +22,20 @@ class NsAlarm(alarms.AnyAlarm, frozen=True, kw_only=True):
     """Alarm (SOL005 8.5.2.4)."""
 
     root_cause_faulty_component: FaultyComponentInfo
+
+
+class FmNotificationsFilter(alarms.FmNotificationsFilter, frozen=True, kw_only=True):
+    """FmNotificationsFilter (SOL005 8.5.3.2)."""
+
+    ns_instance_subscription_filter: NsInstanceSubscriptionFilter | None = None
+
+
+class FmSubscriptionRequest(Wire, frozen=True, kw_only=True):
+    """FmSubscriptionRequest (SOL005 8.5.2.2)."""
+
+    callback_uri: shared.Uri
+    filter: FmNotificationsFilter | None = None
+    authentication: shared.SubscriptionAuthentication | None = None
 
 
 def render(call: Call, alarm: Alarm) -> NsAlarm:
@@ -61,5 +77,6 @@ API = Api(
         Endpoint(
             "PATCH", ONE, modify, "Acknowledge an alarm of an NS", alarms.AlarmModifications, alarms.AlarmModifications
         ),
+        *shared.routes("nsfm", FmSubscriptionRequest),
     ),
 )
