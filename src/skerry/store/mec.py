@@ -1,0 +1,10 @@
+"""The collections of the MEC platform."""
+
+from __future__ import annotations
+
+from skerry.model.mec import App, Rule, Service
+from skerry.store.documents import Collection
+
+apps = Collection("mec_apps", App, "application instance")
+services = Collection("mec_services", Service, "service", {"app": lambda doc: doc.app_id})
+rules = Collection("mec_rules", Rule, "rule", {"app": lambda doc: doc.app_id, "kind": lambda doc: doc.kind})
