@@ -78,6 +78,45 @@ class VnfOperationalState(enum.StrEnum):
     STOPPED = "STOPPED"
 
 
+class AppOperationalState(enum.StrEnum):
+    """operationalState of InstantiatedAppState, MEC 010-2 V3.1.1 clause 6.2.2.4."""
+
+    STARTED = "STARTED"
+    STOPPED = "STOPPED"
+
+
+APP_MOVES: Mapping[str, Mapping[str, str]] = {
+    # clauses 7.4.6 to 7.4.8 of MEC 010-2 V3.1.1: state -> task -> state once the task completed
+    "NOT_INSTANTIATED": {"configure": "NOT_INSTANTIATED", "instantiate": "STARTED", "delete": "deleted"},
+    "STARTED": {
+        "configure": "STARTED",
+        "start": "STARTED",
+        "stop": "STOPPED",
+        "terminate": "NOT_INSTANTIATED",
+    },
+    "STOPPED": {
+        "configure": "STOPPED",
+        "start": "STARTED",
+        "stop": "STOPPED",
+        "terminate": "NOT_INSTANTIATED",
+    },
+    "deleted": {},
+}
+"""An application instance: which task is allowed in which state (409 otherwise), and where it leads."""
+
+APP_OPERATION_STATES: Mapping[OperationState, str] = {
+    # operationState of AppLcmOpOcc, clause 6.2.2.15: what the standard has no word for is told by the nearest
+    OperationState.STARTING: "STARTING",
+    OperationState.PROCESSING: "PROCESSING",
+    OperationState.COMPLETED: "COMPLETED",
+    OperationState.PARTIALLY_COMPLETED: "COMPLETED",
+    OperationState.FAILED_TEMP: "FAILED_TEMP",
+    OperationState.FAILED: "FAILED",
+    OperationState.ROLLING_BACK: "PROCESSING",
+    OperationState.ROLLED_BACK: "FAILED",
+}
+
+
 class OnboardingState(enum.StrEnum):
     """PackageOnboardingStateType SOL005 9.5.4.3 and NsdOnboardingStateType 5.5.4.3."""
 
