@@ -126,8 +126,11 @@ def lint(source: Path, as_json: bool, strict: bool, trust_store: Path | None) ->
 def _what(package: Any) -> str:
     if package is None:
         return "not usable"
-    vnfd = getattr(package, "vnfd", None)
-    return f"VNFD {vnfd.product_name} {vnfd.version}" if vnfd else f"NSD {package.nsd.name} {package.nsd.version}"
+    if vnfd := getattr(package, "vnfd", None):
+        return f"VNFD {vnfd.product_name} {vnfd.version}"
+    kind = "NSD" if hasattr(package, "nsd") else "PNFD"
+    found = getattr(package, kind.lower())
+    return f"{kind} {found.name} {found.version}"
 
 
 @click.command()

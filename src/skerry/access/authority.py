@@ -36,6 +36,10 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     key_days: float
     rate_per_s: float
     burst: float
+    anonymous: bool = False  # who shows nothing is let in as administrator
+
+
+ANONYMOUS = Principal(name="anonymous")
 
 
 class Issued(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,6 +80,8 @@ class Authority:
         scheme, _, token = authorization.strip().partition(" ")
         if peer is not None and not authorization.strip():
             return self.by_certificate(peer)
+        if self._policy.anonymous and not authorization.strip():
+            return ANONYMOUS
         if scheme.lower() == "bearer" and token.count(".") == 2 and not token.startswith(PREFIX):
             claims, client = self._current(token.strip())
             return _principal(client, claims.scope.split())

@@ -49,6 +49,7 @@ def authority_of(services: Services, tokens: Tokens) -> Authority:
         key_days=settings.token_key_days,
         rate_per_s=settings.client_rate_per_s,
         burst=settings.client_burst,
+        anonymous=settings.anonymous,
     )
     apis = rights.names(api.root(major) for api in APIS for major in api.versions)
     folder = settings.data_dir / "access"

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from starlette.responses import Response
 
-from skerry.access.authority import Authority
+from skerry.access.authority import ANONYMOUS, Authority
 from skerry.access.roles import Principal
 from skerry.api import problem
 from skerry.api.services import Services
-from skerry.errors import SkerryError, UnauthorizedError, UnavailableError
+from skerry.errors import ForbiddenError, SkerryError, UnauthorizedError, UnavailableError
+from skerry.settings import is_loopback
 
 log = logging.getLogger("skerry.audit")
 
@@ -86,6 +87,8 @@ class Gate:
             principal = self._authority.principal(given.decode("latin-1"), scope.get("skerry.peer"))
         except SkerryError as error:
             return _refused(scope, error, shown=bool(given))
+        if principal is ANONYMOUS and (why := foreign(scope["headers"])):
+            return _refused(scope, ForbiddenError(why, suggestion="show a token"), shown=False)
         scope["skerry.principal"] = principal
         return self._later(scope, self._authority.wait(principal))
 
@@ -110,6 +113,17 @@ def _refused(scope: Any, error: SkerryError, *, shown: bool) -> Response:
     if shown and isinstance(error, UnauthorizedError):
         headers["WWW-Authenticate"] += ', error="invalid_token"'
     return problem.answer(told, headers)
+
+
+def foreign(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    """Why a caller without a token may be a web page in a browser of this machine ("" = it is none): it names the page that
+    it is of, or another host than this machine, as after a change of the name's address."""
+    known = dict(headers)
+    if b"origin" in known or b"referer" in known:
+        return "cannot let a web page in without a token"
+    name, _, port = known.get(b"host", b"").decode("latin-1").rpartition(":")
+    host = (name if name and port.isdigit() else f"{name}:{port}".strip(":")).strip("[]")
+    return "" if is_loopback(host) else "cannot let a caller in without a token who asks for another host than this one"
 
 
 def printable(path: str) -> str:

@@ -87,7 +87,7 @@ class Vdu(Part, frozen=True):
     read_only: bool = False
     grace_s: float = 10.0
     options: Mapping[str, Any] = {}
-    min_instances: int = 0  # vdu_profile
+    min_instances: int = 1  # vdu_profile
     max_instances: int = 1
     depends_on: tuple[str, ...] = ()  # VDUs that must run first
     monitoring_parameters: tuple[MonitoringParameter, ...] = ()
@@ -347,6 +347,26 @@ class VnfPackage(Part, frozen=True):
     artifacts: tuple[Artifact, ...] = ()
     manifest: Mapping[str, str] = {}
     templates: Any = None
+    signature: PackageSignature = PackageSignature()
+
+
+class Pnfd(Part, frozen=True):
+    """PNFD (SOL001 clause 8): a physical function is not deployed, only connected; an NSD names it."""
+
+    id: str
+    name: str
+    version: str
+    provider: str
+    invariant_id: str = ""
+    description: str = ""
+
+
+class PnfPackage(Part, frozen=True):
+    """What a SOL007 package with a PNFD says."""
+
+    pnfd: Pnfd
+    artifacts: tuple[Artifact, ...] = ()
+    manifest: Mapping[str, str] = {}
     signature: PackageSignature = PackageSignature()
 
 

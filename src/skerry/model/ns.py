@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from skerry.model.descriptors import NsPackage
+from skerry.model.descriptors import NsPackage, PnfPackage
 from skerry.model.resources import Resource
 from skerry.model.states import InstantiationState, OnboardingState, OperationalState, UsageState
 from skerry.model.vnf import Record
@@ -29,6 +29,23 @@ class NsdInfo(Record, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def nsd_id(self) -> str:
         return self.package.nsd.id if self.package else ""
+
+
+class PnfdInfo(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """PnfdInfo (SOL005 5.5.2.5). It has no operational state: nothing is deployed of it."""
+
+    onboarding_state: OnboardingState = OnboardingState.CREATED
+    usage_state: UsageState = UsageState.NOT_IN_USE
+    user_defined_data: Mapping[str, Any] = {}
+    package: PnfPackage | None = None
+    checksum: str = ""
+    size_bytes: int = 0
+    problem: Mapping[str, Any] = {}
+    onboarded_at: str = ""
+
+    @property
+    def pnfd_id(self) -> str:
+        return self.package.pnfd.id if self.package else ""
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

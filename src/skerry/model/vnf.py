@@ -48,6 +48,7 @@ class VnfPkgInfo(Record, frozen=True, kw_only=True, omit_defaults=True):
     size_bytes: int = 0
     problem: Mapping[str, Any] = {}
     onboarded_at: str = ""
+    external_access: tuple[Mapping[str, Any], ...] = ()  # how artifacts outside the archive are reached (SOL005 9.5.2.9)
 
     @property
     def vnfd_id(self) -> str:
@@ -104,6 +105,7 @@ class VnfInstance(Record, frozen=True, kw_only=True, omit_defaults=True):
     dependencies: Mapping[str, Mapping[str, Any]] = {}
     ns_id: str = ""
     images: Mapping[str, str] = {}  # VNFC → image of the snapshot that it was reverted to
+    unborn: tuple[str, ...] = ()  # VNFCs that were made while they shall not run: their first start runs their scripts
     failed: bool = False  # the last operation ended FAILED or FAILED_TEMP (status ERROR)
 
 

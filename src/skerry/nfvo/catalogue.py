@@ -10,25 +10,32 @@ import asyncio
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from skerry.errors import ConflictError, Fault, InvalidError
-from skerry.model.descriptors import NsPackage, VnfPackage
-from skerry.model.ns import NsdInfo
+from skerry.errors import ConflictError, Fault, InvalidError, SkerryError, UnavailableError
+from skerry.model.descriptors import NsPackage, PnfPackage, VnfPackage
+from skerry.model.ns import NsdInfo, PnfdInfo
+from skerry.model.notifications import Authentication
 from skerry.model.operations import Event
 from skerry.model.states import OnboardingState, OperationalState, UsageState
 from skerry.model.time import Clock, Ids, stamp
 from skerry.model.vnf import VnfPkgInfo
+from skerry.nfvo.fetch import Fetcher
 from skerry.notifications import facts
 from skerry.store import aggregates, journal
 from skerry.store.database import Database, Transaction
-from skerry.store.documents import Collection
+from skerry.store.documents import Collection, Revs
 
-Info = TypeVar("Info", VnfPkgInfo, NsdInfo)
+Info = TypeVar("Info", VnfPkgInfo, NsdInfo, PnfdInfo)
+AnyInfo = VnfPkgInfo | NsdInfo | PnfdInfo
+AnyPackage = VnfPackage | NsPackage | PnfPackage
+KINDS: Mapping[type[AnyPackage], str] = {VnfPackage: "VNFD", NsPackage: "NSD", PnfPackage: "PNFD"}
+ARRIVING = (OnboardingState.UPLOADING, OnboardingState.PROCESSING)
+LOST = "the node stopped while the archive was on its way; upload it again"
 
 
 class Catalogue:
@@ -44,7 +51,10 @@ class Catalogue:
         *,
         signatures: Literal["require", "warn", "off"] = "warn",
         trust_store: Path | None = None,
+        fetcher: Fetcher | None = None,
     ) -> None:
+        self._fetcher = fetcher
+        self._fetching: set[asyncio.Task[None]] = set()
         self._signatures: Literal["require", "warn", "off"] = signatures
         self._trust_store = trust_store
         self._database = database
@@ -73,10 +83,71 @@ class Catalogue:
         *,
         operational_state: str | None = None,
         user_defined_data: Mapping[str, Any] | None = None,
+        match: Revs = None,
         tenant: str = "",
     ) -> VnfPkgInfo:
-        shown = await self._update(aggregates.vnf_packages, id, operational_state, user_defined_data, tenant)
-        return self._used_vnf(shown)
+        where = aggregates.vnf_packages
+        return self._used_vnf(await self._update(where, id, operational_state, user_defined_data, match, tenant))
+
+    async def set_external_access(self, id: str, access: Sequence[Mapping[str, Any]], *, tenant: str = "") -> VnfPkgInfo:
+        """Keep how the package's external artifacts are reached (SOL005 9.4.4a)."""
+
+        def work(tx: Transaction) -> VnfPkgInfo:
+            aggregates.vnf_packages.get(tx, id, tenant=tenant)
+            return _set(aggregates.vnf_packages, tx, id, external_access=tuple(access))
+
+        return await self._database.write(work)
+
+    async def fetch_vnf_package(self, id: str, uri: str, who: Authentication, *, tenant: str = "") -> None:
+        """Onboard the archive at an address. Returns when the address is found good; the record tells of the rest."""
+        info = aggregates.vnf_packages.get(self._database, id, tenant=tenant)
+        self._require_empty(aggregates.vnf_packages, info)
+        if self._fetcher is None:
+            raise UnavailableError("cannot fetch archives: this node has no way to", suggestion="upload the content")
+        await self._fetcher.judge(uri)
+        state = OnboardingState.UPLOADING
+        await self._database.write(
+            lambda tx: _set(aggregates.vnf_packages, tx, id, onboarding_state=state, problem={})
+        )
+        task = asyncio.get_running_loop().create_task(self._fetch(self._fetcher, id, uri, who, tenant))
+        self._fetching.add(task)
+        task.add_done_callback(self._fetching.discard)
+
+    async def _fetch(self, fetcher: Fetcher, id: str, uri: str, who: Authentication, tenant: str) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        target = self._folder / f"{id}.fetched"
+        try:
+            await fetcher.fetch(uri, target, who)
+            await self._onboard(aggregates.vnf_packages, id, target, tenant, _as_vnf_package)
+        except InvalidError as error:
+            if aggregates.vnf_packages.get(self._database, id).onboarding_state is OnboardingState.UPLOADING:
+                await self._lost(aggregates.vnf_packages, id, error.detail)
+        except SkerryError as error:
+            await self._lost(aggregates.vnf_packages, id, error.detail)
+        finally:
+            target.unlink(missing_ok=True)
+
+    async def _lost(self, where: Collection[Info], id: str, why: str) -> None:
+        problem = {"detail": why, "faults": []}
+        await self._database.write(lambda tx: self._refuse(where, tx, id, problem))
+
+    async def recover(self) -> None:
+        """What was on its way when the node stopped did not arrive."""
+        for info in aggregates.vnf_packages.select(self._database):
+            if info.onboarding_state in ARRIVING:
+                await self._lost(aggregates.vnf_packages, info.id, LOST)
+        for nsd in aggregates.nsds.select(self._database):
+            if nsd.onboarding_state in ARRIVING:
+                await self._lost(aggregates.nsds, nsd.id, LOST)
+        for pnfd in aggregates.pnfds.select(self._database):
+            if pnfd.onboarding_state in ARRIVING:
+                await self._lost(aggregates.pnfds, pnfd.id, LOST)
+
+    async def stop(self) -> None:
+        """Give up what is being fetched; the next start says so in the record."""
+        for task in self._fetching:
+            task.cancel()
+        await asyncio.gather(*self._fetching, return_exceptions=True)
 
     async def delete_vnf_package(self, id: str, *, tenant: str = "") -> None:
         await self._delete(aggregates.vnf_packages, id, tenant, self._vnfs_using)
@@ -108,9 +179,11 @@ class Catalogue:
         *,
         operational_state: str | None = None,
         user_defined_data: Mapping[str, Any] | None = None,
+        match: Revs = None,
         tenant: str = "",
     ) -> NsdInfo:
-        return self._used_nsd(await self._update(aggregates.nsds, id, operational_state, user_defined_data, tenant))
+        where = aggregates.nsds
+        return self._used_nsd(await self._update(where, id, operational_state, user_defined_data, match, tenant))
 
     async def delete_nsd(self, id: str, *, tenant: str = "") -> None:
         await self._delete(aggregates.nsds, id, tenant, self._nss_using)
@@ -121,7 +194,38 @@ class Catalogue:
     def nsd(self, id: str, *, tenant: str = "") -> NsdInfo:
         return self._used_nsd(aggregates.nsds.get(self._database, id, tenant=tenant))
 
-    # -- both ---------------------------------------------------------------------------------------------------------
+    # -- descriptors of physical functions ----------------------------------------------------------------------------
+
+    async def create_pnfd(self, user_defined_data: Mapping[str, Any], *, tenant: str = "") -> PnfdInfo:
+        info = PnfdInfo(
+            id=self._ids.new(),
+            tenant=tenant,
+            created_at=stamp(self._clock.now()),
+            user_defined_data=user_defined_data,
+        )
+        return await self._create(aggregates.pnfds, info)
+
+    async def upload_pnfd(self, id: str, source: Path, *, tenant: str = "") -> PnfdInfo:
+        """Read, verify and onboard an archive with a PNFD."""
+        return await self._upload(aggregates.pnfds, id, source, tenant, _as_pnf_package)
+
+    async def update_pnfd(
+        self, id: str, *, user_defined_data: Mapping[str, Any], match: Revs = None, tenant: str = ""
+    ) -> PnfdInfo:
+        return self._used_pnfd(
+            await self._update(aggregates.pnfds, id, None, user_defined_data, match, tenant), tenant
+        )
+
+    async def delete_pnfd(self, id: str, *, tenant: str = "") -> None:
+        await self._delete(aggregates.pnfds, id, tenant, self._nsds_naming)
+
+    def pnfds(self, *, tenant: str = "") -> list[PnfdInfo]:
+        return [self._used_pnfd(info, tenant) for info in aggregates.pnfds.select(self._database, tenant=tenant)]
+
+    def pnfd(self, id: str, *, tenant: str = "") -> PnfdInfo:
+        return self._used_pnfd(aggregates.pnfds.get(self._database, id, tenant=tenant), tenant)
+
+    # -- all ---------------------------------------------------------------------------------------------------------
 
     def content(self, id: str) -> Path:
         """The CSAR."""
@@ -148,7 +252,7 @@ class Catalogue:
 
     def _tell(self, tx: Transaction, where: Collection[Info], info: Info, state: str, detail: str = "") -> None:
         """Put it into the event log: `name` is what it is, `detail` its descriptor or what is wrong."""
-        descriptor = info.vnfd_id if isinstance(info, VnfPkgInfo) else info.nsd_id
+        _, descriptor = _identity(info)
         now = stamp(self._clock.now())
         event = Event(
             seq=0,
@@ -165,11 +269,20 @@ class Catalogue:
     async def _upload(
         self, where: Collection[Info], id: str, source: Path, tenant: str, check: Callable[[Any, str], Any]
     ) -> Info:
-        info = where.get(self._database, id, tenant=tenant)
+        self._require_empty(where, where.get(self._database, id, tenant=tenant))
+        return await self._onboard(where, id, source, tenant, check)
+
+    @staticmethod
+    def _require_empty(where: Collection[Info], info: Info) -> None:
         if info.onboarding_state not in (OnboardingState.CREATED, OnboardingState.ERROR):
             raise ConflictError(
-                f"cannot upload into {where.word} {id}: it is {info.onboarding_state}", suggestion="create a new one"
+                f"cannot upload into {where.word} {info.id}: it is {info.onboarding_state}",
+                suggestion="create a new one",
             )
+
+    async def _onboard(
+        self, where: Collection[Info], id: str, source: Path, tenant: str, check: Callable[[Any, str], Any]
+    ) -> Info:
         state = OnboardingState.PROCESSING
         await self._database.write(lambda tx: _set(where, tx, id, onboarding_state=state, problem={}))
         try:
@@ -178,7 +291,7 @@ class Catalogue:
             await asyncio.to_thread(self._keep, id, source, package.signature.option)
             ready = {
                 "onboarding_state": OnboardingState.ONBOARDED,
-                "operational_state": OperationalState.ENABLED,
+                **({} if isinstance(package, PnfPackage) else {"operational_state": OperationalState.ENABLED}),
                 "package": package,
                 "checksum": digest,
                 "size_bytes": size,
@@ -191,7 +304,7 @@ class Catalogue:
             self._forget(id)
             raise
 
-    def _read(self, source: Path) -> tuple[VnfPackage | NsPackage, str, int]:
+    def _read(self, source: Path) -> tuple[AnyPackage, str, int]:
         from skerry.packages import Trust, read  # noqa: PLC0415 - YAML readers load on first use only
 
         with source.open("rb") as file:
@@ -224,8 +337,7 @@ class Catalogue:
 
     def _admit(self, where: Collection[Info], tx: Transaction, id: str, tenant: str, ready: Mapping[str, Any]) -> Info:
         info = _set(where, tx, id, **ready)
-        descriptor = info.vnfd_id if isinstance(info, VnfPkgInfo) else info.nsd_id
-        column = "vnfd_id" if isinstance(info, VnfPkgInfo) else "nsd_id"
+        column, descriptor = _identity(info)
         others = [other.id for other in where.select(tx, tenant=tenant, **{column: descriptor}) if other.id != id]
         if others:
             raise ConflictError(
@@ -235,10 +347,9 @@ class Catalogue:
         self._tell(tx, where, info, OnboardingState.ONBOARDED.value)
         return info
 
-    def _as_ns_package(self, package: VnfPackage | NsPackage, tenant: str) -> NsPackage:
+    def _as_ns_package(self, package: AnyPackage, tenant: str) -> NsPackage:
         if not isinstance(package, NsPackage):
-            fault = Fault(message="the package holds a VNFD", code="kind", fix="upload it as a VNF package")
-            raise InvalidError("cannot onboard the NSD: the package holds a VNFD", faults=[fault])
+            raise _wrong_kind("NSD", package)
         unknown = [
             vnfd_id
             for vnfd_id in package.nsd.vnfd_ids
@@ -257,10 +368,11 @@ class Catalogue:
         id: str,
         operational_state: str | None,
         user_defined_data: Mapping[str, Any] | None,
+        match: Revs,
         tenant: str,
     ) -> Info:
         def work(tx: Transaction) -> Info:
-            info = where.get(tx, id, tenant=tenant)
+            info = where.matching(tx, id, tenant, match)
             fields: dict[str, Any] = {}
             if operational_state is not None:
                 fields["operational_state"] = _switch(info, where.word, OperationalState(operational_state))
@@ -277,7 +389,7 @@ class Catalogue:
     ) -> None:
         def work(tx: Transaction) -> None:
             info = where.get(tx, id, tenant=tenant)
-            if info.operational_state is OperationalState.ENABLED:
+            if not isinstance(info, PnfdInfo) and info.operational_state is OperationalState.ENABLED:
                 raise ConflictError(f"cannot delete {where.word} {id}: it is ENABLED", suggestion="disable it first")
             if count := users(tx, id):
                 raise ConflictError(
@@ -301,6 +413,19 @@ class Catalogue:
     def _nss_using(source: Transaction | Database, id: str) -> int:
         return aggregates.ns_instances.count(source, nsd_info_id=id)
 
+    @staticmethod
+    def _nsds_naming(source: Transaction | Database, id: str) -> int:
+        info = aggregates.pnfds.find(source, id)
+        if info is None or info.package is None:
+            return 0
+        nsds = aggregates.nsds.select(source, tenant=info.tenant)
+        return sum(bool(nsd.package and info.pnfd_id in nsd.package.nsd.pnfd_ids) for nsd in nsds)
+
+    def _used_pnfd(self, info: PnfdInfo, tenant: str) -> PnfdInfo:
+        nsds = [nsd for nsd in self.nsds(tenant=tenant) if nsd.package and info.pnfd_id in nsd.package.nsd.pnfd_ids]
+        used = info.pnfd_id != "" and any(nsd.usage_state is UsageState.IN_USE for nsd in nsds)
+        return msgspec.structs.replace(info, usage_state=UsageState.IN_USE if used else UsageState.NOT_IN_USE)
+
     def _used_vnf(self, info: VnfPkgInfo) -> VnfPkgInfo:
         used = aggregates.vnf_instances.count(self._database, vnf_pkg_id=info.id) > 0
         return msgspec.structs.replace(info, usage_state=UsageState.IN_USE if used else UsageState.NOT_IN_USE)
@@ -310,10 +435,26 @@ class Catalogue:
         return msgspec.structs.replace(info, usage_state=UsageState.IN_USE if used else UsageState.NOT_IN_USE)
 
 
-def _facts(tx: Transaction, info: VnfPkgInfo | NsdInfo) -> dict[str, Any]:
+def _identity(info: AnyInfo) -> tuple[str, str]:
+    """The store's column of its descriptor's identifier, and that."""
+    if isinstance(info, VnfPkgInfo):
+        return "vnfd_id", info.vnfd_id
+    return ("nsd_id", info.nsd_id) if isinstance(info, NsdInfo) else ("pnfd_id", info.pnfd_id)
+
+
+def _wrong_kind(wanted: str, package: AnyPackage) -> InvalidError:
+    found = KINDS[type(package)]
+    where = "a VNF package" if found == "VNFD" else f"content of an {found} record"
+    fault = Fault(message=f"the package holds a {found}", code="kind", fix=f"upload it as {where}")
+    return InvalidError(f"cannot onboard the {wanted}: the package holds a {found}", faults=[fault])
+
+
+def _facts(tx: Transaction, info: AnyInfo) -> dict[str, Any]:
     """What the filters of subscriptions look at."""
     if isinstance(info, VnfPkgInfo):
         return facts.of_vnf_package(info)
+    if isinstance(info, PnfdInfo):
+        return facts.of_pnfd(info)
     vnfds = info.package.nsd.vnfd_ids if info.package else ()
     packages = [
         package.id for vnfd in vnfds for package in aggregates.vnf_packages.select(tx, tenant=info.tenant, vnfd_id=vnfd)
@@ -325,17 +466,25 @@ def _set(where: Collection[Info], tx: Transaction, id: str, **fields: Any) -> In
     return where.change(tx, id, lambda info: msgspec.structs.replace(info, **fields))
 
 
-def _switch(info: VnfPkgInfo | NsdInfo, word: str, state: OperationalState) -> OperationalState:
+def _switch(info: AnyInfo, word: str, state: OperationalState) -> OperationalState:
     """SOL005 allows a change of the state only for what is onboarded, and only to the other one."""
     if info.onboarding_state is not OnboardingState.ONBOARDED:
         raise ConflictError(f"cannot change {word} {info.id}: it is not onboarded", suggestion="upload its content")
-    if info.operational_state is state:
-        raise ConflictError(f"cannot change {word} {info.id}: it is {state} already")
+    if isinstance(info, PnfdInfo) or info.operational_state is state:
+        raise ConflictError(
+            f"cannot change {word} {info.id}: it is {state} already",
+            suggestion="read it to see the state that it has",
+        )
     return state
 
 
-def _as_vnf_package(package: VnfPackage | NsPackage, _tenant: str) -> VnfPackage:
+def _as_vnf_package(package: AnyPackage, _tenant: str) -> VnfPackage:
     if not isinstance(package, VnfPackage):
-        fault = Fault(message="the package holds an NSD", code="kind", fix="upload it as an NSD")
-        raise InvalidError("cannot onboard the VNF package: it holds an NSD", faults=[fault])
+        raise _wrong_kind("VNF package", package)
+    return package
+
+
+def _as_pnf_package(package: AnyPackage, _tenant: str) -> PnfPackage:
+    if not isinstance(package, PnfPackage):
+        raise _wrong_kind("PNFD", package)
     return package

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from skerry.model.ns import NsdInfo, NsInstance
+from skerry.model.ns import NsdInfo, NsInstance, PnfdInfo
 from skerry.model.vnf import VnfInstance, VnfPkgInfo
 
 
@@ -53,6 +53,27 @@ def of_vnf_package(info: VnfPkgInfo) -> dict[str, Any]:
         "vnfSoftwareVersion": vnfd.software_version,
         "vnfdVersion": vnfd.version,
         "vnfmInfo": list(vnfd.vnfm_info),
+    }
+
+
+def of_pnfd(info: PnfdInfo) -> dict[str, Any]:
+    """A PNFD."""
+    facts: dict[str, Any] = {
+        "tenant": info.tenant,
+        "pnfdInfoIds": [info.id],
+        "pnfdOnboardingState": info.onboarding_state.value,
+        "pnfdUsageState": info.usage_state.value,
+    }
+    if info.package is None:
+        return facts
+    pnfd = info.package.pnfd
+    return {
+        **facts,
+        "pnfdId": pnfd.id,
+        "pnfdName": pnfd.name,
+        "pnfdVersion": pnfd.version,
+        "pnfdProvider": pnfd.provider,
+        "pnfdInvariantId": pnfd.invariant_id,
     }
 
 

@@ -10,7 +10,7 @@ import zipfile
 from pathlib import Path
 
 from skerry.errors import InvalidError
-from skerry.model.descriptors import NsPackage, VnfPackage
+from skerry.model.descriptors import NsPackage, PnfPackage, VnfPackage
 from skerry.packages.archive import Archive, chunks, opened, read_small, replacing
 from skerry.packages.limits import Limits
 from skerry.packages.metafile import blocks, decode
@@ -67,7 +67,7 @@ def _entry(archive: Archive, limits: Limits, report: Report) -> str:
     return found
 
 
-def _write(archive: Archive, dest: Path, main: str, package: VnfPackage | NsPackage, release: str) -> None:
+def _write(archive: Archive, dest: Path, main: str, package: VnfPackage | NsPackage | PnfPackage, release: str) -> None:
     manifest = f"{Path(main).stem.removesuffix('.vnfd').removesuffix('.nsd')}.mf"
     names = sorted(name for name in archive.sizes if name != META and not ("/" not in name and name.endswith(".mf")))
     digests: dict[str, str] = {}
@@ -124,7 +124,7 @@ def digest_entry(name: str, digest: str) -> list[str]:
     return ["", f"Source: {name}", "Algorithm: SHA-256", f"Hash: {digest}"]
 
 
-def manifest_text(package: VnfPackage | NsPackage, digests: dict[str, str], release: str) -> str:
+def manifest_text(package: VnfPackage | NsPackage | PnfPackage, digests: dict[str, str], release: str) -> str:
     """The manifest of a package: metadata, then a digest (SHA-256) of each file."""
     if isinstance(package, VnfPackage):
         vnfd = package.vnfd
@@ -135,6 +135,13 @@ def manifest_text(package: VnfPackage | NsPackage, digests: dict[str, str], rele
             "vnf_software_version": vnfd.software_version,
             "vnf_package_version": vnfd.version,
             "vnf_release_date_time": release,
+        }
+    elif isinstance(package, PnfPackage):
+        metadata = {
+            "pnfd_name": package.pnfd.name,
+            "pnfd_provider": package.pnfd.provider,
+            "pnfd_archive_version": package.pnfd.version,
+            "pnfd_release_date_time": release,
         }
     else:
         nsd = package.nsd

@@ -10,13 +10,14 @@ import posixpath
 from pathlib import Path
 
 from skerry.errors import Fault
-from skerry.model.descriptors import Artifact, NsPackage, PackageSignature, VnfPackage
+from skerry.model.descriptors import Artifact, NsPackage, PackageSignature, PnfPackage, VnfPackage
 from skerry.packages.archive import Archive, opened, read_small
 from skerry.packages.imports import STANDARD_FILE, Documents
 from skerry.packages.limits import Limits
 from skerry.packages.manifest import Digest, Manifest, meta_digests, parse_manifest, verify
 from skerry.packages.metafile import blocks, decode
 from skerry.packages.nsd import make_nsd
+from skerry.packages.pnfd import make_pnfd
 from skerry.packages.report import Report
 from skerry.packages.signature import Inspection, Manifested, Trust, inspect
 from skerry.packages.signature_envelope import inside
@@ -43,7 +44,7 @@ _SUFFIXES = {
 
 def lint(
     source: Path | bytes, *, limits: Limits | None = None, trust: Trust | None = None
-) -> tuple[list[Fault], list[Fault], VnfPackage | NsPackage | None]:
+) -> tuple[list[Fault], list[Fault], VnfPackage | NsPackage | PnfPackage | None]:
     """Errors, warnings and, if there are no errors, the package. Never raises for bad content.
 
     A folder may also be the source of a package, as `build` takes it: with Definitions/ and without `TOSCA.meta`.
@@ -52,7 +53,7 @@ def lint(
     limits = limits or Limits()
     report = Report(limit=limits.max_faults)
     inspection = Inspection(trust, limits, report)
-    package: VnfPackage | NsPackage | None = None
+    package: VnfPackage | NsPackage | PnfPackage | None = None
     with opened(source, limits, report) as archive:
         if archive is not None and not report.errors:
             with inside(archive, source, inspection) as csar:
@@ -95,7 +96,7 @@ def _source_entry(source: Path | bytes, archive: Archive, limits: Limits, report
     return main_template(archive, limits, report) if inside else ""
 
 
-def read(source: Path | bytes, *, limits: Limits | None = None, trust: Trust | None = None) -> VnfPackage | NsPackage:
+def read(source: Path | bytes, *, limits: Limits | None = None, trust: Trust | None = None) -> VnfPackage | NsPackage | PnfPackage:
     """The package in a zip file, its bytes, or a directory; its signatures are checked as `trust` says, if it is given.
 
     Raises `InvalidError` with every fault (file, line, column, path, code, what to do) at once. Nothing stays on the disk.
@@ -108,7 +109,7 @@ def read(source: Path | bytes, *, limits: Limits | None = None, trust: Trust | N
     return package
 
 
-def read_archive(archive: Archive, limits: Limits, report: Report, *, entry: str = "") -> VnfPackage | NsPackage | None:
+def read_archive(archive: Archive, limits: Limits, report: Report, *, entry: str = "") -> VnfPackage | NsPackage | PnfPackage | None:
     """The package in an open archive, or None; faults go to the report. `entry` overrides what `TOSCA.meta` says."""
     return Reading(archive, Inspection(None, limits, report), entry).package()
 
@@ -132,7 +133,7 @@ class Reading:
             name="", data=b"", metadata={}, digests=[], meta_name=META, meta=self.meta, meta_digests=[]
         )
 
-    def package(self) -> VnfPackage | NsPackage | None:
+    def package(self) -> VnfPackage | NsPackage | PnfPackage | None:
         """The package, or None; faults go to the report."""
         main = self.main = self._entry()
         if not self.entry:
@@ -160,6 +161,11 @@ class Reading:
             return NsPackage(
                 nsd=nsd, artifacts=artifacts, manifest=metadata, templates=templates.data, signature=self.signature
             )
+        if templates.kind == "pnfd":
+            pnfd = make_pnfd(templates, self.report)
+            if pnfd is None:
+                return None
+            return PnfPackage(pnfd=pnfd, artifacts=artifacts, manifest=metadata, signature=self.signature)
         vnfd = make_vnfd(templates, self.report)
         if vnfd is None:
             self.report.error(

@@ -36,7 +36,7 @@ class Templates:
 def merge(
     files: dict[str, dict[str, Any]], main: str, own: dict[str, dict[str, Any]], names: Iterable[str], report: Report
 ) -> Templates | None:
-    """Join the files that the entry file `main` imports. None, with a fault, if they hold neither a VNF nor an NS."""
+    """Join the files that the entry file `main` imports. None, with a fault, if they hold no VNF, NS or PNF."""
     listed: list[dict[str, Any]] = []
     for file, document in files.items():
         topology = document.get("topology_template")
@@ -59,18 +59,13 @@ def merge(
                 fix="write a map",
             )
     kind = _kind(listed, main, Types(own))
-    if kind not in ("vnfd", "nsd"):
-        message = (
-            "cannot onboard a PNFD: physical functions are not deployed"
-            if kind == "pnfd"
-            else "cannot find a VNF or NS in the definitions"
-        )
+    if not kind:
         report.error(
-            "pnfd" if kind else "no-vnf-or-ns",
-            message,
+            "no-vnf-or-ns",
+            "cannot find a VNF, NS or PNF in the definitions",
             file=main,
             path=("topology_template",),
-            fix="give a VNFD or NSD as Entry-Definitions",
+            fix="give a VNFD, NSD or PNFD as Entry-Definitions",
         )
         return None
     metadata = files[main].get("metadata")
@@ -87,9 +82,9 @@ def merge(
 
 
 def _identities(own: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    """The VNF and NS types that the package brings: they carry the identity even where no node is of them."""
+    """The VNF, NS and PNF types that the package brings: they carry the identity even where no node is of them."""
     types = Types(own)
-    bases = {"tosca.nodes.nfv.VNF", "tosca.nodes.nfv.NS"}
+    bases = {f"tosca.nodes.nfv.{kind}" for kind in ("VNF", "NS", "PNF")}
     return [{"used": name} for name in own.get("node_types", {}) if bases & set(types.ancestors("node_types", name))]
 
 

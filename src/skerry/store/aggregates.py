@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from skerry.model.ns import NsdInfo, NsInstance
+from skerry.model.ns import NsdInfo, NsInstance, PnfdInfo
 from skerry.model.vnf import VimConnection, VnfInstance, VnfPkgInfo, VnfSnapshotInfo
 from skerry.store.documents import Collection
 
 vims = Collection("vims", VimConnection, "VIM")
 vnf_packages = Collection("vnf_packages", VnfPkgInfo, "VNF package", {"vnfd_id": lambda doc: doc.vnfd_id})
 nsds = Collection("nsds", NsdInfo, "NSD", {"nsd_id": lambda doc: doc.nsd_id})
+pnfds = Collection("pnfds", PnfdInfo, "PNFD", {"pnfd_id": lambda doc: doc.pnfd_id})
 vnf_instances = Collection(
     "vnf_instances",
     VnfInstance,

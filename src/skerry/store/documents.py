@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -11,6 +11,9 @@ from skerry.errors import ConflictError, NotFoundError, PreconditionError
 from skerry.store.database import Database, Transaction
 
 D = TypeVar("D", bound=msgspec.Struct)
+
+Revs = Set[int] | None
+"""The revisions of which a change may be (`If-Match`); None: of any."""
 
 _encode = msgspec.json.Encoder(order=None).encode
 
@@ -56,6 +59,17 @@ class Collection(Generic[D]):
         current = self.get(tx, id)
         new = how(current)
         return current if new is current else self.put(tx, new)
+
+    def matching(self, source: Database | Transaction, id: str, tenant: str, match: Revs) -> D:
+        """The document, in one of the revisions that the caller saw. `PreconditionError` if it is not."""
+        document = self.get(source, id, tenant=tenant)
+        rev: int = document.rev  # type: ignore[attr-defined]
+        if match is not None and rev not in match:
+            raise PreconditionError(
+                f"cannot change {self.word} {id}: it was changed since you read it (now revision {rev})",
+                suggestion="read it again and repeat the change on what it is now",
+            )
+        return document
 
     def delete(self, tx: Transaction, id: str) -> None:
         """Remove it. Nothing happens if there is none."""

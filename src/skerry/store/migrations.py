@@ -69,4 +69,12 @@ MIGRATIONS: tuple[str, ...] = (
         doc BLOB NOT NULL);
     CREATE INDEX mec_rules_app ON mec_rules (app, kind);
     """,
+    """
+    CREATE TABLE pnfds (
+        id TEXT PRIMARY KEY, rev INTEGER NOT NULL, tenant TEXT NOT NULL, pnfd_id TEXT NOT NULL, doc BLOB NOT NULL);
+    CREATE INDEX pnfds_pnfd ON pnfds (pnfd_id);
+    CREATE TABLE nfvo_records (
+        id TEXT PRIMARY KEY, rev INTEGER NOT NULL, tenant TEXT NOT NULL, kind TEXT NOT NULL, doc BLOB NOT NULL);
+    CREATE INDEX nfvo_records_kind ON nfvo_records (kind, tenant);
+    """,
 )
