@@ -246,6 +246,19 @@ async def test_counters(bench: Bench) -> None:
         await eventually(burnt)
 
 
+@pytest.mark.feature("A76")
+async def test_what_an_instance_wrote(bench: Bench) -> None:
+    bench.need("written")
+    await bench.run()
+    assert await bench.driver.written_bytes(bench.name("a")) < _MB
+    if bench.rig.real:
+        done = await bench.ask("a", "sh", "-c", "head -c 3000000 /dev/urandom > /written && sync")
+        assert done.exit_code == 0, done.stderr
+        assert 3_000_000 <= await bench.driver.written_bytes(bench.name("a")) < 4_000_000
+    with pytest.raises(NotFoundError):
+        await bench.driver.written_bytes(bench.name("missing"))
+
+
 @pytest.mark.real
 async def test_counters_of_interfaces_are_those_of_the_instance(bench: Bench) -> None:
     bench.need("stats")

@@ -14,7 +14,7 @@ from importlib.metadata import entry_points
 
 from skerry.errors import DriverError, InvalidError
 from skerry.vim import drivers
-from skerry.vim.driver import Driver, Events, Exec, Logs, Resize, Snapshots, Stats
+from skerry.vim.driver import Driver, Events, Exec, Logs, Resize, Snapshots, Stats, Written
 
 GROUP = "skerry.vim_drivers"
 
@@ -25,6 +25,7 @@ _ABILITIES: Mapping[str, type] = {
     "resize": Resize,
     "snapshots": Snapshots,
     "stats": Stats,
+    "written": Written,
 }
 
 
@@ -53,7 +54,8 @@ def load(type: str) -> builtins.type[Driver]:
 
 
 def abilities(driver: object) -> frozenset[str]:
-    """The optional abilities of a driver (or of its class): events, exec, logs, resize, snapshots, stats."""
+    """The optional abilities of a driver (or of its class): events, exec, logs, resize, snapshots, stats,
+    written."""
     return frozenset(name for name, protocol in _ABILITIES.items() if _has(driver, protocol))
 
 

@@ -5,7 +5,7 @@ idempotent by its deterministic name: creating what exists with the same spec re
 Everything a driver makes carries an owner label, so that a sweep can tell our own from foreign and list orphans.
 
 The mandatory part is small (`Driver`); what not every infrastructure can do is an optional protocol of its own
-(`Exec`, `Logs`, `Stats`, `Events`, `Resize`, `Snapshots`), tested with `isinstance`, never by a driver's type.
+(`Exec`, `Logs`, `Stats`, `Written`, `Events`, `Resize`, `Snapshots`), tested with `isinstance`, never by a driver's type.
 
 A compute resource is created first and started later: `create_compute` allocates its addresses (so that other instances
 can learn them) and `start_compute` runs it with the environment known by then.
@@ -372,6 +372,14 @@ class Stats(Protocol):
     """Counters of a running instance."""
 
     async def stats(self, name: str) -> ComputeStats: ...
+
+
+@runtime_checkable
+class Written(Protocol):
+    """How much an instance has written on top of its image, in bytes on disk; 0 before its first start. The look may be
+    costly: it is asked for only where somebody measures it."""
+
+    async def written_bytes(self, name: str) -> int: ...
 
 
 @runtime_checkable

@@ -356,6 +356,12 @@ class Driver:
             counters["networks"] = holder.get("networks")
         return shape.stats_of(counters, [nic.device for nic in nested.nics])
 
+    async def written_bytes(self, name: str) -> int:
+        """The size of the container's own layer."""
+        found = await self._inspect(name)
+        sized = await self._engine.get(f"/containers/{found['Id']}/json", size=True)
+        return int(sized.get("SizeRw") or 0)
+
     async def events(self) -> AsyncIterator[VimEvent]:
         """What happens to this node's instances, also over interruptions of the connection."""
         since, failures = "", 0

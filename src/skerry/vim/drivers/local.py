@@ -572,6 +572,9 @@ class Driver:
         instance, process = self._live(name, "measure")
         return await self._work(execution.stats, self._made.runner, instance.creation.id, process.pid)
 
+    async def written_bytes(self, name: str) -> int:
+        return await self._work(execution.written, self._made.folder(self._instance(name).creation.id) / "upper")
+
     async def resize(self, name: str, *, vcpus: float = 0.0, memory_bytes: int = 0) -> Compute:
         instance = self._instance(name)
         async with instance.lock:

@@ -42,7 +42,7 @@ from skerry.vim.driver import (
     VimEvent,
 )
 from skerry.vim.simulated import programs
-from skerry.vim.simulated.world import CommandRun, Machine, World, world
+from skerry.vim.simulated.world import CommandRun, Machine, World, counters, world
 
 T = TypeVar("T")
 
@@ -196,6 +196,10 @@ class Driver:
     async def stats(self, name: str) -> ComputeStats:
         """The load that the world was told, else that of an idle program."""
         return await self._call("stats", name, lambda: self._stats(name))
+
+    async def written_bytes(self, name: str) -> int:
+        """The files that programs inside wrote."""
+        return await self._call("written", name, lambda: sum(map(len, self._mine(name).written.values())))
 
     def events(self) -> AsyncIterator[VimEvent]:
         """What happens in the world from this call on."""
@@ -498,17 +502,7 @@ class Driver:
             raise _refused("read the counters of", machine.compute)
         if machine.load:
             return machine.load
-        zero = {nic.device: 0 for nic in machine.compute.nics}
-        up = max(0.0, self._context.clock.monotonic() - machine.started)
-        return ComputeStats(
-            cpu_seconds=up * 0.001,
-            memory_bytes=min(machine.spec.memory_bytes or 8 << 20, 8 << 20),
-            pids=1,
-            rx_bytes=zero,
-            tx_bytes=zero,
-            rx_packets=zero,
-            tx_packets=zero,
-        )
+        return counters(machine, self._context.clock.monotonic())
 
     def _snapshot(self, name: str, image: str) -> Image:
         machine = self._mine(name)

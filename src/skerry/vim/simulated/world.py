@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from weakref import WeakValueDictionary
 
 import msgspec
@@ -35,6 +36,22 @@ _PIDS = itertools.count(1000)
 _SERIALS = itertools.count()
 
 
+class Work(msgspec.Struct, frozen=True, kw_only=True):
+    """What an instance's program does from `since` (monotonic) on: vCPUs, bytes of memory, bytes a second in and out on its
+    first interface. `before` is what its counters had reached by then."""
+
+    vcpus: float = 0.001
+    memory_bytes: int = 8 << 20
+    rx_bytes_s: int = 0
+    tx_bytes_s: int = 0
+    since: float = 0.0
+    before: ComputeStats = ComputeStats(cpu_seconds=0.0, memory_bytes=0, pids=1)
+
+
+PACKET = 1000
+"""Bytes of each simulated packet."""
+
+
 class Machine(msgspec.Struct, kw_only=True):
     """One simulated instance. `asked` is the spec as first asked for, `spec` with what was merged into it since."""
 
@@ -47,6 +64,7 @@ class Machine(msgspec.Struct, kw_only=True):
     started: float = 0.0  # monotonic
     starts: int = 0
     load: ComputeStats | None = None
+    work: Work = Work()
 
 
 class CommandRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -229,6 +247,13 @@ class World:
             self.end(machine, "killed" if exit_code > 128 else "exited", exit_code)
         self.save()
 
+    def work(self, name: str, **does: Any) -> None:
+        """Let the instance's program do something from now on (see `Work`)."""
+        machine = self.machine(name)
+        now = self.clock.monotonic()
+        machine.work = Work(**does, since=now, before=counters(machine, now))
+        self.save()
+
     def remove(self, name: str) -> None:
         """Take the instance or network away behind Skerry's back."""
         if self.has.machines.pop(name, None) is not None:
@@ -244,6 +269,7 @@ class World:
         """The instance's program starts."""
         machine.starts += 1
         machine.started = self.clock.monotonic()
+        machine.work = msgspec.structs.replace(machine.work, since=machine.started, before=Work().before)
         machine.compute = msgspec.structs.replace(
             machine.compute,
             state=ComputeState.RUNNING,
@@ -307,6 +333,26 @@ class World:
         fresh = self.path.with_suffix(".new")
         fresh.write_bytes(msgspec.json.encode(self.has))
         fresh.replace(self.path)
+
+
+def counters(machine: Machine, now: float) -> ComputeStats:
+    """What the instance's counters say at a time: the same in every run that does the same."""
+    work, seconds = machine.work, max(0.0, now - machine.work.since)
+    first = next((nic.device for nic in machine.compute.nics), "")
+    names = [nic.device for nic in machine.compute.nics]
+
+    def moved(before: Mapping[str, int], rate: float) -> dict[str, int]:
+        return {name: before.get(name, 0) + (round(rate * seconds) if name == first else 0) for name in names}
+
+    return ComputeStats(
+        cpu_seconds=work.before.cpu_seconds + work.vcpus * seconds,
+        memory_bytes=min(machine.spec.memory_bytes or work.memory_bytes, work.memory_bytes),
+        pids=1,
+        rx_bytes=moved(work.before.rx_bytes, work.rx_bytes_s),
+        tx_bytes=moved(work.before.tx_bytes, work.tx_bytes_s),
+        rx_packets=moved(work.before.rx_packets, work.rx_bytes_s / PACKET),
+        tx_packets=moved(work.before.tx_packets, work.tx_bytes_s / PACKET),
+    )
 
 
 _WORLDS: dict[str, World] = {}
