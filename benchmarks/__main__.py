@@ -34,7 +34,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", default="", choices=("", *SUITES), help="run this suite alone")
     parser.add_argument("--rounds", type=int, default=11, help="repeats of a single measurement")
     parser.add_argument("--burst", type=int, default=50, help="how many instances at once")
-    parser.add_argument("--bursts", type=int, default=5, help="repeats of a measurement of many at once")
+    parser.add_argument("--bursts", type=int, default=9, help="repeats of a measurement of many at once")
     parser.add_argument(
         "--vim", default="real", choices=("real", "simulated"), help="simulated tries the harness alone"
     )

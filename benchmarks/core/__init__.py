@@ -41,6 +41,8 @@ FIGURES: Mapping[str, Figure] = {
     "instantiate50.bare_s": Figure("as many by hand with conmon, as many at a time as is fastest"),
     "instantiate50.unsupervised_s": Figure("as many by hand without conmon, likewise"),
     "instantiate50.ratio": Figure("local to bare", 1.2),
+    "instantiate50.ratio_least": Figure("the same in the round that was kindest to Skerry"),
+    "instantiate50.ratio_most": Figure("the same in the round that was hardest on Skerry"),
     "instantiate50.ratio_unsupervised": Figure("local to unsupervised"),
     "idle.first_start_s": Figure("a new node's process to its first answer: keys and certificates are made"),
     "idle.first_request_s": Figure("a known node's process to its first answer, by TLS", 0.4),
@@ -192,8 +194,11 @@ def _singles(times: Mapping[str, list[float]]) -> list[tuple[str, float]]:
 
 def _many(times: Mapping[str, list[float]]) -> list[tuple[str, float]]:
     seconds = {name: median(each) for name, each in times.items()}
+    rounds = [ours / theirs for ours, theirs in zip(times["local"], times["bare"], strict=True)]
     return [
         *((f"instantiate50.{name}_s", value) for name, value in seconds.items()),
         ("instantiate50.ratio", seconds["local"] / seconds["bare"]),
+        ("instantiate50.ratio_least", min(rounds)),
+        ("instantiate50.ratio_most", max(rounds)),
         ("instantiate50.ratio_unsupervised", seconds["local"] / seconds["unsupervised"]),
     ]

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.core.payload import Bell
-from skerry.vim.local import syscalls
+from skerry.linux import syscalls
 
 TAG = f"skb{os.getpid():x}"  # interface names hold 15 characters; several runs may share a machine
 _REMOVALS = 16  # at a time; not measured
@@ -168,11 +168,12 @@ def lower(root: Path) -> str:
 
 
 async def best(side: Bare, count: int) -> int:
-    """How many at once give this side its best time; found by one try each."""
+    """How many at once give this side its best time: the better of two tries each, so that no bad luck makes it slow."""
     tried: dict[int, float] = {}
     cores = os.cpu_count() or 1
-    for side.at_once in (2 * cores, 4 * cores, 8 * cores):
-        tried[side.at_once] = await side.run(count)
+    for side.at_once in (2 * cores, 4 * cores, 8 * cores) * 2:
+        seconds = await side.run(count)
+        tried[side.at_once] = min(seconds, tried.get(side.at_once, seconds))
         await side.clear()
     return min(tried, key=lambda at_once: tried[at_once])
 
