@@ -343,7 +343,9 @@ class TrafficRule(Mec, frozen=True, kw_only=True):
         return (self.dst_interface,) if isinstance(self.dst_interface, DestinationInterface) else self.dst_interface
 
 
-NAME = r"^(?=.{1,253}\.?$)(\*\.)?([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.)*[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.?$"
+LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+NAME = rf"^(?=.{{1,253}}\.?$)(\*\.)?({LABEL}\.)*{LABEL}\.?$"
+"""A domain name, or every name below one (`*.`)."""
 
 
 class DnsRule(Mec, frozen=True, kw_only=True):
@@ -399,8 +401,8 @@ class Service(Record, frozen=True, kw_only=True, omit_defaults=True):
 class Rule(Record, frozen=True, kw_only=True, omit_defaults=True):
     """A traffic or DNS rule of an application: one of `traffic` and `dns`, in the state that is in effect.
 
-    `wanted_traffic` and `wanted_dns` are set while a change is under way: a restart goes on with it. `latent` is the state
-    that the descriptor wants once the application is ready. `verified`: the effect was read back from where it must be.
+    `wanted_traffic` and `wanted_dns` are set while a change is under way: a restart goes on with it. `verified`: the effect
+    was read back from where it must be.
     """
 
     app_id: str
@@ -409,7 +411,6 @@ class Rule(Record, frozen=True, kw_only=True, omit_defaults=True):
     dns: DnsRule | None = None
     wanted_traffic: TrafficRule | None = None
     wanted_dns: DnsRule | None = None
-    latent: RuleState | None = None
     verified: bool = False
 
     @property

@@ -36,6 +36,13 @@ NSD_TYPES: Mapping[str, str] = {
 }
 
 
+PNFD_TYPES: Mapping[str, str] = {
+    "ONBOARDED": filters.PNFD_ONBOARDING,
+    "ERROR": filters.PNFD_FAILURE,
+    "DELETED": filters.PNFD_DELETION,
+}
+
+
 @dataclass(frozen=True)
 class Scene:
     """What is recorded of an event's subject. `facts` are what filters look at (`notifications.facts`); `begun` are the
@@ -219,7 +226,8 @@ def _identifier(event: Event, scene: Scene, id: str) -> list[Message]:
 
 
 def _package(event: Event, scene: Scene, id: str) -> list[Message]:
-    made = _nsd(event, scene, id) if event.name == "NSD" else _vnf_package(event, scene, id)
+    make = {"NSD": _nsd, "PNFD": _pnfd}.get(event.name, _vnf_package)
+    made = make(event, scene, id)
     return [made] if made else []
 
 
@@ -253,8 +261,7 @@ def _nsd(event: Event, scene: Scene, id: str) -> Message | None:
     if nsd:
         body["nsdId"] = nsd
     if type == filters.NSD_FAILURE:
-        detail = event.detail or "the archive was refused"
-        body["onboardingFailureDetails"] = {"title": "Onboarding failed", "status": 422, "detail": detail}
+        body["onboardingFailureDetails"] = _failure(event)
     elif type == filters.NSD_CHANGE:
         also = {"nsdOperationalState": event.state}
         body |= also
@@ -262,11 +269,28 @@ def _nsd(event: Event, scene: Scene, id: str) -> Message | None:
     return _message(event, scene, id, "nsd", type, body=body, links=links, also=also)
 
 
+def _pnfd(event: Event, scene: Scene, id: str) -> Message | None:
+    """PnfdOnBoarding, PnfdOnBoardingFailure and PnfdDeletionNotification (SOL005 5.5.2.14 ff.)."""
+    type = PNFD_TYPES.get(event.state)
+    pnfd = scene.facts.get("pnfdId")
+    if type is None or (not pnfd and type != filters.PNFD_FAILURE):
+        return None
+    body: dict[str, Any] = {"pnfdInfoId": event.subject, **({"pnfdId": pnfd} if pnfd else {})}
+    if type == filters.PNFD_FAILURE:
+        body["onboardingFailureDetails"] = _failure(event)
+    return _message(event, scene, id, "nsd", type, body=body, links={"pnfdInfo": f"/pnf_descriptors/{event.subject}"})
+
+
+def _failure(event: Event) -> dict[str, Any]:
+    detail = event.detail or "the archive was refused"
+    return {"title": "Onboarding failed", "status": 422, "detail": detail}
+
+
 def notification(message: Message, subscription: Subscription) -> dict[str, Any]:
     """The body for one subscriber. SOL005 writes `timestamp` in NS life-cycle management, everything else `timeStamp`."""
     base = f"{subscription.root}/{subscription.api}/v{subscription.major}"
     verbose = {"verbosity": subscription.verbosity} if message.type in VERBOSE else {}
-    named = {} if subscription.source else {"subscription": f"/subscriptions/{subscription.id}"}
+    named = {} if subscription.source else {"subscription": f"{subscription.place}/subscriptions/{subscription.id}"}
     links = {name: base + path for name, path in {**named, **message.links}.items()}
     links |= {name: subscription.root + path for name, path in message.elsewhere.items()}
     return {
@@ -276,6 +300,7 @@ def notification(message: Message, subscription: Subscription) -> dict[str, Any]
         "timestamp" if message.api == "nslcm" else "timeStamp": message.time,
         **message.body,
         **_rooted(message, subscription.root),
+        **_referring(message, base),
         **verbose,
         **(message.detail if subscription.verbosity == "FULL" else {}),
         "_links": {name: {"href": target} for name, target in links.items()},
@@ -289,3 +314,13 @@ def _rooted(message: Message, root: str) -> dict[str, Any]:
         return {}
     links = {name: {"href": root + link["href"]} for name, link in alarm["_links"].items()}
     return {"alarm": {**alarm, "_links": links}}
+
+
+def _referring(message: Message, base: str) -> dict[str, Any]:
+    """The services that a notification refers to are reached below the root of the subscriber's API (MEC 011 8.1.4.2)."""
+    references = message.body.get("serviceReferences")
+    if not references:
+        return {}
+    plain = [{name: value for name, value in one.items() if name != "path"} for one in references]
+    links = [{"link": {"href": base + one["path"]}} if "path" in one else {} for one in references]
+    return {"serviceReferences": [{**link, **one} for link, one in zip(links, plain, strict=True)]}

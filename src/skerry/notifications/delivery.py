@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,6 +47,7 @@ class Line:
     delivered: set[int] = field(default_factory=set[int])
     refusals: dict[int, int] = field(default_factory=dict[int, int])
     courier: asyncio.Task[None] | None = None
+    news: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Delivery:
@@ -60,18 +63,24 @@ class Delivery:
         self._slots = asyncio.Semaphore(slots)
         self._park_after_s = park_after_s
         self.lines: dict[str, Line] = {}
+        self.apis: Counter[str] = Counter()  # how many subscribers each API has
 
     # -- who is served ------------------------------------------------------------------------------------------------
 
     def add(self, subscription: Subscription, progress: Progress) -> None:
         """Serve a subscriber from where it is."""
         line = self.lines[subscription.id] = Line(subscription, progress)
+        self.apis[subscription.api] += 1
         self._begin(line)
 
     async def drop(self, id: str) -> None:
         """Serve it no more; what is under way is cut off."""
         line = self.lines.pop(id, None)
-        if line and line.courier:
+        if line is None:
+            return
+        self.apis[line.subscription.api] -= 1
+        line.news.set()
+        if line.courier:
             line.courier.cancel()
             await asyncio.wait({line.courier})
 
@@ -85,6 +94,7 @@ class Delivery:
         for line in self.lines.values():
             if line.courier is None and not line.progress.parked_at:
                 if any(self._concerns(line.subscription, message) for message in messages):
+                    line.news.set()
                     self._begin(line)
                 else:
                     line.progress = msgspec.structs.replace(line.progress, position=messages[-1].number)
@@ -100,7 +110,7 @@ class Delivery:
         self._begin(line)
 
     def _begin(self, line: Line) -> None:
-        if line.courier is None and not line.progress.parked_at:
+        if line.courier is None and not line.progress.parked_at and not line.subscription.pull:
             line.courier = asyncio.get_running_loop().create_task(self._carry(line))
             line.courier.add_done_callback(_report)
 
@@ -109,6 +119,38 @@ class Delivery:
         if (message.api, message.tenant) != (subscription.api, subscription.tenant):
             return False
         return message.event > subscription.after and matches(subscription.filter, message)
+
+    # -- one that fetches ---------------------------------------------------------------------------------------------
+
+    async def fetch(self, id: str, after: int, wait_s: float) -> list[tuple[int, bytes]]:
+        """What waits for a subscriber that fetches, with its numbers, at most a batch; everything up to number `after` has
+        arrived there and is settled. Waits so long for something to come. `NotFoundError` when it is gone."""
+        line = self._line(id)
+        if after > line.progress.position:
+            await self._record(line, msgspec.structs.replace(line.progress, position=after))
+        until = self._clock.monotonic() + wait_s
+        while True:
+            line.news.clear()
+            batch = self._next(self._line(id))
+            left = until - self._clock.monotonic()
+            if batch or left <= 0:
+                return [(one.number, _encode(notification(one, line.subscription))) for one in batch]
+            with suppress(TimeoutError):
+                await asyncio.wait_for(line.news.wait(), left)
+
+    def _line(self, id: str) -> Line:
+        line = self.lines.get(id)
+        if line is None:
+            raise store.subscriptions.missing(id)
+        return line
+
+    def _next(self, line: Line) -> list[Message]:
+        """The first messages that it wants; what it does not want before them is settled."""
+        while batch := store.messages(self._database, line.subscription, line.progress.position, BATCH):
+            if wanted := [one for one in batch if matches(line.subscription.filter, one)]:
+                return wanted
+            line.progress = msgspec.structs.replace(line.progress, position=batch[-1].number)
+        return []
 
     # -- one subscriber -----------------------------------------------------------------------------------------------
 

@@ -25,6 +25,9 @@ NSD_ONBOARDING = "NsdOnBoardingNotification"
 NSD_FAILURE = "NsdOnboardingFailureNotification"
 NSD_CHANGE = "NsdChangeNotification"
 NSD_DELETION = "NsdDeletionNotification"
+PNFD_ONBOARDING = "PnfdOnBoardingNotification"
+PNFD_FAILURE = "PnfdOnBoardingFailureNotification"
+PNFD_DELETION = "PnfdDeletionNotification"
 ALARM = "AlarmNotification"
 ALARM_CLEARED = "AlarmClearedNotification"
 REPORT_AVAILABLE = "PerformanceInformationAvailableNotification"
@@ -117,6 +120,14 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
         "resourceTypes": Rule("resourceType"),
         "resourceGroupIds": Rule("resourceGroupId"),
     },
+    "mec_service_mgmt": {  # MEC 011 8.1.3.2; categories are compared by their ids
+        "serInstanceIds": Rule("serInstanceId"),
+        "serNames": Rule("serName"),
+        "serCategoryIds": Rule("serCategoryId"),
+        "states": Rule("state"),
+        "isLocal": Rule("isLocal"),
+    },
+    "mec_app_support": _same("appInstanceId"),  # MEC 011 7.1.3.2
 }
 """Attributes of the filters of each API."""
 

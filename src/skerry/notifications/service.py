@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
 
 from skerry.engine.events import EventLog
-from skerry.errors import Fault, InvalidError
-from skerry.model.notifications import Authentication, Progress, Standing, Subscription
+from skerry.errors import ConflictError, Fault, InvalidError
+from skerry.model.notifications import Authentication, Message, Progress, Standing, Subscription
 from skerry.model.time import Clock, Ids, stamp
 from skerry.notifications import targets
 from skerry.notifications.capture import Capture
@@ -89,10 +89,15 @@ class Notifications:
         verbosity: str = "FULL",
         authentication: Authentication | None = None,
         root: str = "",
+        place: str = "",
+        pull: bool = False,
+        test: bool | None = None,
+        duplicates: bool = False,
         tenant: str = "",
     ) -> tuple[Subscription, bool]:
         """A new subscription, or the one that is there already with the same filter and address (then the second value is
-        False). `InvalidError` if the address is not allowed or does not answer a GET with 204."""
+        False). `InvalidError` if the address is not allowed or does not answer a GET with 204. `test` and `duplicates`
+        are for APIs whose specification decides itself; `place` and `pull` as in `Subscription`."""
         wished = Subscription(
             id=self._ids.new(),
             tenant=tenant,
@@ -104,15 +109,18 @@ class Notifications:
             verbosity=verbosity,
             authentication=authentication or Authentication(),
             root=root,
+            place=place,
+            pull=pull,
         )
-        targets.check_form(callback_uri)
+        if not pull:
+            targets.check_form(callback_uri)
         if wished.authentication.oauth2:
             targets.check_form(wished.authentication.oauth2.token_endpoint, "authentication/tokenEndpoint")
-        if self._rules.test:
+        if not pull and (self._rules.test if test is None else test):
             await self._test(wished)
         self._coming[api] += 1
         try:
-            made, progress = await self._database.write(lambda tx: self._insert(tx, wished))
+            made, progress = await self._database.write(lambda tx: self._insert(tx, wished, duplicates))
             if made.id == wished.id:
                 self._delivery.add(made, progress)
         finally:
@@ -137,6 +145,30 @@ class Notifications:
         self.subscription(id, api, tenant=tenant)
         await self._database.write(lambda tx: store.remove(tx, id))
         await self._delivery.drop(id)
+
+    async def fetch(self, id: str, *, after: int, wait_s: float, tenant: str = "") -> list[tuple[int, bytes]]:
+        """What waits for a subscriber with `pull`, numbered, in order; everything up to number `after` has arrived."""
+        if not self.subscription(id, tenant=tenant).pull:
+            raise ConflictError(
+                f"cannot fetch the notifications of the subscription {id}: they go to its callback",
+                suggestion="subscribe with a WebSocket instead of a callback",
+            )
+        return await self._delivery.fetch(id, after, wait_s)
+
+    # -- notifications that others make -------------------------------------------------------------------------------
+
+    def wanted(self, api: str) -> bool:
+        """Whether anybody subscribed to an API, or is about to."""
+        return self._delivery.apis[api] > 0 or self._coming[api] > 0
+
+    @staticmethod
+    def put(tx: Transaction, message: Message) -> Message:
+        """Keep a notification inside a transaction that also adds its event to the log; the answer has its number."""
+        return store.add_messages(tx, [message])[0]
+
+    def wake(self, messages: Sequence[Message]) -> None:
+        """What was kept with `put` is durable now."""
+        self._delivery.wake(messages)
 
     def standings(self, *, tenant: str = "") -> list[Standing]:
         """How every subscriber fares."""
@@ -189,8 +221,8 @@ class Notifications:
                 suggestion="make the callback URI answer GET with 204, then subscribe again",
             )
 
-    def _insert(self, tx: Transaction, wished: Subscription) -> tuple[Subscription, Progress]:
-        same = None if self._rules.duplicates else self._same(tx, wished)
+    def _insert(self, tx: Transaction, wished: Subscription, duplicates: bool) -> tuple[Subscription, Progress]:
+        same = None if duplicates or self._rules.duplicates else self._same(tx, wished)
         if same:
             return same, Progress(subscription=same.id)
         last = journal.last_event(tx)
@@ -211,8 +243,7 @@ class Notifications:
 
     def _wanted(self) -> set[str]:
         """The APIs that somebody subscribed to."""
-        lines = self._delivery.lines.values()
-        return {line.subscription.api for line in lines} | {api for api, count in self._coming.items() if count > 0}
+        return {api for api, count in (self._delivery.apis + self._coming).items() if count > 0}
 
 
 def _report(task: asyncio.Task[None]) -> None:
