@@ -126,6 +126,8 @@ def lint(source: Path, as_json: bool, strict: bool, trust_store: Path | None) ->
 def _what(package: Any) -> str:
     if package is None:
         return "not usable"
+    if appd := getattr(package, "appd", None):
+        return f"AppD {appd.app_name} {appd.app_d_version}" + (" and its VNFD" if package.nfv else "")
     if vnfd := getattr(package, "vnfd", None):
         return f"VNFD {vnfd.product_name} {vnfd.version}"
     kind = "NSD" if hasattr(package, "nsd") else "PNFD"
@@ -222,11 +224,11 @@ def archive_of(source: Path, scratch: Path) -> Path:
 
 
 def kind_of(archive: Path) -> str:
-    """`vnf` or `ns`: what a package holds. `InvalidError` lists every fault, before anything is uploaded."""
-    from skerry.model.descriptors import VnfPackage  # noqa: PLC0415
+    """`vnf`, `ns` or `app`: what a package holds. `InvalidError` lists every fault, before anything is uploaded."""
     from skerry.packages import read  # noqa: PLC0415
 
-    return "vnf" if isinstance(read(archive), VnfPackage) else "ns"
+    found = read(archive)
+    return "app" if hasattr(found, "appd") else "vnf" if hasattr(found, "vnfd") else "ns"
 
 
 @click.command()

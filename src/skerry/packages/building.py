@@ -10,11 +10,13 @@ import zipfile
 from pathlib import Path
 
 from skerry.errors import InvalidError
-from skerry.model.descriptors import NsPackage, PnfPackage, VnfPackage
+from skerry.model.app import AppPackage
+from skerry.model.descriptors import PnfPackage, VnfPackage
+from skerry.packages import appd
 from skerry.packages.archive import Archive, chunks, opened, read_small, replacing
 from skerry.packages.limits import Limits
 from skerry.packages.metafile import blocks, decode
-from skerry.packages.reading import META, main_template, read_archive
+from skerry.packages.reading import META, Package, main_template, read_archive
 from skerry.packages.report import Report
 
 _TIME = (1980, 1, 1, 0, 0, 0)
@@ -43,7 +45,8 @@ def build(folder: Path, dest: Path, *, entry: str = "", release: str = RELEASE, 
         package = read_archive(archive, limits, report, entry=main)
         report.raise_errors(f"folder {folder.name}")
         assert package is not None  # noqa: S101 - without package the report has an error
-        _write(archive, dest, main, package, release)
+        beside = [name for name in appd.appds(archive, limits, report) if name != main]
+        _write(archive, dest, package, main, beside, release)
     return dest
 
 
@@ -67,12 +70,12 @@ def _entry(archive: Archive, limits: Limits, report: Report) -> str:
     return found
 
 
-def _write(archive: Archive, dest: Path, main: str, package: VnfPackage | NsPackage | PnfPackage, release: str) -> None:
+def _write(archive: Archive, dest: Path, package: Package, main: str, beside: list[str], release: str) -> None:
     manifest = f"{Path(main).stem.removesuffix('.vnfd').removesuffix('.nsd')}.mf"
     names = sorted(name for name in archive.sizes if name != META and not ("/" not in name and name.endswith(".mf")))
     digests: dict[str, str] = {}
     with replacing(dest) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as target:
-        digests[META] = put(target, META, _meta(names, main, manifest).encode())
+        digests[META] = put(target, META, _meta(names, main, manifest, beside).encode())
         for name in names:
             digests[name] = copy(archive, target, name)
         put(target, manifest, manifest_text(package, digests, release).encode())
@@ -105,13 +108,14 @@ def copy(archive: Archive, target: zipfile.ZipFile, name: str) -> str:
     return digest.hexdigest()
 
 
-def _meta(names: list[str], main: str, manifest: str) -> str:
+def _meta(names: list[str], main: str, manifest: str, beside: list[str]) -> str:
     lines = [
         "TOSCA-Meta-File-Version: 1.1",
         "CSAR-Version: 1.1",
         "Created-By: skerry",
         f"Entry-Definitions: {main}",
         f"ETSI-Entry-Manifest: {manifest}",
+        *(f"{appd.ENTRY}: {name}" for name in beside),
     ]
     for key, places in _ENTRIES.items():
         found = [place for place in places if any(name == place or name.startswith(f"{place}/") for name in names)]
@@ -124,7 +128,7 @@ def digest_entry(name: str, digest: str) -> list[str]:
     return ["", f"Source: {name}", "Algorithm: SHA-256", f"Hash: {digest}"]
 
 
-def manifest_text(package: VnfPackage | NsPackage | PnfPackage, digests: dict[str, str], release: str) -> str:
+def manifest_text(package: Package, digests: dict[str, str], release: str) -> str:
     """The manifest of a package: metadata, then a digest (SHA-256) of each file."""
     if isinstance(package, VnfPackage):
         vnfd = package.vnfd
@@ -135,6 +139,13 @@ def manifest_text(package: VnfPackage | NsPackage | PnfPackage, digests: dict[st
             "vnf_software_version": vnfd.software_version,
             "vnf_package_version": vnfd.version,
             "vnf_release_date_time": release,
+        }
+    elif isinstance(package, AppPackage):
+        metadata = {
+            "app_product_name": package.appd.app_name,
+            "app_provider_id": package.appd.app_provider,
+            "app_package_version": package.appd.app_d_version,
+            "app_release_date_time": release,
         }
     elif isinstance(package, PnfPackage):
         metadata = {

@@ -19,6 +19,7 @@ _ALGORITHMS = {"SHA-224": "sha224", "SHA-256": "sha256", "SHA-384": "sha384", "S
 _KEYS = {
     "vnf": ("vnf_product_name", "vnf_provider_id", "vnf_package_version", "vnf_release_date_time"),
     "ns": ("nsd_designer", "nsd_invariant_id", "nsd_name", "nsd_file_structure_version"),
+    "app": ("app_product_name", "app_provider_id", "app_package_version", "app_release_date_time"),
     "pnf": ("pnfd_name", "pnfd_provider", "pnfd_archive_version", "pnfd_release_date_time"),
 }
 _SECTION_ENTRIES = ("Source", "Algorithm", "Hash", "Signature", "Certificate", "Name", "Content-Type")
@@ -175,7 +176,8 @@ def _complete(digest: Digest, report: Report) -> bool:
 
 def _check_metadata(manifest: Manifest, file: str, report: Report) -> None:
     kind = next(
-        (kind for kind in ("ns", "pnf") if any(key.startswith(f"{kind}d_") for key in manifest.metadata)), "vnf"
+        (kind for kind in ("ns", "pnf") if any(key.startswith(f"{kind}d_") for key in manifest.metadata)),
+        "app" if any(key.startswith("app_") for key in manifest.metadata) else "vnf",
     )
     lacking = [key for key in _KEYS[kind] if not manifest.metadata.get(key)]
     if lacking:

@@ -10,7 +10,9 @@ import posixpath
 from pathlib import Path
 
 from skerry.errors import Fault
+from skerry.model.app import AppPackage
 from skerry.model.descriptors import Artifact, NsPackage, PackageSignature, PnfPackage, VnfPackage
+from skerry.packages import appd
 from skerry.packages.archive import Archive, opened, read_small
 from skerry.packages.imports import STANDARD_FILE, Documents
 from skerry.packages.limits import Limits
@@ -26,6 +28,9 @@ from skerry.packages.types import collect_types
 from skerry.packages.vnfd import make_vnfd
 
 META = "TOSCA-Metadata/TOSCA.meta"
+Package = VnfPackage | NsPackage | PnfPackage | AppPackage
+"""Whatever an archive may be."""
+
 _KINDS = (
     ("ETSI-Entry-Licenses", "licence"),
     ("ETSI-Entry-Change-Log", "changelog"),
@@ -44,7 +49,7 @@ _SUFFIXES = {
 
 def lint(
     source: Path | bytes, *, limits: Limits | None = None, trust: Trust | None = None
-) -> tuple[list[Fault], list[Fault], VnfPackage | NsPackage | PnfPackage | None]:
+) -> tuple[list[Fault], list[Fault], Package | None]:
     """Errors, warnings and, if there are no errors, the package. Never raises for bad content.
 
     A folder may also be the source of a package, as `build` takes it: with Definitions/ and without `TOSCA.meta`.
@@ -53,7 +58,7 @@ def lint(
     limits = limits or Limits()
     report = Report(limit=limits.max_faults)
     inspection = Inspection(trust, limits, report)
-    package: VnfPackage | NsPackage | PnfPackage | None = None
+    package: Package | None = None
     with opened(source, limits, report) as archive:
         if archive is not None and not report.errors:
             with inside(archive, source, inspection) as csar:
@@ -71,6 +76,7 @@ def main_template(archive: Archive, limits: Limits, report: Report) -> str:
             name
             for name in archive.sizes
             if posixpath.dirname(name) == folder
+            and not appd.is_appd(archive, name, limits, report)
             and name.endswith((".yaml", ".yml"))
             and STANDARD_FILE.fullmatch(posixpath.basename(name)) is None
         ]
@@ -85,7 +91,8 @@ def main_template(archive: Archive, limits: Limits, report: Report) -> str:
         ]
         if len(tops) == 1:
             return tops[0]
-    return ""
+    described = appd.appds(archive, limits, report)
+    return described[0] if len(described) == 1 else ""
 
 
 def _source_entry(source: Path | bytes, archive: Archive, limits: Limits, report: Report) -> str:
@@ -96,7 +103,7 @@ def _source_entry(source: Path | bytes, archive: Archive, limits: Limits, report
     return main_template(archive, limits, report) if inside else ""
 
 
-def read(source: Path | bytes, *, limits: Limits | None = None, trust: Trust | None = None) -> VnfPackage | NsPackage | PnfPackage:
+def read(source: Path | bytes, *, limits: Limits | None = None, trust: Trust | None = None) -> Package:
     """The package in a zip file, its bytes, or a directory; its signatures are checked as `trust` says, if it is given.
 
     Raises `InvalidError` with every fault (file, line, column, path, code, what to do) at once. Nothing stays on the disk.
@@ -109,7 +116,7 @@ def read(source: Path | bytes, *, limits: Limits | None = None, trust: Trust | N
     return package
 
 
-def read_archive(archive: Archive, limits: Limits, report: Report, *, entry: str = "") -> VnfPackage | NsPackage | PnfPackage | None:
+def read_archive(archive: Archive, limits: Limits, report: Report, *, entry: str = "") -> Package | None:
     """The package in an open archive, or None; faults go to the report. `entry` overrides what `TOSCA.meta` says."""
     return Reading(archive, Inspection(None, limits, report), entry).package()
 
@@ -133,7 +140,7 @@ class Reading:
             name="", data=b"", metadata={}, digests=[], meta_name=META, meta=self.meta, meta_digests=[]
         )
 
-    def package(self) -> VnfPackage | NsPackage | PnfPackage | None:
+    def package(self) -> Package | None:
         """The package, or None; faults go to the report."""
         main = self.main = self._entry()
         if not self.entry:
@@ -144,6 +151,23 @@ class Reading:
         self.sums = verify(self.archive, self.digests, self.report)
         if not main:
             return None
+        described = appd.entry(self.archive, self.meta, main, self.limits, self.report)
+        found_nfv = None if described == main else self._nfv(main)
+        return self._with_appd(described, found_nfv) if described else found_nfv
+
+    def _with_appd(self, name: str, nfv: VnfPackage | NsPackage | PnfPackage | None) -> AppPackage | None:
+        """The package with its MEC part. Only a VNFD may be its NFV part."""
+        read = appd.read_appd(self.archive, name, self.limits, self.report)
+        if nfv is not None and not isinstance(nfv, VnfPackage):
+            self.report.error("appd-beside", "cannot have an AppD beside this descriptor", file=name, fix="remove one")
+            return None
+        if read is None:
+            return None
+        artifacts, metadata = self._artifacts(self.sums), self.manifest.metadata
+        return AppPackage(appd=read, nfv=nfv, artifacts=artifacts, manifest=metadata, signature=self.signature)
+
+    def _nfv(self, main: str) -> VnfPackage | NsPackage | PnfPackage | None:
+        """What the templates of the package describe, or None."""
         documents = Documents(self.archive, self.limits, self.report)
         documents.load(main)
         if main not in documents.files:
@@ -202,6 +226,8 @@ class Reading:
         templates = [name for name in roots if STANDARD_FILE.fullmatch(name) is None]
         if len(templates) == 1:
             return templates[0]
+        if not templates and (described := appd.appds(self.archive, self.limits, self.report)):
+            return described[0]
         found = "no YAML file" if not templates else f"{len(templates)} YAML files"
         self.report.error(
             "no-entry",
