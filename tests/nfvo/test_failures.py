@@ -9,7 +9,7 @@ import pytest
 from skerry.errors import ConflictError
 from skerry.model.states import OperationState
 from tests.nfvo.looking import check, machine_of, members, ns_scale, vnf_scale
-from tests.nfvo.packages import SIP, VNFS
+from tests.nfvo.packages import SERVER, SIP, VNFS
 from tests.vnfm.builder import Lab, lab
 
 S = OperationState
@@ -169,5 +169,80 @@ def test_a_peer_that_could_not_be_told_is_told_by_the_retry() -> None:
         assert (await it.node.engine.wait(ended.id, 1000)).state is S.COMPLETED
         assert "SERVER_ADDRESSS" in it.env(machine_of(it, client).name)
         assert {o.state for o in it.node.engine.operations(subject=client.id)} == {S.COMPLETED}
+
+    lab(body)
+
+
+@pytest.mark.feature("A69", "A107")
+def test_what_members_completed_is_taken_back_with_the_operation_of_their_service() -> None:
+    async def body(it: Lab) -> None:
+        ns = await it.ns(SIP, *VNFS)
+        server, client = (members(it, ns)[name] for name in ("server-0", "client-0"))
+        it.world.fail("stop_compute", machine_of(it, client).name, transient=False)
+        modify = [
+            {"vnfInstanceId": server.id, "vnfInstanceName": "new", "metadata": {"a": "b"}},
+            {"vnfInstanceId": client.id, "vnfConfigurableProperties": {"target": "other"}},
+        ]
+        params = {"updateType": "MODIFY_VNF_INFORMATION", "modifyVnfInfoData": modify}
+        ended = await it.run("ns.update", ns.id, params)
+        assert ended.state is S.FAILED_TEMP
+        assert it.node.vnfm.instance(server.id).vnf_instance_name == "new"
+        await it.done("vnf.heal", server.id)  # changes nothing of what the server shall be: it hinders nobody
+        await it.node.engine.rollback(ended.id)
+        assert (await it.node.engine.wait(ended.id, 1000)).state is S.ROLLED_BACK
+        after = it.node.vnfm.instance(server.id)
+        assert (after.vnf_instance_name, after.metadata) == (server.vnf_instance_name, server.metadata)
+        assert it.file(machine_of(it, client).name, "/etc/target") == it.env(machine_of(it, client).name)["TARGET"]
+        check(it, ns.id)
+
+    lab(body)
+
+
+@pytest.mark.feature("A69", "A107")
+def test_what_a_member_was_left_with_is_taken_back_too() -> None:
+    """The operator gives the member's own operation up first, then rolls that of the service back."""
+
+    async def body(it: Lab) -> None:
+        ns = await it.ns(SIP, *VNFS)
+        client = members(it, ns)["client-0"]
+        it.scripts.fails["echo client"] = 1
+        ended = await it.run("ns.scale", ns.id, vnf_scale(client.id))
+        (child,) = [one for one in it.node.engine.operations(parent=ended.id) if one.kind == "vnf.scale"]
+        await it.node.engine.fail(child.id)
+        assert len(it.node.vnfm.instance(client.id).vnfcs["box"]) == 2
+        await it.node.engine.rollback(ended.id)
+        assert (await it.node.engine.wait(ended.id, 1000)).state is S.ROLLED_BACK
+        assert it.node.vnfm.instance(client.id).vnfcs == {"box": ("box-0",)}
+        assert it.node.nfvo.status(ns.id) == "ACTIVE"
+        check(it, ns.id)
+
+    lab(body)
+
+
+@pytest.mark.feature("A28")
+def test_a_member_is_not_terminated_behind_the_back_of_its_service() -> None:
+    async def body(it: Lab) -> None:
+        own = await it.vnf(SERVER)
+        ns = await it.ns(SIP, *VNFS, vnfInstanceData=[{"vnfInstanceId": own.id, "vnfProfileId": "server"}])
+        for vnf in (own.id, members(it, ns)["client-0"].id):
+            with pytest.raises(ConflictError, match=f"part of NS {ns.id}"):
+                await it.start("vnf.terminate", vnf)
+            with pytest.raises(ConflictError, match=f"part of NS {ns.id}"):
+                await it.node.vnfm.discard(vnf)
+        check(it, ns.id)
+        await it.done("ns.terminate", ns.id)
+        await it.done("vnf.terminate", own.id)
+        assert it.nothing_left()
+
+    lab(body)
+
+
+@pytest.mark.feature("A47")
+def test_a_profile_of_which_none_need_be_there_has_none() -> None:
+    none = "\n".join(line for line in SIP.splitlines() if not line.startswith(("aspects", "levels")))
+
+    async def body(it: Lab) -> None:
+        ns = await it.ns(none, *VNFS)
+        assert sorted(ns.members) == ["client-0", "server-0"]
 
     lab(body)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -88,6 +89,8 @@ def test_vdus_outside_all_aspects_follow_the_level() -> None:
     aspect = ScalingAspect(id="more", max_scale_level=1, initial={"a": 1}, deltas={"a": (1,)})
     one = flavour(aspect, l=InstantiationLevel(id="l", vdu_levels={"a": 9, "b": 3}))
     assert counts_for(one, {"more": 1}, "l") == {"a": 2, "b": 3, "c": 1}
+    spare = msgspec.structs.replace(one, vdus={**one.vdus, "c": Vdu(id="c", min_instances=0)})
+    assert counts_for(spare, {"more": 1}, "")["c"] == 0
 
 
 def test_unknown_aspects_and_levels_are_all_named() -> None:

@@ -70,6 +70,33 @@ def test_every_event_runs_its_scripts_once_and_in_order() -> None:
     lab(body)
 
 
+@pytest.mark.feature("A63")
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_vnfc_replaced_while_stopped_runs_its_first_scripts_when_it_starts(restarted: bool) -> None:
+    async def body(it: Lab) -> None:
+        vnf = await it.vnf(SCRIPTED)
+        await it.done("vnf.operate", vnf.id, {"changeStateTo": "STOPPED"})
+        await it.done("vnf.heal", vnf.id, {"vnfcInstanceId": ["one-0"]})
+        it.scripts.runs.clear()
+        if restarted:
+            await it.restart()
+        it.scripts.fails["echo instantiate_end"] = 1
+        ended = await it.run("vnf.operate", vnf.id, {"changeStateTo": "STARTED"})
+        assert ended.state is S.FAILED_TEMP
+        await it.node.engine.rollback(ended.id)
+        assert (await it.node.engine.wait(ended.id, 1000)).state is S.ROLLED_BACK
+        assert it.node.vnfm.instance(vnf.id).unborn == ("one-0",)
+        it.scripts.runs.clear()
+        await it.done("vnf.operate", vnf.id, {"changeStateTo": "STARTED"})
+        assert events(it) == named("one-0", "instantiate", "instantiate_end")
+        await it.done("vnf.operate", vnf.id, {"changeStateTo": "STOPPED"})
+        it.scripts.runs.clear()
+        await it.done("vnf.operate", vnf.id, {"changeStateTo": "STARTED"})
+        assert events(it) == named("one-0", "operate", "operate_end")
+
+    lab(body)
+
+
 @pytest.mark.feature("A33", "A32")
 def test_what_a_script_printed_is_kept() -> None:
     async def body(it: Lab) -> None:

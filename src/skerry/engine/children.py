@@ -91,14 +91,17 @@ class Children:
                     f"cannot roll back {ended.kind} of {subject}: {ended.error}", suggestion=ended.suggestion
                 )
 
-    def completed(self, parent: str, subject: str, kind: str) -> list[Operation]:
-        """The children of this kind that an operation completed on this instance, newest first; none before one that somebody
-        else changed the instance after."""
+    def effective(self, parent: str, subject: str, kind: str) -> list[Operation]:
+        """The children of this kind with which an operation changed this instance (completed, or given up half-way), newest
+        first; none before one that somebody else changed the instance after."""
         found: list[Operation] = []
         for operation in reversed(journal.operations.select(self._engine.database, subject=subject)):
             if operation.parent != parent:
+                if _changed_nothing(operation):
+                    continue
                 break
-            if operation.kind == kind and operation.state is OperationState.COMPLETED:
+            ended = operation.state in (OperationState.COMPLETED, OperationState.FAILED)
+            if operation.kind == kind and ended and operation.plan is not None:
                 found.append(operation)
         return found
 
@@ -119,3 +122,10 @@ class Children:
         """The children of an operation that are not final."""
         found = journal.operations.select(self._engine.database, parent=parent)
         return [child for child in found if child.state not in FINAL]
+
+
+def _changed_nothing(operation: Operation) -> bool:
+    """Whether an instance is after an operation what it was before: it was rolled back, or repaired what should be."""
+    outcome = operation.plan.outcome if operation.plan else {}
+    same = outcome.get("goal") == outcome.get("before") and outcome.get("named") is None
+    return operation.state is OperationState.ROLLED_BACK or (operation.state is OperationState.COMPLETED and same)

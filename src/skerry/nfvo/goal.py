@@ -61,7 +61,7 @@ def counts_at(flavour: NsDeploymentFlavour, level_id: str) -> dict[str, int]:
         known = ", ".join(sorted(flavour.levels)) or "none"
         fault = Fault(message=f"the levels are: {known}", path="/nsInstantiationLevelId", code="level")
         raise InvalidError(f"cannot use NS instantiation level '{chosen}'", faults=[fault])
-    counts = {id: max(profile.min_instances, 1) for id, profile in flavour.vnf_profiles.items()}
+    counts = {id: profile.min_instances for id, profile in flavour.vnf_profiles.items()}
     return counts | (dict(flavour.levels[chosen].vnf_counts) if chosen else {})
 
 

@@ -153,7 +153,7 @@ class MemberSteps:
     async def _take_back(self, context: StepContext, id: str, kind: str) -> None:
         children = context.engine.children
         await children.revert(context.operation.id, id)
-        for child in children.completed(context.operation.id, id, kind):
+        for child in children.effective(context.operation.id, id, kind):
             await context.child("vnf.revert", id, {"operation": child.id}, name=child.id)
 
     async def _end_termination(self, context: StepContext, id: str) -> None:

@@ -28,7 +28,7 @@ class NsPolicies:
             self.levels = {
                 DEFAULT_LEVEL: NsLevel(
                     id=DEFAULT_LEVEL,
-                    vnf_counts={name: max(profile.min_instances, 1) for name, profile in profiles.items()},
+                    vnf_counts={name: profile.min_instances for name, profile in profiles.items()},
                 )
             }
         self.default_level = self.default_level or next(iter(self.levels))
@@ -92,7 +92,7 @@ class NsPolicies:
         for policy in policies_of(self._topology, "NsInstantiationLevels"):
             for id, entry in policy.properties.at("ns_levels").entries().items():
                 counts = {
-                    name: numbers.get(name, {}).get(id, max(profile.min_instances, 1))
+                    name: numbers.get(name, {}).get(id, profile.min_instances)
                     for name, profile in self._profiles.items()
                 }
                 found[id] = NsLevel(id=id, description=entry.at("description").text(), vnf_counts=counts)

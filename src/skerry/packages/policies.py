@@ -99,7 +99,7 @@ class VnfPolicies:
         return found
 
     def _least(self, vdu: str) -> int:
-        return max(self._vdus[vdu].min_instances, 1)
+        return self._vdus[vdu].min_instances
 
     def _levels(self) -> dict[str, InstantiationLevel]:
         explicit = self._explicit()

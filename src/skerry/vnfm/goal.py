@@ -27,6 +27,7 @@ class Goal(msgspec.Struct, frozen=True, kw_only=True):
     inputs: Mapping[str, Any] = {}
     dependencies: Mapping[str, Mapping[str, Any]] = {}
     images: Mapping[str, str] = {}  # VNFC → image of a snapshot, in place of its own
+    unborn: tuple[str, ...] = ()  # VNFCs whose instantiate scripts wait for their first start
 
 
 def current(instance: VnfInstance) -> Goal:
@@ -46,6 +47,7 @@ def current(instance: VnfInstance) -> Goal:
         inputs=instance.inputs,
         dependencies=instance.dependencies,
         images=instance.images,
+        unborn=instance.unborn,
     )
 
 
@@ -65,6 +67,7 @@ def applied(instance: VnfInstance, goal: Goal) -> VnfInstance:
         inputs=goal.inputs,
         dependencies=goal.dependencies,
         images={vnfc: image for vnfc, image in goal.images.items() if vnfc in staying},
+        unborn=tuple(vnfc for vnfc in goal.unborn if vnfc in staying),
     )
 
 
@@ -113,7 +116,7 @@ def counts_for(flavour: DeploymentFlavour, scale_status: Mapping[str, int], leve
             if name in aspect.initial or name in aspect.deltas
         ]
         fixed = level.vdu_levels.get(name) if level else None
-        counts[name] = sum(scaled) if scaled else max(vdu.min_instances, 1) if fixed is None else fixed
+        counts[name] = sum(scaled) if scaled else vdu.min_instances if fixed is None else fixed
     return counts
 
 

@@ -20,6 +20,7 @@ from skerry.vnfm.change import ChangeFlavour, ChangePackage
 from skerry.vnfm.desk import Desk
 from skerry.vnfm.heal import Heal
 from skerry.vnfm.instantiate import Instantiate
+from skerry.vnfm.membership import require_alone
 from skerry.vnfm.modify import Modify
 from skerry.vnfm.operate import Operate
 from skerry.vnfm.packages import usable
@@ -120,10 +121,7 @@ class Vnfm:
     async def discard(self, id: str, *, tenant: str = "") -> None:
         """End whatever operation holds the VNF, remove all that it has at once, and delete its record, in every state."""
         instance = self.instance(id, tenant=tenant)
-        if instance.ns_id and aggregates.ns_instances.find(self.desk.database, instance.ns_id):
-            raise ConflictError(
-                f"cannot discard VNF {id}: it is part of NS {instance.ns_id}", suggestion="remove it from the NS"
-            )
+        require_alone(self.desk.database, instance, "discard")
         await self.engine.children.release(id)
         instance = self.instance(id, tenant=tenant)
         if instance.instantiation_state is InstantiationState.INSTANTIATED or instance.resources:

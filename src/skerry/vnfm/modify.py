@@ -40,14 +40,21 @@ class Modify(VnfOperation):
     async def plan(self, operation: Operation) -> Plan:
         instance = self.desk.instance(operation.subject)
         if instance.instantiation_state is InstantiationState.INSTANTIATED:
-            return await super().plan(operation)
-        goal = msgspec.to_builtins(self.goal(instance, operation.params))
-        return Plan(outcome={"goal": goal, "before": msgspec.to_builtins(current(instance))})
+            plan = await super().plan(operation)
+        else:
+            goal = msgspec.to_builtins(self.goal(instance, operation.params))
+            plan = Plan(outcome={"goal": goal, "before": msgspec.to_builtins(current(instance))})
+        return msgspec.structs.replace(plan, outcome={**plan.outcome, "named": names(instance)})
 
     def moved(self, tx: Transaction, operation: Operation, state: OperationState) -> None:
         super().moved(tx, operation, state)
         if state is OperationState.COMPLETED:
             aggregates.vnf_instances.change(tx, operation.subject, lambda doc: renamed(doc, operation.params))
+
+
+def names(instance: VnfInstance) -> dict[str, Any]:
+    """What a modification may change besides the goal, as it is now."""
+    return {field: getattr(instance, field) for field in (*WORDS.values(), *MAPS.values())}
 
 
 def renamed(instance: VnfInstance, params: Mapping[str, Any]) -> VnfInstance:

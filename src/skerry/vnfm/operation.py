@@ -20,7 +20,7 @@ from skerry.model.resources import Resource, ResourceState, Wanted
 from skerry.model.states import InstantiationState, OperationState, VnfOperationalState
 from skerry.model.time import stamp
 from skerry.model.vnf import VnfInstance
-from skerry.store import aggregates
+from skerry.store import aggregates, journal
 from skerry.store.database import Transaction
 from skerry.vnfm import scripts
 from skerry.vnfm.desk import Desk, change
@@ -98,8 +98,10 @@ class VnfOperation:
         graph = wanted(instance, flavour, goal)
         steps, changes = diff(graph, instance.resources, force)
         steps = _with_barrier(self._with_images(steps, graph))
+        made = {step.resource.removeprefix("compute:") for step in steps if step.action == "compute.create"}
         if self.scripted(operation.params):
-            steps = self._with_scripts(steps, flavour, before, goal)
+            steps = self._with_scripts(steps, flavour, before, goal, made)
+        goal = scripts.waiting(goal, made)
         steps = _with_checks(steps, self.checks(operation.params))
         adjusted = tuple(self.adjust(step, operation.params) for step in steps)
         told = [Change(resource=s.key, effect="run", detail=s.note) for s in adjusted if s.action == "script.run"]
@@ -126,7 +128,8 @@ class VnfOperation:
         elif state is OperationState.FAILED_TEMP:
             change(tx, operation.subject, failed=True)
         elif state is OperationState.FAILED:
-            aggregates.vnf_instances.change(tx, operation.subject, self.failed)
+            left = scripts.unborn(operation.plan, journal.steps(tx, operation.id))
+            aggregates.vnf_instances.change(tx, operation.subject, lambda doc: still_unborn(self.failed(doc), left))
         elif state is OperationState.ROLLED_BACK and operation.plan is not None:
             aggregates.vnf_instances.change(tx, operation.subject, lambda doc: _restored(doc, operation))
 
@@ -196,13 +199,15 @@ class VnfOperation:
             result.append(msgspec.structs.replace(step, needs=(*step.needs, key)))
         return [*images.values(), *result]
 
-    def _with_scripts(self, steps: list[Step], flavour: DeploymentFlavour, before: Goal, goal: Goal) -> list[Step]:
-        """Put the life-cycle scripts around the steps."""
-        made = {step.resource.removeprefix("compute:") for step in steps if step.action == "compute.create"}
+    def _with_scripts(
+        self, steps: list[Step], flavour: DeploymentFlavour, before: Goal, goal: Goal, made: set[str]
+    ) -> list[Step]:
+        """Put the life-cycle scripts around the steps; `made` are the VNFCs that the steps make."""
         running = {vdu: [name for name in group if name not in before.stopped] for vdu, group in before.vnfcs.items()}
         up = {vdu: [name for name in group if name not in goal.stopped] for vdu, group in goal.vnfcs.items()}
-        new = {vdu: [name for name in group if name in made] for vdu, group in up.items()}
-        staying = {vdu: [name for name in group if name not in made] for vdu, group in up.items()}
+        fresh = made | set(before.unborn)
+        new = {vdu: [name for name in group if name in fresh] for vdu, group in up.items()}
+        staying = {vdu: [name for name in group if name not in fresh] for vdu, group in up.items()}
         prelude = scripts.around(flavour, self._events_before(), running, (), lenient=self.forgiving)
         first = tuple(step.key for step in prelude)
         led = [step if step.needs or not first else msgspec.structs.replace(step, needs=first) for step in steps]
@@ -227,6 +232,14 @@ class VnfOperation:
             return msgspec.structs.replace(applied(doc, goal), vnfcs={**doc.vnfcs, **both}, placement=placement)
 
         aggregates.vnf_instances.change(tx, operation.subject, show)
+
+
+def still_unborn(instance: VnfInstance, left: set[str]) -> VnfInstance:
+    """The record when an operation was given up before it had run the first scripts of these VNFCs. Those that run have
+    missed them: nothing starts them again."""
+    waiting = {vnfc for vnfc in left | set(instance.unborn) if f"power:{vnfc}" not in instance.resources}
+    there = {name for group in instance.vnfcs.values() for name in group}
+    return msgspec.structs.replace(instance, unborn=tuple(sorted(waiting & there)))
 
 
 def _with_barrier(steps: list[Step]) -> list[Step]:

@@ -9,8 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from skerry.model.descriptors import DeploymentFlavour
-from skerry.model.operations import Step
+from skerry.model.operations import Plan, Step, StepRecord
+from skerry.model.states import StepState
+from skerry.vnfm.goal import Goal
 
 WRAPPER = """\
 set -u
@@ -51,6 +55,18 @@ def births(flavour: DeploymentFlavour, new: Mapping[str, Iterable[str]]) -> list
                     steps.append(step)
                     before = step.key
     return steps
+
+
+def waiting(goal: Goal, made: set[str]) -> Goal:
+    """The goal that remembers which VNFCs never ran so far, where `made` are made now: those that shall not run yet."""
+    return msgspec.structs.replace(goal, unborn=tuple(sorted((made | set(goal.unborn)) & set(goal.stopped))))
+
+
+def unborn(plan: Plan | None, journal: Iterable[StepRecord]) -> set[str]:
+    """The VNFCs whose first scripts are in the plan and were not all run."""
+    done = {record.key for record in journal if record.state is StepState.DONE}
+    planned = [step for step in (plan.steps if plan else ()) if step.action == "script.run"]
+    return {step.args["vnfc"] for step in planned if step.args["event"] in BIRTH and step.key not in done}
 
 
 def around(

@@ -11,9 +11,10 @@ from skerry.errors import ConflictError
 from skerry.model.operations import Operation, Step
 from skerry.model.states import InstantiationState, VnfOperationalState
 from skerry.model.vnf import VnfInstance
-from skerry.store import aggregates
+from skerry.store import aggregates, journal
 from skerry.store.database import Transaction
 from skerry.vnfm.goal import Goal
+from skerry.vnfm.membership import require_alone
 from skerry.vnfm.operate import with_grace
 from skerry.vnfm.operation import VnfOperation
 
@@ -33,6 +34,8 @@ class Terminate(VnfOperation):
             raise ConflictError(
                 f"cannot terminate VNF {instance.id}: it is NOT_INSTANTIATED", suggestion="delete its record instead"
             )
+        parent = journal.operations.find(tx, operation.parent) if operation.parent else None
+        require_alone(tx, instance, "terminate", within=parent.subject if parent else "")
 
     def goal(self, instance: VnfInstance, params: Mapping[str, Any]) -> Goal:
         return Goal(
@@ -65,6 +68,7 @@ class Terminate(VnfOperation):
             inputs={},
             dependencies={},
             images={},
+            unborn=(),
             vim_ids=(),
             failed=False,
         )
