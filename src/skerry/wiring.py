@@ -15,6 +15,7 @@ from skerry.model.time import Clock, Ids, stamp
 from skerry.model.vnf import VimConnection
 from skerry.nfvo.catalogue import Catalogue
 from skerry.nfvo.desk import NsDesk
+from skerry.nfvo.fetch import Fetcher
 from skerry.nfvo.grants import PlacingGranter
 from skerry.nfvo.lifecycle import Nfvo
 from skerry.nfvo.orphans import Orphans
@@ -66,6 +67,7 @@ class Node:
             self.ids,
             signatures=settings.package_signatures,
             trust_store=settings.trust_store,
+            fetcher=Fetcher(self._targets(), self._files().context, settings.max_upload_bytes),
         )
         self.notifications = Notifications(
             self.store, self.engine.events, self.clock, self.ids, sender or self._sender(), self._rules()
@@ -91,6 +93,7 @@ class Node:
         self.settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.store.open()
         await self._register_vims()
+        await self.catalogue.recover()
         await self.notifications.start()
         await self.engine.start()
         await self.watch.start()
@@ -102,6 +105,7 @@ class Node:
         self.ready = False
         if self._pruning:
             self._pruning.cancel()
+        await self.catalogue.stop()
         await self.watch.stop()
         await self.engine.stop()
         await self.notifications.stop()
@@ -134,11 +138,17 @@ class Node:
             await asyncio.sleep(PRUNE_S)
 
     def _sender(self) -> HttpSender:
+        return HttpSender(self._targets(), self.clock, self._files())
+
+    def _files(self) -> Files:
+        """Whom the node trusts, and who it is, when it calls others."""
         tls = self.settings.data_dir / "tls"
         named = (Path(self.settings.notification_ca),) if self.settings.notification_ca else ()
-        files = Files(authorities=(tls / "ca.pem", *named), certificate=tls / "server.pem", key=tls / "server.key")
-        policy = Policy(allowed=self.settings.notification_targets, loopback=is_loopback(self.settings.listen))
-        return HttpSender(policy, self.clock, files)
+        return Files(authorities=(tls / "ca.pem", *named), certificate=tls / "server.pem", key=tls / "server.key")
+
+    def _targets(self) -> Policy:
+        """Where the node may call others who named themselves."""
+        return Policy(allowed=self.settings.notification_targets, loopback=is_loopback(self.settings.listen))
 
     def _rules(self) -> Rules:
         return Rules(

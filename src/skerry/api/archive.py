@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 import tempfile
 import zipfile
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -12,9 +14,13 @@ from typing import Any
 from starlette.responses import FileResponse, Response
 
 from skerry.api import body
+from skerry.api.problem import HttpError
 from skerry.api.route import Call
 from skerry.errors import NotFoundError, TooLargeError
 
+RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+SIGNATURES = (".cms", ".sig", ".p7s", ".sm")
+CERTIFICATES = (".cert", ".crt", ".pem")
 LARGEST_MEMBER = 1 << 30
 """A file of a package is sent from memory up to this size; zip bombs were refused when the package was onboarded."""
 
@@ -34,6 +40,58 @@ async def received(call: Call) -> AsyncGenerator[Path]:
 def sent(path: Path) -> Response:
     """A whole archive; Starlette answers `Range` requests with 206 or 416."""
     return FileResponse(path, media_type="application/zip", filename=path.name)
+
+
+def part(call: Call, data: bytes, media: str) -> Response:
+    """Bytes in memory, whole or the one range that is asked for (RFC 9110 14.2): 206, or 416 where there is nothing."""
+    tag = f'"{hashlib.sha256(data).hexdigest()[:32]}"'
+    headers = {"Accept-Ranges": "bytes", "ETag": tag}
+    wanted = call.request.headers.get("range", "")
+    if not wanted or call.request.headers.get("if-range", tag) != tag:
+        return Response(data, headers=headers, media_type=media)
+    found = RANGE.fullmatch(wanted.strip())
+    if found is None or not (found[1] or found[2]):
+        return Response(data, headers=headers, media_type=media)  # of several ranges, or of another unit: the whole
+    size = len(data)
+    first = int(found[1]) if found[1] else max(0, size - int(found[2]))
+    last = min(int(found[2]), size - 1) if found[1] and found[2] else size - 1
+    if first >= size or last < first or (not found[1] and not int(found[2])):
+        raise HttpError(
+            416,
+            f"cannot send {wanted[:60]}: there are {size} bytes",
+            suggestion="ask for a range inside of it",
+            headers={"Content-Range": f"bytes */{size}"},
+        )
+    headers["Content-Range"] = f"bytes {first}-{last}/{size}"
+    return Response(data[first : last + 1], 206, headers, media_type=media)
+
+
+def signed(archive: Path, name: str) -> bytes:
+    """A file of an archive with what signs it, as a zip: its signature, and the certificates of the package."""
+    with zipfile.ZipFile(archive) as opened:
+        stem = name.rpartition(".")[0] or name
+        signs = [
+            other
+            for other in opened.namelist()
+            if other.endswith(SIGNATURES) and other.rpartition(".")[0] in (stem, name)
+        ]
+        certificates = [other for other in opened.namelist() if other.endswith(CERTIFICATES) and other not in signs]
+    return zipped(archive, [name, *signs, *certificates])
+
+
+def zipped(archive: Path, names: Sequence[str]) -> bytes:
+    """These files of an archive as a zip. `TooLargeError` where they are too large to be sent in one piece."""
+    with tempfile.SpooledTemporaryFile(max_size=1 << 24) as out:
+        spool: Any = out
+        with zipfile.ZipFile(archive) as opened, zipfile.ZipFile(spool, "w", zipfile.ZIP_DEFLATED) as made:
+            if sum(opened.getinfo(name).file_size for name in names) > LARGEST_MEMBER:
+                raise TooLargeError(
+                    "cannot send these artifacts at once: they are too large", suggestion="download the whole package"
+                )
+            for name in names:
+                made.writestr(opened.getinfo(name).filename, opened.read(name))
+        out.seek(0)
+        return out.read()
 
 
 def member(archive: Path, wanted: str) -> bytes:
@@ -92,15 +150,6 @@ def definitions(archive: Path, accept: str) -> tuple[bytes, str]:
     entry = entry_definitions(archive)
     if "zip" not in accept and entry:
         return member(archive, entry), "text/plain"
-    return _zipped_yaml(archive), "application/zip"
-
-
-def _zipped_yaml(archive: Path) -> bytes:
-    with tempfile.SpooledTemporaryFile(max_size=1 << 24) as out:
-        spool: Any = out
-        with zipfile.ZipFile(archive) as opened, zipfile.ZipFile(spool, "w", zipfile.ZIP_DEFLATED) as made:
-            for name in opened.namelist():
-                if name.endswith((".yaml", ".yml", ".meta")):
-                    made.writestr(name, opened.read(name))
-        out.seek(0)
-        return out.read()
+    with zipfile.ZipFile(archive) as opened:
+        names = [name for name in opened.namelist() if name.endswith((".yaml", ".yml", ".meta"))]
+    return zipped(archive, names), "application/zip"

@@ -97,6 +97,12 @@ class Call:
         """The absolute URI of a path below the root of the node."""
         return f"{str(self.request.base_url).rstrip('/')}{path}"
 
+    @property
+    def match(self) -> frozenset[int] | None:
+        """The revisions of `If-Match`, for the service to compare inside its transaction; None where any will do."""
+        wanted = self.request.headers.get("if-match", "*").strip()
+        return None if wanted == "*" else frozenset(_revision(tag) for tag in wanted.split(","))
+
     def require_match(self, rev: int) -> None:
         """Obey `If-Match`: `PreconditionError` if the resource is no longer what the caller saw."""
         wanted = self.request.headers.get("if-match")
@@ -107,11 +113,18 @@ class Call:
             )
 
     def show(self, value: Any, *, rev: int | None = None, status: int = 200, location: str = "") -> Response:
-        """One value as JSON, with its ETag and Location."""
+        """One value as JSON, with its ETag and Location; 304 without it where the caller has what is there."""
         headers = {"ETag": etag(rev)} if rev is not None else {}
+        if rev is not None and self.request.method in ("GET", "HEAD") and self._has(rev):
+            return Response(status_code=304, headers=headers)
         if location:
             headers["Location"] = location
         return Response(msgspec.json.encode(value), status, headers, media_type=JSON)
+
+    def _has(self, rev: int) -> bool:
+        """Whether `If-None-Match` names the revision (RFC 9110 13.1.2)."""
+        known = self.request.headers.get("if-none-match", "").strip()
+        return known == "*" or (known != "" and rev in {_revision(tag) for tag in known.split(",")})
 
     def listed(self, items: Sequence[Item], render: Callable[[Item], Any], hide: Sequence[str] = ()) -> Response:
         """A list, filtered, cut into pages and reduced to the attributes that the query selects."""
@@ -138,6 +151,13 @@ class Call:
 def etag(rev: int) -> str:
     """The entity tag of a revision."""
     return f'"{rev}"'
+
+
+def _revision(tag: str) -> int:
+    """The revision of an entity tag; one that no resource has for a tag that is not ours."""
+    plain = tag.strip().removeprefix("W/")
+    digits = plain[1:-1] if len(plain) > 2 and plain[0] == plain[-1] == '"' else ""
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 19 else -1
 
 
 Handler = Callable[[Call], Awaitable[Response]]

@@ -17,9 +17,10 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from skerry.errors import ConflictError, Fault, InvalidError, SkerryError, UnavailableError
+from skerry.model.app import AppPackage
 from skerry.model.descriptors import NsPackage, PnfPackage, VnfPackage
-from skerry.model.ns import NsdInfo, PnfdInfo
 from skerry.model.notifications import Authentication
+from skerry.model.ns import NsdInfo, PnfdInfo
 from skerry.model.operations import Event
 from skerry.model.states import OnboardingState, OperationalState, UsageState
 from skerry.model.time import Clock, Ids, stamp
@@ -32,8 +33,13 @@ from skerry.store.documents import Collection, Revs
 
 Info = TypeVar("Info", VnfPkgInfo, NsdInfo, PnfdInfo)
 AnyInfo = VnfPkgInfo | NsdInfo | PnfdInfo
-AnyPackage = VnfPackage | NsPackage | PnfPackage
-KINDS: Mapping[type[AnyPackage], str] = {VnfPackage: "VNFD", NsPackage: "NSD", PnfPackage: "PNFD"}
+AnyPackage = VnfPackage | NsPackage | PnfPackage | AppPackage
+KINDS: Mapping[type[AnyPackage], str] = {
+    VnfPackage: "VNFD",
+    NsPackage: "NSD",
+    PnfPackage: "PNFD",
+    AppPackage: "AppD",
+}
 ARRIVING = (OnboardingState.UPLOADING, OnboardingState.PROCESSING)
 LOST = "the node stopped while the archive was on its way; upload it again"
 
@@ -89,7 +95,9 @@ class Catalogue:
         where = aggregates.vnf_packages
         return self._used_vnf(await self._update(where, id, operational_state, user_defined_data, match, tenant))
 
-    async def set_external_access(self, id: str, access: Sequence[Mapping[str, Any]], *, tenant: str = "") -> VnfPkgInfo:
+    async def set_external_access(
+        self, id: str, access: Sequence[Mapping[str, Any]], *, tenant: str = ""
+    ) -> VnfPkgInfo:
         """Keep how the package's external artifacts are reached (SOL005 9.4.4a)."""
 
         def work(tx: Transaction) -> VnfPkgInfo:
@@ -106,9 +114,7 @@ class Catalogue:
             raise UnavailableError("cannot fetch archives: this node has no way to", suggestion="upload the content")
         await self._fetcher.judge(uri)
         state = OnboardingState.UPLOADING
-        await self._database.write(
-            lambda tx: _set(aggregates.vnf_packages, tx, id, onboarding_state=state, problem={})
-        )
+        await self._database.write(lambda tx: _set(aggregates.vnf_packages, tx, id, onboarding_state=state, problem={}))
         task = asyncio.get_running_loop().create_task(self._fetch(self._fetcher, id, uri, who, tenant))
         self._fetching.add(task)
         task.add_done_callback(self._fetching.discard)
@@ -157,6 +163,13 @@ class Catalogue:
 
     def vnf_package(self, id: str, *, tenant: str = "") -> VnfPkgInfo:
         return self._used_vnf(aggregates.vnf_packages.get(self._database, id, tenant=tenant))
+
+    def onboarded(self, vnfd_id: str, *, tenant: str = "") -> VnfPkgInfo:
+        """The package by the identifier of its VNFD (SOL003 10.4.3)."""
+        found = aggregates.vnf_packages.select(self._database, tenant=tenant, vnfd_id=vnfd_id) if vnfd_id else []
+        if not found:
+            raise aggregates.vnf_packages.missing(f"with VNFD {vnfd_id}")
+        return self._used_vnf(found[0])
 
     # -- network service descriptors ----------------------------------------------------------------------------------
 
@@ -212,9 +225,7 @@ class Catalogue:
     async def update_pnfd(
         self, id: str, *, user_defined_data: Mapping[str, Any], match: Revs = None, tenant: str = ""
     ) -> PnfdInfo:
-        return self._used_pnfd(
-            await self._update(aggregates.pnfds, id, None, user_defined_data, match, tenant), tenant
-        )
+        return self._used_pnfd(await self._update(aggregates.pnfds, id, None, user_defined_data, match, tenant), tenant)
 
     async def delete_pnfd(self, id: str, *, tenant: str = "") -> None:
         await self._delete(aggregates.pnfds, id, tenant, self._nsds_naming)
@@ -444,7 +455,7 @@ def _identity(info: AnyInfo) -> tuple[str, str]:
 
 def _wrong_kind(wanted: str, package: AnyPackage) -> InvalidError:
     found = KINDS[type(package)]
-    where = "a VNF package" if found == "VNFD" else f"content of an {found} record"
+    where = "a VNF package" if found == "VNFD" else f"the content of an {found} record"
     fault = Fault(message=f"the package holds a {found}", code="kind", fix=f"upload it as {where}")
     return InvalidError(f"cannot onboard the {wanted}: the package holds a {found}", faults=[fault])
 

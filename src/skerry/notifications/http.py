@@ -38,6 +38,16 @@ class Files(msgspec.Struct, frozen=True, kw_only=True):
     certificate: Path | None = None
     key: Path | None = None
 
+    def context(self, *, certificate: bool = False) -> ssl.SSLContext:
+        """Trust the system's authorities and those named; show the node's certificate where that is wished."""
+        made = ssl.create_default_context()
+        for file in self.authorities:
+            if file.exists():
+                made.load_verify_locations(file)
+        if certificate and self.certificate:
+            made.load_cert_chain(self.certificate, self.key)
+        return made
+
 
 class Token(NamedTuple):
     """An access token and the monotonic second until which it is used."""
@@ -160,23 +170,13 @@ class HttpSender:
         async def choose(host: str, port: int) -> str:
             return await targets.choose(host, port, self._policy, self._resolve)
 
-        return Wire(choose, lambda: self._ssl(certificate))
+        return Wire(choose, lambda: self._files.context(certificate=certificate))
 
     def _require_certificate(self) -> None:
         if self._files.certificate is None or not self._files.certificate.exists():
             fix = "let the node serve TLS, or choose another authType"
             fault = Fault(message="this node has none", code="authentication", path="/authentication", fix=fix)
             raise InvalidError("cannot show a certificate: this node has none", faults=[fault], suggestion=fix)
-
-    def _ssl(self, certificate: bool) -> ssl.SSLContext:
-        """Trust the system's authorities and those of the settings; show the node's certificate where that is wished."""
-        context = ssl.create_default_context()
-        for file in self._files.authorities:
-            if file.exists():
-                context.load_verify_locations(file)
-        if certificate and self._files.certificate:
-            context.load_cert_chain(self._files.certificate, self._files.key)
-        return context
 
 
 def _basic(user: str, password: str) -> str:

@@ -1,9 +1,9 @@
 """SOL005: NSD and VNF package management, NS life-cycle management."""
 
 from skerry.api.route import Api
-from skerry.api.sol005 import ns_instances, ns_operations, nsd, subscriptions, vnf_packages
+from skerry.api.sol005 import ns_instances, ns_operations, nsd, pnfd, subscriptions, vnf_packages
 
-NSD = nsd.API._replace(endpoints=(*nsd.API.endpoints, *subscriptions.NSD))
+NSD = nsd.API._replace(endpoints=(*nsd.API.endpoints, *pnfd.ROUTES, *subscriptions.NSD))
 VNFPKGM = vnf_packages.API._replace(endpoints=(*vnf_packages.API.endpoints, *subscriptions.VNFPKGM))
 NSLCM = Api(
     "nslcm",

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
 from starlette.responses import Response
 
 from skerry.api import archive
-from skerry.api.route import ARCHIVES, LIST_QUERY, Api, Call, Endpoint
+from skerry.api.route import ARCHIVES, LIST_QUERY, Api, Call, Endpoint, Query
 from skerry.api.wire import Checksum, KeyValuePairs, Links, Wire, links
 from skerry.errors import ConflictError, InvalidError
-from skerry.model.descriptors import PackageSignature
+from skerry.model.descriptors import Artifact, PackageSignature
 from skerry.model.ns import NsdInfo as Record
+from skerry.model.ns import PnfdInfo
 from skerry.model.states import OnboardingState, OperationalState
 
 
@@ -82,10 +84,11 @@ def render(call: Call, record: Record) -> NsdInfo:
         nsd_version=nsd.version if nsd else None,
         nsd_designer=nsd.designer if nsd else None,
         nsd_invariant_id=(nsd.invariant_id or nsd.id) if nsd else None,
-        artifacts=[_artifact(a.path, a.checksum_algorithm, a.checksum) for a in package.artifacts] if package else None,
+        pnfd_info_ids=_pnfds(call, nsd.pnfd_ids if nsd else ()) or None,
+        artifacts=artifacts_of(package.artifacts) if package else None,
         archive_security_option=security_option(package.signature) if package else None,
         signing_certificate=(package.signature.certificate or None) if package else None,
-        onboarding_failure_details=record.problem or None,
+        onboarding_failure_details=failure(record.problem),
         user_defined_data=record.user_defined_data or None,
     )
 
@@ -95,18 +98,35 @@ def onboarding(call: Call, state: OnboardingState) -> str:
     return OnboardingState.CREATED if call.version == 1 and state is OnboardingState.ERROR else state
 
 
+def failure(problem: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Why an archive was not onboarded, as ProblemDetails (SOL013 6.3)."""
+    return {"title": "Onboarding failed", "status": 422, **problem} if problem else None
+
+
 def security_option(signature: PackageSignature) -> str | None:
     """How a package is signed (SOL004 clause 5.1). The standard has no value for one that is not: nothing is said then."""
     return f"OPTION_{signature.option}" if signature.option else None
 
 
-def _artifact(path: str, algorithm: str, digest: str) -> NsdArchiveArtifactInfo:
-    return NsdArchiveArtifactInfo(artifact_path=path, checksum=Checksum(algorithm=algorithm or "SHA-256", hash=digest))
+def artifacts_of(files: Sequence[Artifact]) -> list[NsdArchiveArtifactInfo]:
+    """The files of an archive with their digests."""
+    return [
+        NsdArchiveArtifactInfo(
+            artifact_path=file.path,
+            checksum=Checksum(algorithm=file.checksum_algorithm or "SHA-256", hash=file.checksum),
+        )
+        for file in files
+    ]
 
 
 def _vnf_packages(call: Call, vnfd_ids: tuple[str, ...]) -> list[str]:
     known = call.services.catalogue.vnf_packages(tenant=call.tenant) if vnfd_ids else ()
     return [package.id for package in known if package.vnfd_id in vnfd_ids]
+
+
+def _pnfds(call: Call, pnfd_ids: tuple[str, ...]) -> list[str]:
+    known = call.services.catalogue.pnfds(tenant=call.tenant) if pnfd_ids else ()
+    return [pnfd.id for pnfd in known if pnfd.pnfd_id in pnfd_ids]
 
 
 def find(call: Call) -> Record:
@@ -138,12 +158,14 @@ async def modify(call: Call) -> Response:
     asked = await call.body(NsdInfoModifications)
     if asked.nsd_operational_state is None and asked.user_defined_data is None:
         raise InvalidError("cannot modify nothing", suggestion="send nsdOperationalState or userDefinedData")
-    record = find(call)
-    call.require_match(record.rev)
     given = asked.user_defined_data
     merged = {key: value for part in given for key, value in part.items()} if isinstance(given, list) else given
     changed = await call.services.catalogue.update_nsd(
-        record.id, operational_state=asked.nsd_operational_state, user_defined_data=merged, tenant=call.tenant
+        call.path("nsdInfoId"),
+        operational_state=asked.nsd_operational_state,
+        user_defined_data=merged,
+        match=call.match,
+        tenant=call.tenant,
     )
     return call.show(asked, rev=changed.rev)
 
@@ -163,12 +185,12 @@ async def upload(call: Call) -> Response:
     return call.done()
 
 
-def content(call: Call, record: Record) -> Any:
-    """The archive of an onboarded NSD. `ConflictError` before that."""
+def content(call: Call, record: Record | PnfdInfo) -> Path:
+    """The archive of an onboarded NSD or PNFD. `ConflictError` before that."""
     if record.onboarding_state is not OnboardingState.ONBOARDED:
         raise ConflictError(
-            f"cannot read the content: the NSD is {record.onboarding_state}",
-            suggestion="upload it with nsd_content first",
+            f"cannot read the content: it is {record.onboarding_state}",
+            suggestion="upload it first",
         )
     return call.services.catalogue.content(record.id)
 
@@ -182,26 +204,47 @@ async def download(call: Call) -> Response:
 
 async def descriptor(call: Call) -> Response:
     """The NSD itself."""
-    path = content(call, find(call))
+    return await descriptor_of(call, content(call, find(call)))
+
+
+async def descriptor_of(call: Call, path: Path) -> Response:
+    """The descriptor in an archive: text or zip as the caller takes it, with its signatures where it wants them."""
+    if call.flag("include_signatures") and (entry := archive.entry_definitions(path)):
+        return archive.part(call, await asyncio.to_thread(archive.signed, path, entry), "application/zip")
     data, media = await asyncio.to_thread(archive.definitions, path, call.request.headers.get("accept", ""))
-    return Response(data, media_type=media)
+    return archive.part(call, data, media)
+
+
+async def text_or_signed(call: Call, path: Path, name: str) -> Response:
+    """A text of an archive, or a zip with its signatures where the caller wants them."""
+    if call.flag("include_signatures"):
+        return archive.part(call, await asyncio.to_thread(archive.signed, path, name), "application/zip")
+    return archive.part(call, archive.member(path, name), "text/plain")
+
+
+async def artifact_of(call: Call, path: Path) -> Response:
+    """The file of an archive that the path names, whole or in part; with its signature where the caller wants it."""
+    name = call.path("artifactPath")
+    data = await asyncio.to_thread(archive.member, path, name)
+    if call.flag("include_signatures"):
+        return archive.part(call, await asyncio.to_thread(archive.signed, path, name), "application/zip")
+    return archive.part(call, data, "application/octet-stream")
 
 
 async def manifest(call: Call) -> Response:
     """The manifest."""
     path = content(call, find(call))
-    return Response(archive.member(path, archive.manifest(path)), media_type="text/plain")
+    return await text_or_signed(call, path, archive.manifest(path))
 
 
 async def artifact(call: Call) -> Response:
     """One file of the archive."""
-    path = content(call, find(call))
-    data = await asyncio.to_thread(archive.member, path, call.path("artifactPath"))
-    return Response(data, media_type="application/octet-stream")
+    return await artifact_of(call, content(call, find(call)))
 
 
 ONE = "/ns_descriptors/{nsdInfoId}"
 TEXT_OR_ZIP = ("text/plain", "application/zip")
+SIGNED = (Query("include_signatures", "Send a zip with the signatures and certificates, too."),)
 ANY = ("*/*",)
 
 API = Api(
@@ -225,10 +268,20 @@ API = Api(
             answer=bytes,
             produces=("application/zip",),
         ),
-        Endpoint("GET", f"{ONE}/nsd", descriptor, "Read the descriptor", answer=bytes, produces=TEXT_OR_ZIP),
-        Endpoint("GET", f"{ONE}/manifest", manifest, "Read the manifest", answer=bytes, produces=("text/plain",)),
         Endpoint(
-            "GET", ONE + "/artifacts/{artifactPath:path}", artifact, "Read an artifact", answer=bytes, produces=ANY
+            "GET", f"{ONE}/nsd", descriptor, "Read the descriptor", answer=bytes, produces=TEXT_OR_ZIP, query=SIGNED
+        ),
+        Endpoint(
+            "GET", f"{ONE}/manifest", manifest, "Read the manifest", answer=bytes, produces=TEXT_OR_ZIP, query=SIGNED
+        ),
+        Endpoint(
+            "GET",
+            ONE + "/artifacts/{artifactPath:path}",
+            artifact,
+            "Read an artifact",
+            answer=bytes,
+            produces=ANY,
+            query=SIGNED,
         ),
     ),
 )
