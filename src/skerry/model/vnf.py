@@ -128,6 +128,7 @@ class VnfSnapshotInfo(Record, frozen=True, kw_only=True, omit_defaults=True):
     vnf_instance: VnfInstance | None = None
     vnfcs: Mapping[str, VnfcSnapshot] = {}
     user_defined_data: Mapping[str, Any] = {}
+    snapshot_package: str = ""  # the VNF snapshot package that a client says it belongs to
     started_at: str = ""
     finished_at: str = ""
     operation: str = ""

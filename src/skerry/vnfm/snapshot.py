@@ -198,6 +198,41 @@ class SnapshotRecords:
     def get(self, id: str, *, tenant: str) -> VnfSnapshotInfo:
         return aggregates.vnf_snapshots.get(self._desk.database, id, tenant=tenant)
 
+    @staticmethod
+    def state(info: VnfSnapshotInfo) -> bytes:
+        """What a finished snapshot says of the VNF besides its images, as JSON: what it was and shall be again."""
+        vnf = info.vnf_instance
+        if vnf is None:
+            raise ConflictError(f"cannot read the state of VNF snapshot {info.id}: it is not filled")
+        told = {
+            "vnfSnapshotInfoId": info.id,
+            "vnfInstanceId": vnf.id,
+            "takenAt": info.started_at,
+            "state": msgspec.to_builtins(current(vnf)),
+            "images": {vnfc: one.image for vnfc, one in info.vnfcs.items()},
+        }
+        return msgspec.json.encode(told, order="sorted")
+
+    async def modify(
+        self,
+        id: str,
+        *,
+        snapshot_package: str | None,
+        user_defined_data: Mapping[str, Any] | None,
+        rev: int,
+        tenant: str,
+    ) -> VnfSnapshotInfo:
+        """Change what a client may (5.4.24.3.4); None leaves as it is. `PreconditionError` if it is not `rev` any more."""
+        wished = {"snapshot_package": snapshot_package, "user_defined_data": user_defined_data}
+        fields = {name: value for name, value in wished.items() if value is not None}
+
+        def work(tx: Transaction) -> VnfSnapshotInfo:
+            info = aggregates.vnf_snapshots.get(tx, id, tenant=tenant)
+            changed: VnfSnapshotInfo = msgspec.structs.replace(info, rev=rev, **fields)
+            return aggregates.vnf_snapshots.put(tx, changed)
+
+        return await self._desk.database.write(work)
+
     async def delete(self, id: str, *, tenant: str) -> None:
         """Remove a snapshot with its images. `ConflictError` while a VNF runs from it or it is being taken."""
         info = self.get(id, tenant=tenant)

@@ -408,6 +408,21 @@ class CreateVnfSnapshotInfoRequest(Wire, frozen=True, kw_only=True):
     """CreateVnfSnapshotInfoRequest (5.5.2.20): nothing, for a record that an operation of ours fills."""
 
 
+class VnfSnapshotInfoModificationRequest(Wire, frozen=True, kw_only=True):
+    """VnfSnapshotInfoModificationRequest (5.5.2.24). Of `vnfSnapshot` only `userDefinedData` may differ from what it is."""
+
+    vnf_snapshot_pkg_id: Identifier | None = None
+    vnf_snapshot: Mapping[str, Any] | None = None
+
+
+class VnfStateSnapshotInfo(Wire, frozen=True, kw_only=True):
+    """VnfStateSnapshotInfo (5.5.3.22): the checksum is `sha-256` and lower-case hex."""
+
+    checksum: Mapping[str, str]
+    is_encrypted: bool
+    metadata: KeyValuePairs | None = None
+
+
 class CreateVnfSnapshotRequest(Wire, frozen=True, kw_only=True):
     """CreateVnfSnapshotRequest (5.5.2.21)."""
 
@@ -448,12 +463,22 @@ class VnfSnapshot(Wire, frozen=True, kw_only=True):
     creation_started_at: str | None = None
     creation_finished_at: str | None = None
     vnf_instance: VnfInstance | None = None
+    vnf_state_snapshot_info: VnfStateSnapshotInfo | None = None
     user_defined_data: KeyValuePairs | None = None
+    links: Annotated[Links | None, Meta(description="Links")] = msgspec.field(default=None, name="_links")
+
+
+class VnfSnapshotInfoModifications(Wire, frozen=True, kw_only=True):
+    """VnfSnapshotInfoModifications (5.5.2.25): what was asked for and is so now."""
+
+    vnf_snapshot_pkg_id: str | None = None
+    vnf_snapshot: VnfSnapshot | None = None
 
 
 class VnfSnapshotInfo(Wire, frozen=True, kw_only=True):
     """VnfSnapshotInfo (5.5.2.22)."""
 
     id: str
+    vnf_snapshot_pkg_id: str | None = None
     vnf_snapshot: VnfSnapshot | None = None
     links: Annotated[Links | None, Meta(description="Links")] = msgspec.field(default=None, name="_links")
