@@ -37,6 +37,20 @@ class Vim(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     zone: Annotated[str, Meta(description="Zone that placement rules may name.")] = ""
 
 
+class ForeignNfvo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The NFVO of somebody else that grants what this node's VNFs need."""
+
+    endpoint: Annotated[
+        str, Meta(pattern="^https?://[^/]+", description="Root of its APIs: `https://host:port`, perhaps with a path.")
+    ]
+    client_id: Annotated[str, Meta(description="Identifier of this node there, for OAuth2 client credentials.")] = ""
+    secret_file: Annotated[Path | None, Meta(description="File with the secret that belongs to `client_id`.")] = None
+    token_endpoint: Annotated[
+        str, Meta(description="Where OAuth2 tokens are; default: `/oauth2/token` below `endpoint`.")
+    ] = ""
+    ca: Annotated[Path | None, Meta(description="PEM file of an authority to trust there, beside the system's.")] = None
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything that can be configured about a node."""
 
@@ -115,6 +129,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Literal["off", "optional", "required"],
         Meta(description="Whether callers may or must show a certificate of the node's authority (mutual TLS)."),
     ] = "off"
+    granting_nfvo: Annotated[
+        ForeignNfvo | None,
+        Meta(
+            description="The NFVO of somebody else to ask for grants before resources of VNFs are allocated, as a table "
+            "`[granting_nfvo]`; without it this node grants them itself."
+        ),
+    ] = None
     package_signatures: Annotated[
         Literal["require", "warn", "off"],
         Meta(
@@ -148,6 +169,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     notification_ca: Annotated[
         str, Meta(description="PEM file of authorities to trust in subscribers' certificates, beside the system's.")
     ] = ""
+    performance_threshold_s: Annotated[
+        float, Meta(ge=1, le=86_400, description="Seconds between two comparisons of measurements with thresholds.")
+    ] = 10.0
+    performance_keep_hours: Annotated[
+        float, Meta(gt=0, le=8784, description="Hours for which a report of performance management is kept.")
+    ] = 24.0
     log_level: Annotated[LogLevel, Meta(description="Least severity that is logged.")] = "info"
 
     def __post_init__(self) -> None:

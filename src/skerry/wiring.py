@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -11,11 +12,13 @@ import msgspec
 from skerry.access.roles import Principal
 from skerry.engine.clock import RandomIds, SystemClock
 from skerry.engine.engine import Engine
+from skerry.model.notifications import Authentication, ClientCredentials
 from skerry.model.time import Clock, Ids, stamp
 from skerry.model.vnf import VimConnection
 from skerry.nfvo.catalogue import Catalogue
 from skerry.nfvo.desk import NsDesk
 from skerry.nfvo.fetch import Fetcher
+from skerry.nfvo.granting import Grants
 from skerry.nfvo.grants import PlacingGranter
 from skerry.nfvo.lifecycle import Nfvo
 from skerry.nfvo.orphans import Orphans
@@ -23,13 +26,18 @@ from skerry.notifications.http import Files, HttpSender
 from skerry.notifications.sending import Sender
 from skerry.notifications.service import Notifications, Rules
 from skerry.notifications.targets import Policy
+from skerry.policy import performance
 from skerry.policy.alarms import AlarmBook
+from skerry.policy.performance import Performance
+from skerry.policy.sampling import Sampler
 from skerry.settings import Settings, is_loopback
 from skerry.store import aggregates, backups, upkeep
 from skerry.store.database import Database
 from skerry.vim.connections import Vims
 from skerry.vim.driver import DriverContext
 from skerry.vnfm.desk import Desk
+from skerry.vnfm.foreign_nfvo import ForeignNfvo
+from skerry.vnfm.grants import Granter
 from skerry.vnfm.lifecycle import Vnfm
 from skerry.vnfm.watch import Watch
 
@@ -55,11 +63,13 @@ class Node:
         self.ids: Ids = ids or RandomIds()
         self.ready = False
         self._pruning: asyncio.Task[None] | None = None
+        self._caller: HttpSender | None = None
         data = settings.data_dir
         self.store = store or Database(data / "skerry.db", inline=inline)
         self.engine = Engine(self.store, self.clock, self.ids, slots=settings.step_concurrency)
         self.vims = Vims(self._context)
         self.granter = PlacingGranter(self.vims, self.ids)
+        self.grants = Grants(self.store, self.granter, self.clock, self.ids)
         self.catalogue = Catalogue(
             self.store,
             data / "packages",
@@ -73,10 +83,19 @@ class Node:
             self.store, self.engine.events, self.clock, self.ids, sender or self._sender(), self._rules()
         )
         self.alarms = AlarmBook(self.store, self.engine.events, self.clock, self.ids)
+        self.performance = Performance(
+            self.store,
+            self.engine.events,
+            self.clock,
+            self.ids,
+            Sampler(self.vims, self.clock),
+            self.notifications,
+            performance.Rules(threshold_s=settings.performance_threshold_s, keep_hours=settings.performance_keep_hours),
+        )
         desk = Desk(
             database=self.store,
             vims=self.vims,
-            granter=self.granter,
+            granter=self._nfvo_of_vnfs(),
             clock=self.clock,
             alarms=self.alarms,
             archive=self.catalogue.content,
@@ -97,6 +116,7 @@ class Node:
         await self.notifications.start()
         await self.engine.start()
         await self.watch.start()
+        await self.performance.start()
         self._pruning = asyncio.get_running_loop().create_task(self._prune())
         self.ready = True
 
@@ -106,9 +126,12 @@ class Node:
         if self._pruning:
             self._pruning.cancel()
         await self.catalogue.stop()
+        await self.performance.stop()
         await self.watch.stop()
         await self.engine.stop()
         await self.notifications.stop()
+        if self._caller:
+            await self._caller.close()
         await self.vims.close()
         self.store.close()
 
@@ -134,8 +157,33 @@ class Node:
             before = stamp(self.clock.now() - timedelta(days=self.settings.keep_operations_days))
             await upkeep.prune(self.store, keep_events=self.settings.keep_events, finished_before=before)
             await self.alarms.prune(before)
+            await self.performance.prune()
             await self.notifications.prune()
             await asyncio.sleep(PRUNE_S)
+
+    def _nfvo_of_vnfs(self) -> Granter:
+        """Who grants what VNFs need: this node, or somebody else."""
+        asked = self.settings.granting_nfvo
+        if asked is None:
+            return self.granter
+        who = Authentication()
+        if asked.client_id:
+            secret = asked.secret_file.read_text().strip() if asked.secret_file else ""
+            place = asked.token_endpoint or f"{asked.endpoint.rstrip('/')}/oauth2/token"
+            who = Authentication(
+                oauth2=ClientCredentials(client_id=asked.client_id, client_password=secret, token_endpoint=place)
+            )
+        files = self._files()
+        trusting = msgspec.structs.replace(files, authorities=(*files.authorities, *((asked.ca,) if asked.ca else ())))
+        # the administrator named it: no address is forbidden
+        self._caller = HttpSender(Policy(allowed=("0.0.0.0/0", "::/0"), loopback=True), self.clock, trusting)
+        scheme = "http" if self.settings.plain else "https"
+        own = f"{scheme}://{self.settings.listen}:{self.settings.port}"
+        exchange = partial(self._caller.call, who=who)
+        return ForeignNfvo(asked.endpoint, own, exchange, self.vims, self._keep_vim)
+
+    async def _keep_vim(self, connection: VimConnection) -> None:
+        await self.store.write(lambda tx: aggregates.vims.insert(tx, connection))
 
     def _sender(self) -> HttpSender:
         return HttpSender(self._targets(), self.clock, self._files())

@@ -20,11 +20,14 @@ from skerry.api.own import API as OWN
 from skerry.api.route import Api, Endpoint, Resource
 from skerry.api.services import Services
 from skerry.api.sol003 import VNFLCM
+from skerry.api.sol003.granting import API as GRANT
 from skerry.api.sol003.vnffm import API as VNFFM
+from skerry.api.sol003.vnfpm import API as VNFPM
 from skerry.api.sol005 import NSD, NSLCM, VNFPKGM
 from skerry.api.sol005.nsfm import API as NSFM
+from skerry.api.sol005.nspm import API as NSPM
 
-APIS: tuple[Api, ...] = (NSD, VNFPKGM, NSLCM, VNFLCM, NSFM, VNFFM, OWN)
+APIS: tuple[Api, ...] = (NSD, VNFPKGM, NSLCM, VNFLCM, GRANT, NSFM, VNFFM, NSPM, VNFPM, OWN)
 
 
 def build(services: Services, tokens: Tokens | None = None, audit: Audit | None = None) -> Starlette:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -38,6 +38,20 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     slots: int = 64
     park_after_s: float = 86_400.0
     keep_events: int = 200_000
+
+
+class Callback(Protocol):
+    """Who is told of a resource that names its callback itself: the address, how to say who we are there, the version of the
+    API that it was named through, and the node's address as the caller sees it."""
+
+    @property
+    def uri(self) -> str: ...
+    @property
+    def version(self) -> str: ...
+    @property
+    def authentication(self) -> Authentication: ...
+    @property
+    def root(self) -> str: ...
 
 
 class Notifications:
@@ -112,12 +126,7 @@ class Notifications:
             place=place,
             pull=pull,
         )
-        if not pull:
-            targets.check_form(callback_uri)
-        if wished.authentication.oauth2:
-            targets.check_form(wished.authentication.oauth2.token_endpoint, "authentication/tokenEndpoint")
-        if not pull and (self._rules.test if test is None else test):
-            await self._test(wished)
+        await self._check(wished, test=test)
         self._coming[api] += 1
         try:
             made, progress = await self._database.write(lambda tx: self._insert(tx, wished, duplicates))
@@ -130,13 +139,14 @@ class Notifications:
         return made, made.id == wished.id
 
     def subscriptions(self, api: str, *, tenant: str = "") -> list[Subscription]:
-        """All of an API."""
-        return store.subscriptions.select(self._database, api=api, tenant=tenant)
+        """All of an API that somebody made."""
+        found = store.subscriptions.select(self._database, api=api, tenant=tenant)
+        return [subscription for subscription in found if not subscription.source]
 
     def subscription(self, id: str, api: str = "", *, tenant: str = "") -> Subscription:
         """One; of any API if none is named."""
         found = store.subscriptions.get(self._database, id, tenant=tenant)
-        if api and found.api != api:
+        if api and (found.api != api or found.source):
             raise store.subscriptions.missing(id)
         return found
 
@@ -169,6 +179,58 @@ class Notifications:
     def wake(self, messages: Sequence[Message]) -> None:
         """What was kept with `put` is durable now."""
         self._delivery.wake(messages)
+
+    # -- callbacks that other resources name ----------------------------------------------------------------------------
+
+    async def attach(
+        self, source: str, api: str, filter: Mapping[str, Any], callback: Callback, *, tenant: str = ""
+    ) -> None:
+        """Tell the callback that a resource (its identifier is `source`) names, as if somebody had subscribed. Errors are
+        those of `subscribe`."""
+        wished = Subscription(
+            id=source,
+            tenant=tenant,
+            created_at=stamp(self._clock.now()),
+            api=api,
+            version=callback.version,
+            callback_uri=callback.uri,
+            filter=filter,
+            authentication=callback.authentication,
+            root=callback.root,
+            source=source,
+        )
+        await self._check(wished)
+        self._coming[api] += 1
+        try:
+            made, progress = await self._database.write(lambda tx: self._insert(tx, wished, duplicates=True))
+            self._delivery.add(made, progress)
+        finally:
+            self._coming[api] -= 1
+
+    async def redirect(self, source: str, uri: str | None, authentication: Authentication | None) -> None:
+        """Tell another address from now on, or say otherwise who we are; None leaves it as it is."""
+        now = store.subscriptions.find(self._database, source)
+        if now is None:
+            raise store.subscriptions.missing(source)
+        changes = {"callback_uri": uri or now.callback_uri, "authentication": authentication or now.authentication}
+        wished = msgspec.structs.replace(now, **changes)
+        await self._check(wished)
+        made = await self._database.write(lambda tx: store.subscriptions.put(tx, wished))
+        progress = self._delivery.lines[source].progress
+        await self._delivery.drop(source)
+        self._delivery.add(made, progress)
+        await self._delivery.resume(source)
+
+    async def detach(self, source: str) -> None:
+        """The resource is gone; nothing happens where it never named a callback."""
+        await self._database.write(lambda tx: store.remove(tx, source))
+        await self._delivery.drop(source)
+
+    def attached(self) -> set[str]:
+        """The resources whose callbacks are told."""
+        return {one.source for one in store.subscriptions.select(self._database) if one.source}
+
+    # -- how they fare --------------------------------------------------------------------------------------------------
 
     def standings(self, *, tenant: str = "") -> list[Standing]:
         """How every subscriber fares."""
@@ -207,6 +269,15 @@ class Notifications:
             parked_at=progress.parked_at,
             error=progress.error,
         )
+
+    async def _check(self, wished: Subscription, *, test: bool | None = None) -> None:
+        """The addresses are allowed, and somebody answers there."""
+        if not wished.pull:
+            targets.check_form(wished.callback_uri)
+        if wished.authentication.oauth2:
+            targets.check_form(wished.authentication.oauth2.token_endpoint, "authentication/tokenEndpoint")
+        if not wished.pull and (self._rules.test if test is None else test):
+            await self._test(wished)
 
     async def _test(self, wished: Subscription) -> None:
         """The test of the notification endpoint (SOL003 5.4.20.3.2, SOL013 8.3.2)."""

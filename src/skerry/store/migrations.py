@@ -73,8 +73,34 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE TABLE pnfds (
         id TEXT PRIMARY KEY, rev INTEGER NOT NULL, tenant TEXT NOT NULL, pnfd_id TEXT NOT NULL, doc BLOB NOT NULL);
     CREATE INDEX pnfds_pnfd ON pnfds (pnfd_id);
-    CREATE TABLE nfvo_records (
-        id TEXT PRIMARY KEY, rev INTEGER NOT NULL, tenant TEXT NOT NULL, kind TEXT NOT NULL, doc BLOB NOT NULL);
-    CREATE INDEX nfvo_records_kind ON nfvo_records (kind, tenant);
+    CREATE TABLE grants (
+        id TEXT PRIMARY KEY, rev INTEGER NOT NULL, tenant TEXT NOT NULL, operation TEXT NOT NULL, doc BLOB NOT NULL);
+    CREATE INDEX grants_operation ON grants (operation, tenant);
+    CREATE TABLE coordinations (
+        id TEXT PRIMARY KEY, rev INTEGER NOT NULL, tenant TEXT NOT NULL, doc BLOB NOT NULL);
+    CREATE TABLE vnf_snapshot_packages (
+        id TEXT PRIMARY KEY, rev INTEGER NOT NULL, tenant TEXT NOT NULL, doc BLOB NOT NULL);
+    CREATE TABLE capacity_thresholds (
+        id TEXT PRIMARY KEY, rev INTEGER NOT NULL, tenant TEXT NOT NULL, doc BLOB NOT NULL);
+    """,
+    """
+    CREATE TABLE pm_jobs (
+        id TEXT PRIMARY KEY, rev INTEGER NOT NULL, tenant TEXT NOT NULL, api TEXT NOT NULL, doc BLOB NOT NULL);
+    CREATE TABLE pm_thresholds (
+        id TEXT PRIMARY KEY, rev INTEGER NOT NULL, tenant TEXT NOT NULL, api TEXT NOT NULL, doc BLOB NOT NULL);
+    CREATE TABLE pm_values (number INTEGER PRIMARY KEY, job TEXT NOT NULL, doc BLOB NOT NULL);
+    CREATE INDEX pm_values_job ON pm_values (job, number);
+    CREATE TABLE pm_reports (
+        id TEXT PRIMARY KEY, job TEXT NOT NULL, ready_at TEXT NOT NULL, expires_at TEXT NOT NULL,
+        size_bytes INTEGER NOT NULL, doc BLOB NOT NULL);
+    CREATE INDEX pm_reports_job ON pm_reports (job, ready_at);
+    CREATE TABLE pm_crossings (
+        threshold TEXT NOT NULL, part TEXT NOT NULL, direction TEXT NOT NULL, PRIMARY KEY (threshold, part))
+        WITHOUT ROWID;
+    CREATE TABLE vnf_indicators (id TEXT PRIMARY KEY, rev INTEGER NOT NULL, tenant TEXT NOT NULL, doc BLOB NOT NULL);
+    CREATE TABLE vnf_configurations (
+        id TEXT PRIMARY KEY, rev INTEGER NOT NULL, tenant TEXT NOT NULL, doc BLOB NOT NULL);
+    CREATE TABLE quota_shortages (
+        id TEXT PRIMARY KEY, rev INTEGER NOT NULL, tenant TEXT NOT NULL, vim TEXT NOT NULL, doc BLOB NOT NULL);
     """,
 )
