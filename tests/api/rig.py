@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from starlette.applications import Starlette
 
 from skerry.access.tokens import StoredToken, Tokens, digest
 from skerry.api.app import build
@@ -24,8 +25,9 @@ JSON = {"Content-Type": "application/json"}
 class Rig:
     """The node, a client with a token, and shortcuts of the journeys that tests make."""
 
-    def __init__(self, node: Node, client: httpx.AsyncClient, folder: Path) -> None:
+    def __init__(self, node: Node, client: httpx.AsyncClient, folder: Path, app: Starlette) -> None:
         self.node = node
+        self.app = app
         self.client = client
         self.folder = folder
 
@@ -78,15 +80,17 @@ class Rig:
 async def running(folder: Path, *, defects: bool = True, **changes: Any) -> AsyncGenerator[Rig]:
     """A started node with one simulated infrastructure of its own. `defects`: unknown errors end the test."""
     settings = Settings(
-        data_dir=folder / "node", vims=(Vim(id="sim", type="simulated", settings={"world": str(folder)}),), **changes
+        data_dir=folder / "node",
+        **{"vims": (Vim(id="sim", type="simulated", settings={"world": str(folder)}),), **changes},
     )
     node = Node(settings)
     tokens = Tokens([StoredToken(sha256=digest(TOKEN))])
     await node.start()
-    transport = httpx.ASGITransport(build(node, tokens), raise_app_exceptions=defects)
+    app = build(node, tokens)
+    transport = httpx.ASGITransport(app, raise_app_exceptions=defects)
     headers = {"Authorization": f"Bearer {TOKEN}"}
     try:
         async with httpx.AsyncClient(transport=transport, base_url="https://node", headers=headers) as client:
-            yield Rig(node, client, folder)
+            yield Rig(node, client, folder, app)
     finally:
         await node.stop()

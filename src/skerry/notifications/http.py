@@ -17,7 +17,7 @@ from urllib.parse import quote_plus, urlencode
 import msgspec
 
 from skerry.errors import Fault, InvalidError, SkerryError, UnavailableError
-from skerry.model.notifications import ClientCredentials, Subscription
+from skerry.model.notifications import Authentication, ClientCredentials, Subscription
 from skerry.model.time import Clock
 from skerry.notifications import targets
 from skerry.notifications.sending import Outcome
@@ -99,6 +99,23 @@ class HttpSender:
         asked = float(after) if after.isdigit() else 0.0
         return Outcome(ok=False, detail=detail, refused=answer.status in REFUSED, retry_after_s=asked)
 
+    async def call(self, method: str, uri: str, headers: Mapping[str, str], body: bytes, who: Authentication) -> Answer:
+        """One request to somebody else's API, and again with a fresh token where the first is not taken any more."""
+        answer = await self._call(method, uri, headers, body, who)
+        if answer.status == 401 and who.oauth2 and self._tokens.pop(who.oauth2, None):
+            answer = await self._call(method, uri, headers, body, who)
+        return answer
+
+    async def _call(
+        self, method: str, uri: str, headers: Mapping[str, str], body: bytes, who: Authentication
+    ) -> Answer:
+        return await self._exchange(method, uri, {**headers, **await self._who(who)}, body, certificate=who.certificate)
+
+    async def _who(self, who: Authentication) -> dict[str, str]:
+        if who.oauth2:
+            return {"Authorization": f"Bearer {await self._token(who.oauth2)}"}
+        return {"Authorization": _basic(who.basic.user_name, who.basic.password)} if who.basic else {}
+
     async def close(self) -> None:
         """Let go of every connection."""
         wires, self._wires = list(self._wires.values()), {}
@@ -109,22 +126,10 @@ class HttpSender:
 
     async def _authorized(self, method: str, subscription: Subscription, body: bytes) -> Answer:
         """One request; with a fresh token if the first one is not taken any more."""
-        answer = await self._request(method, subscription, body)
-        credentials = subscription.authentication.oauth2
-        if answer.status == 401 and credentials and self._tokens.pop(credentials, None):
-            answer = await self._request(method, subscription, body)
-        return answer
-
-    async def _request(self, method: str, subscription: Subscription, body: bytes) -> Answer:
-        who = subscription.authentication
         headers = {"Version": subscription.version, "Accept": "application/json"}
         if body:
             headers["Content-Type"] = "application/json"
-        if who.oauth2:
-            headers["Authorization"] = f"Bearer {await self._token(who.oauth2)}"
-        elif who.basic:
-            headers["Authorization"] = _basic(who.basic.user_name, who.basic.password)
-        return await self._exchange(method, subscription.callback_uri, headers, body, certificate=who.certificate)
+        return await self.call(method, subscription.callback_uri, headers, body, subscription.authentication)
 
     async def _token(self, credentials: ClientCredentials) -> str:
         """A valid access token, fetched once for all that wait for it (RFC 6749 4.4)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from skerry.model.grants import GrantRecord
 from skerry.model.ns import NsdInfo, NsInstance, PnfdInfo
 from skerry.model.vnf import VimConnection, VnfInstance, VnfPkgInfo, VnfSnapshotInfo
 from skerry.store.documents import Collection
@@ -20,3 +21,4 @@ ns_instances = Collection("ns_instances", NsInstance, "NS instance", {"nsd_info_
 vnf_snapshots = Collection(
     "vnf_snapshots", VnfSnapshotInfo, "VNF snapshot", {"vnf_instance_id": lambda doc: doc.vnf_instance_id}
 )
+grants = Collection("grants", GrantRecord, "grant", {"operation": lambda doc: doc.asked.vnf_lcm_op_occ_id})

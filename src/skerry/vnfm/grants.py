@@ -34,6 +34,8 @@ class GrantRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     add: tuple[ResourceRequest, ...] = ()
     remove: tuple[ResourceRequest, ...] = ()
     present: Mapping[str, str] = {}  # VNFC -> VIM
+    operation_id: str = ""
+    flavour_id: str = ""
     prefer: tuple[str, ...] = ()  # VIMs of the links that it joins, best first
 
 

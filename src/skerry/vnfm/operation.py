@@ -167,6 +167,8 @@ class VnfOperation:
             vnfd_id=instance.vnfd_id,
             operation=self.name,
             tenant=operation.tenant,
+            operation_id=operation.id,
+            flavour_id=goal.flavour_id,
             add=tuple(_asked(flavour, names[name], name, wished) for name in new),
             remove=tuple(_asked(flavour, old[name], name, {}) for name in gone if old[name] in flavour.vdus),
             present=kept,

@@ -29,7 +29,7 @@ def instance(
     version: int = 2,
 ) -> wire.VnfInstance:
     """A VNF instance. `flavour` is that of its VNFD while the package is known."""
-    used = {vim.id: _connection(vim) for vim in vims if vim.id in record.vim_ids}
+    used = {vim.id: connection(vim) for vim in vims if vim.id in record.vim_ids}
     return wire.VnfInstance(
         id=record.id,
         vnfd_id=record.vnfd_id,
@@ -41,7 +41,7 @@ def instance(
         vnf_instance_name=record.vnf_instance_name or None,
         vnf_instance_description=record.vnf_instance_description or None,
         vnf_configurable_properties=record.vnf_configurable_properties or None,
-        vim_connection_info=_listed(used) if version == 1 and used else used or None,
+        vim_connection_info=listed(used) if version == 1 and used else used or None,
         instantiated_vnf_info=instantiated(record, flavour, version)
         if record.instantiation_state is InstantiationState.INSTANTIATED
         else None,
@@ -51,13 +51,13 @@ def instance(
     )
 
 
-def _connection(vim: VimConnection) -> wire.VimConnectionInfo:
+def connection(vim: VimConnection) -> wire.VimConnectionInfo:
     """A VIM as clients may see it: no setting that could be a secret leaves the node."""
     shown = {key: value for key, value in vim.settings.items() if not any(word in key.lower() for word in SECRET)}
     return wire.VimConnectionInfo(vim_type=vim.vim_type, vim_id=vim.id, interface_info=shown or None)
 
 
-def _listed(vims: Mapping[str, wire.VimConnectionInfo]) -> list[wire.VimConnectionInfo]:
+def listed(vims: Mapping[str, wire.VimConnectionInfo]) -> list[wire.VimConnectionInfo]:
     return [
         wire.VimConnectionInfo(id=id, vim_type=vim.vim_type, vim_id=vim.vim_id, interface_info=vim.interface_info)
         for id, vim in vims.items()

@@ -1,0 +1,97 @@
+"""Grants for VNF managers of others (SOL003 clause 9): this node as NFVO. Its own VNFM asks `nfvo.grants` directly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from skerry.errors import Fault, InvalidError
+from skerry.model.descriptors import DeploymentFlavour, Vdu
+from skerry.model.grants import Asked, Definition, GrantRecord
+from skerry.model.time import Clock, Ids, stamp
+from skerry.nfvo.grants import PlacingGranter
+from skerry.placement.solve import Demand
+from skerry.store import aggregates
+from skerry.store.database import Database, Transaction
+from skerry.vnfm.packages import usable
+
+COMPUTE = ("COMPUTE", "OSCONTAINER")
+
+
+class Grants:
+    """Answers grant requests and keeps the answers."""
+
+    def __init__(self, database: Database, granter: PlacingGranter, clock: Clock, ids: Ids) -> None:
+        self._database = database
+        self._granter = granter
+        self._clock = clock
+        self._ids = ids
+
+    def grant_of(self, id: str, *, tenant: str = "") -> GrantRecord:
+        return aggregates.grants.get(self._database, id, tenant=tenant)
+
+    def grants(self, *, tenant: str = "") -> list[GrantRecord]:
+        return aggregates.grants.select(self._database, tenant=tenant)
+
+    async def grant(self, asked: Asked, links: Mapping[str, Any], *, tenant: str = "") -> GrantRecord:
+        """Place what is asked for. The same operation that asks for the same again gets the same grant. `RejectedError` where
+        nothing has room, `InvalidError` for resources that the VNFD does not have; nothing is allocated either way."""
+        for known in aggregates.grants.select(self._database, tenant=tenant, operation=asked.vnf_lcm_op_occ_id):
+            if known.asked == asked:
+                return known
+        new = (*asked.add, *asked.temporary)
+        vdus = self._vdus(asked, new, tenant)
+        here = tuple(dict.fromkeys(one.vim for one in (*asked.remove, *asked.update) if one.vim))
+        demands = [_demand(one, vdus[one.id]) for one in new if one.id in vdus]
+        choice = await self._granter.choose(demands, here)
+        places = _with_parts(new, choice.placement, here)
+        record = GrantRecord(
+            id=self._ids.new(),
+            tenant=tenant,
+            created_at=stamp(self._clock.now()),
+            asked=asked,
+            places={**{one.id: one.vim for one in (*asked.remove, *asked.update) if one.vim}, **places},
+            links=links,
+        )
+
+        def work(tx: Transaction) -> GrantRecord:
+            return aggregates.grants.insert(tx, record)
+
+        return await self._database.write(work)
+
+    def _vdus(self, asked: Asked, new: Sequence[Definition], tenant: str) -> dict[str, Vdu]:
+        """The VDU of each compute resource. `InvalidError` names all that are not in the VNFD."""
+        info = usable(aggregates.vnf_packages.select(self._database, vnfd_id=asked.vnfd_id), asked.vnfd_id, tenant)
+        flavours: Mapping[str, DeploymentFlavour] = info.package.vnfd.flavours if info.package else {}
+        chosen = flavours.get(asked.flavour_id)
+        known = {id: vdu for flavour in ([chosen] if chosen else flavours.values()) for id, vdu in flavour.vdus.items()}
+        found: dict[str, Vdu] = {}
+        faults: list[Fault] = []
+        for number, one in enumerate(new):
+            if one.type not in COMPUTE:
+                continue
+            vdu = known.get(one.vdu) or known.get(one.template)
+            if vdu is not None:
+                found[one.id] = vdu
+                continue
+            there = ", ".join(known) or "none"
+            faults.append(
+                Fault(message=f"no VDU {one.vdu or one.template}; there are: {there}", path=f"/addResources/{number}")
+            )
+        if faults:
+            raise InvalidError(f"cannot grant resources that VNFD {asked.vnfd_id} does not have", faults=faults)
+        return found
+
+
+def _demand(one: Definition, vdu: Vdu) -> Demand:
+    return Demand(
+        name=one.id, vcpus=vdu.vcpus, memory_bytes=vdu.memory_bytes, storage_bytes=vdu.storage_bytes, site=one.vim
+    )
+
+
+def _with_parts(new: Sequence[Definition], placed: Mapping[str, str], here: Sequence[str]) -> dict[str, str]:
+    """Storage, ports and links go where the VDU is that they are of, else where most else is."""
+    of_vdu = {one.vdu or one.template: placed[one.id] for one in new if one.id in placed}
+    fallback = next(iter(placed.values()), next(iter(here), ""))
+    places = {one.id: placed.get(one.id) or one.vim or of_vdu.get(one.vdu, fallback) for one in new}
+    return {id: vim for id, vim in places.items() if vim}

@@ -1,0 +1,32 @@
+"""Serves the node of a test on a loopback socket, for clients that need one."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from uvicorn.config import Config
+
+from skerry.serve import Quiet
+from tests.api.rig import Rig
+
+
+@asynccontextmanager
+async def served(rig: Rig) -> AsyncGenerator[str]:
+    """The node's URL while it is served."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(128)
+        listener.setblocking(False)
+        config = Config(
+            rig.app, http="h11", ws="none", loop="asyncio", lifespan="off", log_config=None, access_log=False
+        )
+        server = Quiet(config)
+        task = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            await task
