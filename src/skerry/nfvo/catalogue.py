@@ -12,7 +12,7 @@ import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import msgspec
 
@@ -41,6 +41,20 @@ KINDS: Mapping[type[AnyPackage], str] = {
     AppPackage: "AppD",
 }
 ARRIVING = (OnboardingState.UPLOADING, OnboardingState.PROCESSING)
+
+
+class MecPart(Protocol):
+    """Who takes the MEC part of a package that was onboarded here (the orchestrator of applications)."""
+
+    async def receive(self, info: VnfPkgInfo, part: AppPackage) -> None:
+        """Onboard the part; the VNF package is its master. `InvalidError` or `ConflictError` to reject it."""
+        ...
+
+    async def give_up(self, vnf_pkg_id: str) -> None:
+        """The VNF package is to be deleted: let the part go. `ConflictError` while it is used."""
+        ...
+
+
 LOST = "the node stopped while the archive was on its way; upload it again"
 
 
@@ -67,6 +81,7 @@ class Catalogue:
         self._folder = folder
         self._clock = clock
         self._ids = ids
+        self.mec: MecPart | None = None
 
     # -- VNF packages -------------------------------------------------------------------------------------------------
 
@@ -156,6 +171,9 @@ class Catalogue:
         await asyncio.gather(*self._fetching, return_exceptions=True)
 
     async def delete_vnf_package(self, id: str, *, tenant: str = "") -> None:
+        info = aggregates.vnf_packages.get(self._database, id, tenant=tenant)
+        if self.mec is not None and info.operational_state is OperationalState.DISABLED:
+            await self.mec.give_up(id)
         await self._delete(aggregates.vnf_packages, id, tenant, self._vnfs_using)
 
     def vnf_packages(self, *, tenant: str = "") -> list[VnfPkgInfo]:
@@ -236,6 +254,58 @@ class Catalogue:
     def pnfd(self, id: str, *, tenant: str = "") -> PnfdInfo:
         return self._used_pnfd(aggregates.pnfds.get(self._database, id, tenant=tenant), tenant)
 
+    # -- what other parts of the node make ----------------------------------------------------------------------------
+
+    async def take_vnf_package(self, id: str, source: Path, *, tenant: str = "") -> VnfPkgInfo:
+        """Onboard, under an identifier of the caller's, an archive that this node made of one that it has verified. One that is
+        there already stays."""
+        fresh = VnfPkgInfo(id=id, tenant=tenant, created_at=stamp(self._clock.now()))
+        return await self._take(aggregates.vnf_packages, fresh, source, _as_vnf_package)
+
+    async def take_nsd(self, id: str, source: Path, *, tenant: str = "") -> NsdInfo:
+        """As `take_vnf_package`, for an NSD."""
+        fresh = NsdInfo(id=id, tenant=tenant, created_at=stamp(self._clock.now()))
+        return await self._take(aggregates.nsds, fresh, source, self._as_ns_package)
+
+    async def _take(self, where: Collection[Info], fresh: Info, source: Path, check: Callable[[Any, str], Any]) -> Info:
+        known = where.find(self._database, fresh.id)
+        if known is None:
+            known = await self._create(where, fresh)
+        if known.onboarding_state is OnboardingState.ONBOARDED:
+            return known
+        return await self._onboard(where, fresh.id, source, fresh.tenant, check, vouched=True)
+
+    async def drop(self, vnf_pkg_id: str, nsd_info_id: str, *, tenant: str = "") -> None:
+        """Remove what `take_vnf_package` and `take_nsd` made, in any state; "" = nothing. `ConflictError` while it is used."""
+        await self._drop(aggregates.nsds, nsd_info_id, tenant, self._nss_using)
+        await self._drop(aggregates.vnf_packages, vnf_pkg_id, tenant, self._vnfs_using)
+
+    async def _drop(
+        self, where: Collection[Info], id: str, tenant: str, users: Callable[[Transaction, str], int]
+    ) -> None:
+        if id and where.find(self._database, id) is not None:
+            state = OperationalState.DISABLED
+            await self._database.write(lambda tx: _set(where, tx, id, operational_state=state))
+            await self._delete(where, id, tenant, users)
+
+    async def _hand_over(self, info: VnfPkgInfo, part: AppPackage) -> VnfPkgInfo:
+        """Give the MEC part of a package to who keeps such. A package whose part is rejected is of no use: it is disabled."""
+        if self.mec is None:
+            return info
+        try:
+            await self.mec.receive(info, part)
+        except (InvalidError, ConflictError) as error:
+            problem = {
+                "detail": f"the MEC part was rejected: {error.detail}",
+                "faults": msgspec.to_builtins(error.faults),
+            }
+            state = OperationalState.DISABLED
+            where = aggregates.vnf_packages
+            return await self._database.write(
+                lambda tx: _set(where, tx, info.id, operational_state=state, problem=problem)
+            )
+        return info
+
     # -- all ---------------------------------------------------------------------------------------------------------
 
     def content(self, id: str) -> Path:
@@ -292,13 +362,21 @@ class Catalogue:
             )
 
     async def _onboard(
-        self, where: Collection[Info], id: str, source: Path, tenant: str, check: Callable[[Any, str], Any]
+        self,
+        where: Collection[Info],
+        id: str,
+        source: Path,
+        tenant: str,
+        check: Callable[[Any, str], Any],
+        *,
+        vouched: bool = False,
     ) -> Info:
         state = OnboardingState.PROCESSING
         await self._database.write(lambda tx: _set(where, tx, id, onboarding_state=state, problem={}))
         try:
-            package, digest, size = await asyncio.to_thread(self._read, source)
-            package = check(package, tenant)
+            found, digest, size = await asyncio.to_thread(self._read, source, vouched)
+            mec = found if isinstance(found, AppPackage) and found.nfv is not None else None
+            package = check(mec.nfv if mec is not None else found, tenant)
             await asyncio.to_thread(self._keep, id, source, package.signature.option)
             ready = {
                 "onboarding_state": OnboardingState.ONBOARDED,
@@ -308,19 +386,21 @@ class Catalogue:
                 "size_bytes": size,
                 "onboarded_at": stamp(self._clock.now()),
             }
-            return await self._database.write(lambda tx: self._admit(where, tx, id, tenant, ready))
+            info = await self._database.write(lambda tx: self._admit(where, tx, id, tenant, ready))
         except (InvalidError, ConflictError) as error:
             problem = {"detail": error.detail, "faults": msgspec.to_builtins(error.faults)}
             await self._database.write(lambda tx: self._refuse(where, tx, id, problem))
             self._forget(id)
             raise
+        return await self._hand_over(info, mec) if mec is not None and isinstance(info, VnfPkgInfo) else info
 
-    def _read(self, source: Path) -> tuple[AnyPackage, str, int]:
+    def _read(self, source: Path, vouched: bool) -> tuple[AnyPackage, str, int]:
         from skerry.packages import Trust, read  # noqa: PLC0415 - YAML readers load on first use only
 
         with source.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        trust = Trust(policy=self._signatures, store=self._trust_store, now=self._clock.now())
+        policy = "off" if vouched else self._signatures
+        trust = Trust(policy=policy, store=self._trust_store, now=self._clock.now())
         return read(source, trust=trust), digest, source.stat().st_size
 
     def _keep(self, id: str, source: Path, option: int) -> None:

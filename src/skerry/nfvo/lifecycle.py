@@ -38,17 +38,21 @@ class Nfvo:
             engine.add_kind(kind(desk))
         MemberSteps(desk).register(engine)
 
-    async def create(self, nsd_id: str, *, name: str = "", description: str = "", tenant: str = "") -> NsInstance:
-        """A record NOT_INSTANTIATED (SOL005 6.4.2.3.1)."""
+    async def create(
+        self, nsd_id: str, *, name: str = "", description: str = "", tenant: str = "", id: str = ""
+    ) -> NsInstance:
+        """A record NOT_INSTANTIATED (SOL005 6.4.2.3.1). `id` is for callers that derive identifiers; it may exist then."""
 
         def work(tx: Transaction) -> NsInstance:
+            if id and (there := aggregates.ns_instances.find(tx, id)):
+                return there
             found = [info for info in aggregates.nsds.select(tx, nsd_id=nsd_id) if info.tenant == tenant]
             if not found:
                 raise InvalidError(f"cannot find NSD {nsd_id}", suggestion="onboard it first")
             if found[-1].operational_state is not OperationalState.ENABLED:
                 raise ConflictError(f"cannot use NSD {nsd_id}: it is disabled", suggestion="enable it first")
             instance = NsInstance(
-                id=self._ids.new(),
+                id=id or self._ids.new(),
                 tenant=tenant,
                 created_at=stamp(self.desk.clock.now()),
                 nsd_id=nsd_id,

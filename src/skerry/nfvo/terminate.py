@@ -18,8 +18,8 @@ from skerry.store.database import Transaction
 
 
 class TerminateNs(NsOperation):
-    """Parameters: TerminateNsRequest (6.5.2.15); own key `additionalParams.terminationType` GRACEFUL or FORCEFUL for the
-    VNFs. Also removes what an instantiation that was given up left behind."""
+    """Parameters: TerminateNsRequest (6.5.2.15); own keys in `additionalParams`: `terminationType` GRACEFUL or FORCEFUL and
+    `gracefulTerminationTimeout` (seconds) for the VNFs. Also removes what an instantiation that was given up left behind."""
 
     name: ClassVar[str] = "ns.terminate"
     revertible: ClassVar[bool] = False
@@ -37,9 +37,12 @@ class TerminateNs(NsOperation):
     def adjust(self, step: Step, params: Mapping[str, Any]) -> Step:
         if step.action != "member.delete":
             return step
-        how = params.get("additionalParams", {}).get("terminationType", "GRACEFUL")
-        args = {**step.args, "terminate": {"terminationType": how}}
-        return msgspec.structs.replace(step, args=args, timeout_s=3600.0)
+        given = params.get("additionalParams", {})
+        how: dict[str, Any] = {"terminationType": given.get("terminationType", "GRACEFUL")}
+        if (grace := given.get("gracefulTerminationTimeout")) is not None:
+            how["gracefulTerminationTimeout"] = grace
+        limit = 3600.0 + float(grace or 0.0)
+        return msgspec.structs.replace(step, args={**step.args, "terminate": how}, timeout_s=limit)
 
     def completed(self, instance: NsInstance, goal: NsGoal) -> NsInstance:
         return msgspec.structs.replace(

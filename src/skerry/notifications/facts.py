@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from skerry.model.app import AppInstance, AppPkgInfo
 from skerry.model.ns import NsdInfo, NsInstance, PnfdInfo
 from skerry.model.vnf import VnfInstance, VnfPkgInfo
 
@@ -98,4 +99,42 @@ def of_nsd(info: NsdInfo, vnf_pkg_ids: tuple[str, ...] = ()) -> dict[str, Any]:
         "nsdInvariantId": nsd.invariant_id,
         "vnfPkgIds": list(vnf_pkg_ids),
         "pnfdId": list(nsd.pnfd_ids),
+    }
+
+
+def of_app(record: AppInstance) -> dict[str, Any]:
+    """An application instance. `products` names its provider and product as narrowly and as widely as a filter may."""
+    return {
+        "tenant": record.tenant,
+        "appInstanceId": record.id,
+        "appInstanceName": record.app_instance_name,
+        "appDId": record.app_d_id,
+        "appPkgId": record.app_pkg_id,
+        "products": products(record.app_provider, record.app_name, record.app_soft_version, record.app_d_version),
+    }
+
+
+def products(*names: str) -> list[str]:
+    """Provider, product, software version, descriptor version: every beginning of that path."""
+    return ["/".join(names[:length]) for length in range(1, len(names) + 1)]
+
+
+def of_app_package(info: AppPkgInfo) -> dict[str, Any]:
+    """An application package; what its AppD says is there once it is onboarded."""
+    known: dict[str, Any] = {
+        "tenant": info.tenant,
+        "appPkgInfoId": info.id,
+        "operationalState": info.operational_state.value,
+        "usageState": info.usage_state.value,
+    }
+    if info.package is None:
+        return known
+    appd = info.package.appd
+    return {
+        **known,
+        "appDId": appd.app_d_id,
+        "appProvider": appd.app_provider,
+        "appName": appd.app_name,
+        "appSoftwareVersion": appd.app_soft_version,
+        "appDVersion": appd.app_d_version,
     }

@@ -23,9 +23,14 @@ from skerry.vnfm.goal import flavour_of
 from skerry.vnfm.grants import Granter
 
 
+def _nothing(_vnf: VnfInstance) -> Mapping[str, str]:
+    return {}
+
+
 @dataclass
 class Desk:
-    """`archive` finds a package's file; `scratch` holds extracted images."""
+    """`archive` finds a package's file; `scratch` holds extracted images. `told` is what VNFCs find in their
+    environment besides what the descriptor says, and nowhere else: it may hold secrets."""
 
     database: Database
     vims: Vims
@@ -34,6 +39,7 @@ class Desk:
     alarms: AlarmBook
     archive: Callable[[str], Path]
     scratch: Path
+    told: Callable[[VnfInstance], Mapping[str, str]] = _nothing
     _bound: dict[tuple[str, int, str], Vnfd] = field(default_factory=dict[tuple[str, int, str], Vnfd])
     _extracting: threading.Lock = field(default_factory=threading.Lock)
 
