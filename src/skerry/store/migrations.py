@@ -103,4 +103,41 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE TABLE quota_shortages (
         id TEXT PRIMARY KEY, rev INTEGER NOT NULL, tenant TEXT NOT NULL, vim TEXT NOT NULL, doc BLOB NOT NULL);
     """,
+    """
+    CREATE TABLE app_packages (
+        id TEXT PRIMARY KEY, rev INTEGER NOT NULL, tenant TEXT NOT NULL, app_d_id TEXT NOT NULL, master TEXT NOT NULL,
+        doc BLOB NOT NULL);
+    CREATE INDEX app_packages_appd ON app_packages (app_d_id);
+    CREATE TABLE app_instances (
+        id TEXT PRIMARY KEY, rev INTEGER NOT NULL, tenant TEXT NOT NULL, app_pkg_id TEXT NOT NULL, ns_id TEXT NOT NULL,
+        doc BLOB NOT NULL);
+    CREATE INDEX app_instances_pkg ON app_instances (app_pkg_id);
+    CREATE INDEX app_instances_ns ON app_instances (ns_id);
+    CREATE TABLE mec_hosts (
+        id TEXT PRIMARY KEY, rev INTEGER NOT NULL, tenant TEXT NOT NULL, zone TEXT NOT NULL, doc BLOB NOT NULL);
+    CREATE TABLE app_grants (
+        id TEXT PRIMARY KEY, rev INTEGER NOT NULL, tenant TEXT NOT NULL, app_instance_id TEXT NOT NULL,
+        doc BLOB NOT NULL);
+    """,
+    """
+    ALTER TABLE vnf_instances ADD COLUMN created_at TEXT NOT NULL DEFAULT '';
+    ALTER TABLE vnf_instances ADD COLUMN vnf_instance_name TEXT NOT NULL DEFAULT '';
+    ALTER TABLE vnf_instances ADD COLUMN vnfd_id TEXT NOT NULL DEFAULT '';
+    ALTER TABLE vnf_instances ADD COLUMN vnf_provider TEXT NOT NULL DEFAULT '';
+    ALTER TABLE vnf_instances ADD COLUMN vnf_product_name TEXT NOT NULL DEFAULT '';
+    ALTER TABLE vnf_instances ADD COLUMN vnf_software_version TEXT NOT NULL DEFAULT '';
+    ALTER TABLE vnf_instances ADD COLUMN vnfd_version TEXT NOT NULL DEFAULT '';
+    ALTER TABLE vnf_instances ADD COLUMN instantiation_state TEXT NOT NULL DEFAULT '';
+    UPDATE vnf_instances SET
+        created_at = coalesce(json_extract(CAST(doc AS TEXT), '$.created_at'), ''),
+        vnf_instance_name = coalesce(json_extract(CAST(doc AS TEXT), '$.vnf_instance_name'), ''),
+        vnfd_id = coalesce(json_extract(CAST(doc AS TEXT), '$.vnfd_id'), ''),
+        vnf_provider = coalesce(json_extract(CAST(doc AS TEXT), '$.vnf_provider'), ''),
+        vnf_product_name = coalesce(json_extract(CAST(doc AS TEXT), '$.vnf_product_name'), ''),
+        vnf_software_version = coalesce(json_extract(CAST(doc AS TEXT), '$.vnf_software_version'), ''),
+        vnfd_version = coalesce(json_extract(CAST(doc AS TEXT), '$.vnfd_version'), ''),
+        instantiation_state = coalesce(json_extract(CAST(doc AS TEXT), '$.instantiation_state'), 'NOT_INSTANTIATED');
+    CREATE INDEX vnf_instances_listed ON vnf_instances (
+        tenant, created_at, id, vnf_instance_name, vnfd_id, vnf_provider, vnf_product_name, vnf_software_version, vnfd_version, instantiation_state);
+    """,
 )
