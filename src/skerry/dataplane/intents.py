@@ -130,7 +130,8 @@ class Classifier(Value, frozen=True, kw_only=True):
 
     `ports` are the ports where the frame enters. `vlan` 0 is "untagged". `ip_src` and `ip_dst` are prefixes, IPv4 or IPv6.
     `gtp` looks inside GTP-U. `ue` is the address of a user equipment: source of what comes from the RAN side and of plain
-    traffic of a station, destination of what comes from other sides; inside GTP-U where `gtp` is given.
+    traffic of a station, destination of what comes from CORE or UPLINK; inside GTP-U where `gtp` is given. The tunnels that
+    `gtp` looks into are over IPv4, unless addresses or `eth_type` say IPv6.
     """
 
     ports: tuple[Name, ...] = ()
