@@ -25,11 +25,12 @@ class OfferedService(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What applications find on a platform. `features` is name → version ("" = any); `transports` are those that the platform
-    itself provides to producers of services."""
+    itself provides to producers of services; `enforces` are the kinds of rules that it can put in force."""
 
     services: tuple[OfferedService, ...] = ()
     features: Mapping[str, str] = {}
     transports: Mapping[TransportType, tuple[Serializer, ...]] = {}
+    enforces: tuple[Literal["traffic", "dns"], ...] = ()
 
 
 class HostedApp(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

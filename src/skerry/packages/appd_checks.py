@@ -16,7 +16,6 @@ from skerry.model.appd import (
     InterfaceDescriptor,
     InterfaceType,
     OsContainer,
-    RuleAction,
     SwImageDescriptor,
     TrafficFilter,
     VirtualCompute,
@@ -28,7 +27,6 @@ _NAME = re.compile(
 )
 _MAC = re.compile(r"[0-9A-Fa-f]{2}([:-][0-9A-Fa-f]{2}){5}")
 _OUTSIDE = ("host:", "docker://")
-_DIRECTED = tuple(action for action in RuleAction if action.value.startswith(("FORWARD", "DUPLICATE")))
 
 
 class _Checks:
@@ -60,7 +58,7 @@ class _Checks:
             where = ("appTrafficRule", index)
             for number, one in enumerate(rule.traffic_filter):
                 self._filter(one, *where, "trafficFilter", number)
-            self._destination(rule.action, rule.dst_interface, *where)
+            self._destination(rule.dst_interface, *where)
         for index, _ in enumerate(self.appd.app_dns_rule):
             self._dns(index)
         self._stateful()
@@ -166,11 +164,9 @@ class _Checks:
             if values:
                 self.refuse(f"a filter by {name}", *path, name)
 
-    def _destination(self, action: RuleAction, to: InterfaceDescriptor | None, *path: str | int) -> None:
+    def _destination(self, to: InterfaceDescriptor | None, *path: str | int) -> None:
         if to is None:
-            if action in _DIRECTED:
-                self.error("no-destination", f"cannot {action} without dstInterface", *path, fix="add `dstInterface:`")
-            return
+            return  # then it is the application itself
         where = (*path, "dstInterface")
         needs = {
             InterfaceType.TUNNEL: (to.tunnel_info is not None, "tunnelInfo"),

@@ -1,0 +1,119 @@
+"""What the orchestrator's operations work with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from skerry.errors import ConflictError
+from skerry.meo.hosts import Hosts
+from skerry.model.app import AppInstance, AppPkgInfo
+from skerry.model.appd import AppD
+from skerry.model.descriptors import DeploymentFlavour, Vnfd
+from skerry.model.platform import AppAddress
+from skerry.model.states import OperationalState
+from skerry.model.time import Clock
+from skerry.model.vnf import VnfInstance
+from skerry.nfvo.goal import counts_at, flavour_of
+from skerry.nfvo.lifecycle import Nfvo
+from skerry.packages import appd_nfv
+from skerry.placement.solve import Choice, Demand
+from skerry.store import aggregates, applications
+from skerry.store.database import Database
+from skerry.vnfm.goal import flavour_of as vnf_flavour_of
+from skerry.vnfm.values import Attributes
+
+
+@dataclass
+class MeoDesk:
+    """The store, the NFVO and the hosts of one node."""
+
+    database: Database
+    nfvo: Nfvo
+    hosts: Hosts
+    clock: Clock
+
+    def instance(self, id: str) -> AppInstance:
+        return applications.instances.get(self.database, id)
+
+    def package(self, instance: AppInstance) -> AppPkgInfo:
+        """The package of an instance. `ConflictError` if it has no content."""
+        info = applications.packages.get(self.database, instance.app_pkg_id)
+        if info.package is None:
+            raise ConflictError(f"cannot use application package {info.id}: it is not onboarded")
+        return info
+
+    def appd(self, instance: AppInstance) -> AppD:
+        """The descriptor of an instance."""
+        package = self.package(instance).package
+        assert package is not None  # noqa: S101 - `package` checked it
+        return package.appd
+
+    def nsd_id(self, instance: AppInstance) -> str:
+        """The NSD that the NFVO has for the application."""
+        return appd_nfv.nsd_id(self.appd(instance))
+
+    async def capacity(self, instance: AppInstance, vim: str) -> Choice:
+        """Ask the NFVO for room on one infrastructure. `RejectedError` says what lacks."""
+        info = self.package(instance)
+        nsd = aggregates.nsds.get(self.database, info.nsd_info_id).package
+        if nsd is None:
+            raise ConflictError(f"cannot use the NSD of application package {info.id}: it is not onboarded")
+        flavour = flavour_of(nsd.nsd, "")
+        demands: list[Demand] = []
+        for profile, count in counts_at(flavour, "").items():
+            _, vnf = self.nfvo.desk.vnf_flavour(flavour.vnf_profiles[profile], info.tenant)
+            demands += [
+                Demand(
+                    name=f"{profile}/{number}/{vdu.id}",
+                    vcpus=vdu.vcpus,
+                    memory_bytes=vdu.memory_bytes,
+                    storage_bytes=vdu.storage_bytes,
+                    site=vim,
+                )
+                for number in range(count)
+                for vdu in vnf.vdus.values()
+            ]
+        return await self.nfvo.desk.granter.choose(demands, ())
+
+    def vnfs(self, instance: AppInstance) -> list[VnfInstance]:
+        """The VNFs that an application is; none while it has no network service."""
+        ns = aggregates.ns_instances.find(self.database, instance.ns_id) if instance.ns_id else None
+        members = ns.members.values() if ns else ()
+        found = [aggregates.vnf_instances.find(self.database, member.vnf_instance_id) for member in members]
+        return [vnf for vnf in found if vnf is not None]
+
+    def addresses(self, instance: AppInstance) -> tuple[AppAddress, ...]:
+        """The addresses of its external connection points, in the descriptor's order."""
+        names = {appd_nfv.point_name(point.cpd_id): point.cpd_id for point in self.appd(instance).app_ext_cpd}
+        found: list[AppAddress] = []
+        for vnf in self.vnfs(instance):
+            vnfd, flavour = self._flavour(vnf)
+            del vnfd
+            for vnfc, index, cp in Attributes(vnf, flavour).interfaces():
+                resource = vnf.resources.get(f"compute:{vnfc}")
+                nics = resource.outputs.get("nics", ()) if resource else ()
+                if resource is None or index >= len(nics) or not flavour.cps[cp].external:
+                    continue
+                found.append(
+                    AppAddress(
+                        cpd_id=names.get(cp, cp),
+                        ip=nics[index]["ip"],
+                        mac=nics[index].get("mac", ""),
+                        vim=str(resource.spec["vim"]),
+                        network=nics[index].get("network", ""),
+                        instance=str(resource.spec["name"]),
+                    )
+                )
+        return tuple(found)
+
+    def _flavour(self, vnf: VnfInstance) -> tuple[Vnfd, DeploymentFlavour]:
+        vnfd = self.nfvo.desk.vnfm.desk.descriptor(vnf.vnf_pkg_id, vnf.inputs)
+        return vnfd, vnf_flavour_of(vnfd, vnf.flavour_id)
+
+
+def require_enabled(info: AppPkgInfo) -> None:
+    """`ConflictError` where new instances of a package are not wanted."""
+    if info.operational_state is not OperationalState.ENABLED:
+        raise ConflictError(
+            f"cannot use application package {info.id}: it is {info.operational_state}", suggestion="enable it first"
+        )

@@ -1,0 +1,158 @@
+"""Step handlers of the orchestrator: the platform over Mm5, the NFVO over Mv1."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from skerry.engine.engine import Engine
+from skerry.engine.kinds import StepContext
+from skerry.meo.desk import MeoDesk
+from skerry.meo.goal import LONGEST_S, placed, service_id
+from skerry.meo.operation import NOTICE
+from skerry.model.app import AppInstance
+from skerry.model.appd import PlatformPart
+from skerry.model.ns import NsInstance
+from skerry.model.platform import HostedApp, NullPlatform, Platform
+from skerry.model.states import InstantiationState
+from skerry.store import aggregates
+
+
+class AppSteps:
+    """The handlers, bound to their desk."""
+
+    def __init__(self, desk: MeoDesk) -> None:
+        self.desk = desk
+
+    def register(self, engine: Engine) -> None:
+        for action, handler in (
+            ("mec.platform.create", self.admit),
+            ("mec.platform.update", self.admit),
+            ("mec.platform.delete", self.forget),
+            ("mec.rules.create", self.activate),
+            ("mec.rules.update", self.activate),
+            ("mec.rules.delete", self.deactivate),
+        ):
+            engine.add_handler(action, handler)
+        for action, handler in (
+            ("mec.notice", self.tell),
+            ("mec.service.create", self.bring_up),
+            ("mec.service.update", self.operate),
+            ("mec.service.delete", self.remove),
+        ):
+            engine.add_handler(action, handler, waits=True)
+
+    # -- the platform -------------------------------------------------------------------------------------------------
+
+    def _platform(self, zone: str) -> Platform:
+        return self.desk.hosts.platforms.at(zone)
+
+    def _hosted(self, instance: AppInstance, zone: str, config: PlatformPart) -> HostedApp:
+        return HostedApp(
+            app_instance_id=instance.id,
+            app_d_id=instance.app_d_id,
+            app_name=instance.app_name,
+            app_provider=instance.app_provider,
+            app_soft_version=instance.app_soft_version,
+            app_d_version=instance.app_d_version,
+            app_instance_name=instance.app_instance_name,
+            tenant=instance.tenant,
+            zone=zone,
+            client_id=instance.id,
+            client_secret=instance.client_secret,
+            config=config,
+        )
+
+    async def admit(self, context: StepContext) -> Mapping[str, Any]:
+        spec = context.args["spec"]
+        instance = self.desk.instance(context.operation.subject)
+        config = msgspec.convert(spec["config"], PlatformPart)
+        access = await self._platform(spec["zone"]).admit(self._hosted(instance, spec["zone"], config))
+        return {"access": msgspec.to_builtins(access)}
+
+    async def forget(self, context: StepContext) -> None:
+        await self._platform(context.args["spec"]["zone"]).forget(context.operation.subject)
+
+    async def activate(self, context: StepContext) -> Mapping[str, Any]:
+        spec = context.args["spec"]
+        instance = self.desk.instance(context.operation.subject)
+        addresses = self.desk.addresses(instance)
+        rules = {name: spec[name] for name in ("appTrafficRule", "appDNSRule")}
+        config = placed(msgspec.convert(rules, PlatformPart), addresses)
+        await self._platform(spec["zone"]).activate(self._hosted(instance, spec["zone"], config), addresses)
+        return {"addresses": msgspec.to_builtins(addresses)}
+
+    async def deactivate(self, context: StepContext) -> None:
+        await self._platform(context.args["spec"]["zone"]).deactivate(context.operation.subject)
+
+    async def tell(self, context: StepContext) -> Mapping[str, Any]:
+        """Announce the end; the result says whether the application answered in time."""
+        args = context.args
+        platform = self._platform(args["zone"])
+        if isinstance(platform, NullPlatform):
+            return {"confirmed": True, "grace_s": args["timeout_s"]}
+        confirmed = await platform.ask_to_stop(context.operation.subject, args["action"], args["timeout_s"])
+        return {"confirmed": confirmed}
+
+    # -- the NFVO -----------------------------------------------------------------------------------------------------
+
+    async def bring_up(self, context: StepContext) -> Mapping[str, Any]:
+        spec = context.args["spec"]
+        instance = self.desk.instance(context.operation.subject)
+        ns_id = service_id(instance.id)
+        label = instance.app_instance_name or f"{instance.app_name}-{instance.id[:8]}"
+        nfvo = self.desk.nfvo
+        ns = await nfvo.create(spec["nsd"], name=label, tenant=instance.tenant, id=ns_id)
+        if ns.ns_state is InstantiationState.NOT_INSTANTIATED:
+            request = {"additionalParamsForNs": {"placement": {"*": spec["vim"]}}}
+            await context.child("ns.instantiate", ns_id, request, undone=True)
+        if not spec["running"]:
+            await self._switch(context, ns_id, running=False, how="FORCEFUL", name="stop")
+        return {"ns_id": ns_id}
+
+    async def operate(self, context: StepContext) -> Mapping[str, Any]:
+        spec = context.args["spec"]
+        instance = self.desk.instance(context.operation.subject)
+        await self._switch(context, instance.ns_id, running=spec["running"], how=context.args.get("how", "GRACEFUL"))
+        return {}
+
+    async def _switch(self, context: StepContext, ns_id: str, *, running: bool, how: str, name: str = "") -> None:
+        ns = self.desk.nfvo.desk.instance(ns_id)
+        word = "STARTED" if running else "STOPPED"
+        entries = [
+            {"vnfInstanceId": member.vnf_instance_id, "changeStateTo": word, **self._manner(context, how, "Stop")}
+            for member in ns.members.values()
+        ]
+        request = {"updateType": "OPERATE_VNF", "operateVnfData": entries}
+        await context.child("ns.update", ns_id, request, name)
+
+    async def remove(self, context: StepContext) -> None:
+        instance = self.desk.instance(context.operation.subject)
+        ns_id = service_id(instance.id)
+        if self._find(ns_id) is None:
+            return
+        await context.engine.children.release(ns_id, keep="" if context.undoing else context.operation.id)
+        ns = self.desk.nfvo.instance(ns_id, tenant=instance.tenant)
+        if ns.ns_state is InstantiationState.INSTANTIATED or ns.resources:
+            how = "FORCEFUL" if context.undoing else context.args.get("how", "GRACEFUL")
+            params = {"additionalParams": self._manner(context, how, "Termination")}
+            await context.child("ns.terminate", ns_id, params, undone=True)
+        await self.desk.nfvo.delete(ns_id, tenant=instance.tenant)
+
+    def _find(self, ns_id: str) -> NsInstance | None:
+        return aggregates.ns_instances.find(self.desk.database, ns_id)
+
+    @staticmethod
+    def _manner(context: StepContext, how: str, verb: str) -> dict[str, Any]:
+        """How its containers end: at once if it was told and did not answer; where nobody could be told, they get the time
+        that the application would have had."""
+        key = "stopType" if verb == "Stop" else "terminationType"
+        notices = [record for record in context.engine.steps(context.operation.id) if record.key == NOTICE]
+        said = notices[0].result if notices else {}
+        if how == "FORCEFUL" or (notices and not said.get("confirmed", False)):
+            return {key: "FORCEFUL"}
+        if "grace_s" in said:
+            return {key: "GRACEFUL", f"graceful{verb}Timeout": min(said["grace_s"], LONGEST_S)}
+        return {key: "GRACEFUL"}
