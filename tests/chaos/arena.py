@@ -121,9 +121,15 @@ class Arena:
     def _called(self, verb: str, name: str, after: bool) -> None:
         if self.dead:
             raise KilledError
-        if verb not in READS and not after and not self._busy[name]:
+        if verb not in READS and not after and not self._under_way(name):
             self.faults.append(f"{verb} {name} without a step that is under way")
         self.reach(f"{'after' if after else 'before'} {verb} {name}")
+
+    def _under_way(self, name: str) -> bool:
+        """Whether a step is under way that may touch this; the image of a snapshot is its VNFC's."""
+        if not name.startswith("snapshot:"):
+            return self._busy[name] > 0
+        return any(count and one.endswith(name.rpartition("/")[2]) for one, count in self._busy.items())
 
     # -- what was journalled ------------------------------------------------------------------------------------------
 
@@ -274,7 +280,7 @@ def _name(subject: str, key: str) -> str:
     effect, _, rest = key.partition(":")
     if effect == "image":
         return rest.split(":", 1)[1]
-    if effect in ("script", "check"):
+    if effect in ("script", "check", "snapshot"):
         return resource_name(subject, f"compute:{rest.rsplit(':', 1)[-1]}")
     return resource_name(subject, rest) if ":" in rest else ""
 

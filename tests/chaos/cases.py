@@ -73,6 +73,29 @@ async def crashed(life: Life) -> str:
     return id
 
 
+async def with_empty_snapshot(life: Life) -> str:
+    id = await running(life)
+    await life.node.vnfm.snapshots.create(tenant="")
+    return id
+
+
+async def with_snapshot(life: Life) -> str:
+    """A VNF that has grown since its snapshot was taken, and whose VNFCs all know the new one."""
+    id = await with_empty_snapshot(life)
+    await life.done("vnf.create_snapshot", id, in_snapshot(life, id))
+    await life.done("vnf.scale", id, scale("SCALE_OUT"))
+    for state in ("STOPPED", "STARTED"):
+        await life.done("vnf.operate", id, {"changeStateTo": state})
+    return id
+
+
+async def replaced_while_stopped(life: Life) -> str:
+    """A VNF whose VNFC has not run its first scripts yet."""
+    id = await stopped(life)
+    await life.done("vnf.heal", id, {"vnfcInstanceId": ["front-0"]})
+    return id
+
+
 async def shop_created(life: Life) -> str:
     await packages_only(life)
     return (await life.ns(packages.SHOP, instantiate=False)).id
@@ -123,6 +146,11 @@ def ns_scale(how: str) -> dict[str, Any]:
     return {"scaleType": "SCALE_NS", "scaleNsData": {"scaleNsByStepsData": steps}}
 
 
+def in_snapshot(life: Life, _id: str) -> Mapping[str, Any]:
+    """The parameters that name the one snapshot that there is."""
+    return {"vnfSnapshotInfoId": life.node.vnfm.snapshots.all(tenant="")[0].id}
+
+
 def member(life: Life, ns: str, name: str) -> str:
     return life.node.nfvo.instance(ns).members[name].vnf_instance_id
 
@@ -167,6 +195,11 @@ def modify_member(life: Life, id: str) -> Mapping[str, Any]:
     return {"updateType": "MODIFY_VNF_INFORMATION", "modifyVnfInfoData": [entry]}
 
 
+def rename_member(life: Life, id: str) -> Mapping[str, Any]:
+    entry = {"vnfInstanceId": member(life, id, "db-0"), "vnfInstanceName": "other", "metadata": {"a": "b"}}
+    return {"updateType": "MODIFY_VNF_INFORMATION", "modifyVnfInfoData": [entry]}
+
+
 CASES = (
     Case("vnf-instantiate", "vnf.instantiate", created, asks({"flavourId": "default"})),
     Case("vnf-scale-out", "vnf.scale", running, asks(scale("SCALE_OUT"))),
@@ -184,6 +217,9 @@ CASES = (
     Case("vnf-flavour", "vnf.change_flavour", running, asks({"newFlavourId": "wide"})),
     Case("vnf-package", "vnf.change_package", running, asks({"vnfdId": "web2"})),
     Case("vnf-package-bad", "vnf.change_package", running, asks({"vnfdId": "bad"}), ends="ROLLED_BACK"),
+    Case("vnf-start-late", "vnf.operate", replaced_while_stopped, asks({"changeStateTo": "STARTED"}), mends=True),
+    Case("vnf-snapshot", "vnf.create_snapshot", with_empty_snapshot, in_snapshot),
+    Case("vnf-to-snapshot", "vnf.revert_to_snapshot", with_snapshot, in_snapshot),
     Case("ns-instantiate", "ns.instantiate", shop_created, asks({})),
     Case("ns-instantiate-old", "ns.instantiate", shop_beside_db, use_old),
     Case("ns-scale-out", "ns.scale", shop, asks(ns_scale("SCALE_OUT"))),
@@ -198,6 +234,7 @@ CASES = (
     Case("ns-update-remove", "ns.update", shop_large, remove_member),
     Case("ns-update-operate", "ns.update", shop, operate_member),
     Case("ns-update-modify", "ns.update", shop, modify_member),
+    Case("ns-update-rename", "ns.update", shop, rename_member),
     Case("ns-terminate", "ns.terminate", shop, asks({})),
 )
 

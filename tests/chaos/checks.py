@@ -137,6 +137,18 @@ def picture(life: Life) -> dict[str, Any]:
             for id, one in life.worlds.items()
             for name, network in sorted(one.has.networks.items())
         },
+        "snapshots": {
+            each.id: {
+                "of": each.vnf_instance_id,
+                "images": sorted(one.image for one in each.vnfcs.values()),
+                "finished": bool(each.finished_at),
+            }
+            for each in node.vnfm.snapshots.all(tenant="")
+        },
+        "snapshot images": {
+            id: sorted(name for name in one.has.images if name.startswith("snapshot:"))
+            for id, one in life.worlds.items()
+        },
     }
 
 

@@ -44,7 +44,7 @@ def test_a_thousand_operations_are_served_in_turn() -> None:
     assert times is not None
     order = sorted(range(len(times)), key=times.__getitem__)
     overtaken = [place - number for place, number in enumerate(order)]
-    assert max(map(abs, overtaken)) <= 64, "whoever comes first is served first, but for two rounds of the 32 slots"
+    assert max(map(abs, overtaken)) <= 64, "whoever comes first is served first, but for a round of the 64 slots"
 
 
 @pytest.mark.feature("A87")

@@ -98,6 +98,8 @@ class VnfOperation:
         graph = wanted(instance, flavour, goal)
         steps, changes = diff(graph, instance.resources, force)
         steps = _with_barrier(self._with_images(steps, graph))
+        if self.revertible:
+            steps = _with_way_back(steps)
         made = {step.resource.removeprefix("compute:") for step in steps if step.action == "compute.create"}
         if self.scripted(operation.params):
             steps = self._with_scripts(steps, flavour, before, goal, made)
@@ -253,6 +255,19 @@ def _with_barrier(steps: list[Step]) -> list[Step]:
     waiting = ("power.create", "power.update")
     held = [msgspec.structs.replace(s, needs=(*s.needs, barrier.key)) if s.action in waiting else s for s in steps]
     return [*held, barrier]
+
+
+def _with_way_back(steps: list[Step]) -> list[Step]:
+    """Let nothing that goes be deleted before all of it has stopped: undone, everything is there again before anything
+    starts, and knows the addresses of the others."""
+    stops = tuple(step.key for step in steps if step.action == "power.delete")
+    if not stops or sum(step.action == "compute.delete" for step in steps) < 2:
+        return steps
+    barrier = Step(key="stopped", action="addresses.known", note="everything that goes has stopped", needs=stops)
+    held = [
+        msgspec.structs.replace(s, needs=(*s.needs, barrier.key)) if s.action == "compute.delete" else s for s in steps
+    ]
+    return [barrier, *held]
 
 
 def _settled(
