@@ -111,11 +111,11 @@ async def test_a_refusal_of_the_nfvo_ends_the_operation(rig: Rig, tmp_path: Path
     await rig.client.delete("/skerry/v1/vims/sim")
     id, secret = await credentials(rig.client)
     (tmp_path / "secret").write_text(secret)
-    async with served(rig) as endpoint:
-        async with vnfm(tmp_path / "vnfm", endpoint, client_id=id, secret_file=tmp_path / "secret") as other:
-            await other.onboard("server")
-            made = await other.client.post("/vnflcm/v2/vnf_instances", json={"vnfdId": VNFD})
-            task = f"/vnflcm/v2/vnf_instances/{made.json()['id']}/instantiate"
-            done = await other.finished(await other.client.post(task, json={"flavourId": "default"}))
+    folder, own = tmp_path / "vnfm", {"client_id": id, "secret_file": tmp_path / "secret"}
+    async with served(rig) as endpoint, vnfm(folder, endpoint, **own) as other:
+        await other.onboard("server")
+        made = await other.client.post("/vnflcm/v2/vnf_instances", json={"vnfdId": VNFD})
+        task = f"/vnflcm/v2/vnf_instances/{made.json()['id']}/instantiate"
+        done = await other.finished(await other.client.post(task, json={"flavourId": "default"}))
     assert done["operationState"] in ("ROLLED_BACK", "FAILED_TEMP"), done
     assert "NFVO" in done["error"]["detail"]

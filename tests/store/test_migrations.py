@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from skerry.model.queries import Condition, Place
 from skerry.model.vnf import VnfSnapshotInfo
 from skerry.settings import Settings, Vim
 from skerry.store import aggregates, journal
@@ -25,7 +26,8 @@ def aged(new: Path, old: Path, version: int) -> None:
     tables = [row[0] for row in connection.execute("SELECT name FROM main.sqlite_master WHERE type = 'table'")]
     for table in tables:
         if not table.startswith("sqlite_"):
-            connection.execute(f"INSERT INTO main.{table} SELECT * FROM new.{table}")  # noqa: S608
+            columns = ", ".join(row[1] for row in connection.execute(f"PRAGMA main.table_info({table})"))
+            connection.execute(f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM new.{table}")  # noqa: S608
     connection.close()
 
 
@@ -43,6 +45,9 @@ async def test_a_store_of_an_earlier_version_is_taken_over(tmp_path: Path, versi
     assert opened.read("PRAGMA user_version")[0][0] == len(MIGRATIONS)
     vnf = aggregates.vnf_instances.get(opened, id, tenant=TENANT)
     assert (vnf.vnfd_id, vnf.instantiation_state, set(vnf.vnfcs)) == (VNFD, "INSTANTIATED", {"server"})
+    named = [Condition("vnfd_id", "eq", (VNFD,)), Condition("vnf_instance_name", "cont", ("on",))]
+    page = aggregates.vnf_instances.page(opened, tenant=TENANT, after=Place(), limit=9, conditions=named)
+    assert [found.id for found in page] == [id]
     assert aggregates.vnf_packages.count(opened) == 2
     assert aggregates.nsds.count(opened) == 1
     done = journal.operations.select(opened, subject=id)

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from skerry.errors import MalformedError
+from skerry.model.queries import Condition
 
 OPERATORS = ("eq", "neq", "in", "nin", "gt", "gte", "lt", "lte", "cont", "ncont")
 GRAMMAR = "write filter=(operator,attribute,value);(…) with one of the operators " + ", ".join(OPERATORS)
@@ -40,6 +41,16 @@ def parse(text: str) -> tuple[Term, ...]:
         if position < len(text) and text[position] == ";":
             position += 1
     return tuple(terms)
+
+
+def conditions(terms: Iterable[Term], columns: Mapping[str, str]) -> tuple[Condition, ...]:
+    """The terms that the store can look at itself: about text attributes that have a column. Empty values are left to
+    `matches`, which knows what is absent."""
+    return tuple(
+        Condition(columns[term.path[0]], term.operator, term.values)
+        for term in terms
+        if len(term.path) == 1 and term.path[0] in columns and all(term.values)
+    )
 
 
 def _plain(value: str) -> str:

@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from skerry.errors import MalformedError
+from skerry.model.queries import Place
 
 MARKER = "nextpage_opaque_marker"
 
@@ -34,6 +35,16 @@ def page(items: Sequence[T], marker: str, size: int) -> tuple[list[T], str]:
     rest = sorted((item for item in items if order(item) > after), key=order)
     cut = rest[:size]
     return cut, _encode(order(cut[-1])) if len(rest) > size else ""
+
+
+def after(marker: str) -> Place:
+    """The place that a marker names; before the first where there is none."""
+    return Place(*_decode(marker)) if marker else Place()
+
+
+def marker_of(item: Ordered) -> str:
+    """The marker of the page behind an entry."""
+    return _encode(order(item))
 
 
 def link(url: str, marker: str) -> str:

@@ -6,6 +6,7 @@ answer and status are data of the endpoint, from which the OpenAPI document is m
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
@@ -18,6 +19,7 @@ from skerry.api import body, filters, paging, rights
 from skerry.api.problem import HttpError
 from skerry.api.services import Services
 from skerry.errors import PreconditionError
+from skerry.model.queries import Condition, Place
 
 T = TypeVar("T")
 Item = TypeVar("Item", bound=paging.Ordered)
@@ -138,6 +140,39 @@ class Call:
         return Response(
             msgspec.json.encode([filters.select(value, chosen) for value in plain]), 200, headers, media_type=JSON
         )
+
+    async def paged(
+        self,
+        fetch: Callable[[Place, int, Sequence[Condition]], Sequence[Item]],
+        render: Callable[[Item], Any],
+        hide: Sequence[str],
+        columns: Mapping[str, str],
+    ) -> Response:
+        """`listed` for long lists: `fetch` reads a part of it. Of the filter, the store looks at attributes that have
+        `columns`; what remains is looked at here, a part at a time, so that others have their turn."""
+        terms = filters.parse(self.query("filter"))
+        chosen = filters.selection(self.request.query_params, hide)
+        conditions = filters.conditions(terms, columns)
+        rest = len(conditions) < len(terms)
+        size = self.services.settings.page_size
+        place, shown, more = paging.after(self.query(paging.MARKER)), list[tuple[Item, Any]](), True
+        while more and len(shown) <= size:
+            items = fetch(place, size + 1, conditions)
+            more = len(items) > size
+            for item in items:
+                plain = msgspec.to_builtins(render(item))
+                if not rest or filters.matches(plain, terms):
+                    shown.append((item, plain))
+            if more:
+                place = Place(*paging.order(items[-1]))
+                await asyncio.sleep(0)
+        headers = (
+            {"Link": paging.link(str(self.request.url), paging.marker_of(shown[size - 1][0]))}
+            if len(shown) > size
+            else {}
+        )
+        entries = [filters.select(plain, chosen) for _, plain in shown[:size]]
+        return Response(msgspec.json.encode(entries), 200, headers, media_type=JSON)
 
     def accepted(self, location: str) -> Response:
         """202 with the place where the outcome will be; the body is empty."""

@@ -141,7 +141,7 @@ class Nfvo:
     async def delete_vim(self, id: str) -> None:
         """Forget a VIM that no instance uses."""
         self.desk.vims.get(id)
-        users = [vnf.id for vnf in aggregates.vnf_instances.select(self.desk.database) if id in vnf.vim_ids]
+        users = [vnf.id for vnf in aggregates.vnf_instances.walk(self.desk.database) if id in vnf.vim_ids]
         if users:
             raise ConflictError(
                 f"cannot remove VIM {id}: {len(users)} VNFs are on it", suggestion=f"terminate them first: {users[0]} …"

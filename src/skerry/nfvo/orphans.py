@@ -4,6 +4,7 @@ record; adopted, deleted or made again on request."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -91,9 +92,9 @@ class Orphans:
         return [orphan for orphan in found if orphan.instance not in busy]
 
     def _recorded(self) -> Iterable[Recorded]:
-        instances: tuple[VnfInstance | NsInstance, ...] = (
-            *aggregates.vnf_instances.select(self._desk.database),
-            *aggregates.ns_instances.select(self._desk.database),
+        instances: Iterable[VnfInstance | NsInstance] = chain(
+            aggregates.vnf_instances.walk(self._desk.database),
+            aggregates.ns_instances.walk(self._desk.database),
         )
         for instance in instances:
             for key, resource in instance.resources.items():

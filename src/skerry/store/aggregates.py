@@ -15,7 +15,19 @@ vnf_instances = Collection(
     "vnf_instances",
     VnfInstance,
     "VNF instance",
-    {"vnf_pkg_id": lambda doc: doc.vnf_pkg_id, "ns_id": lambda doc: doc.ns_id},
+    {
+        "vnf_pkg_id": lambda doc: doc.vnf_pkg_id,
+        "ns_id": lambda doc: doc.ns_id,
+        # what long lists are filtered and ordered by
+        "created_at": lambda doc: doc.created_at,
+        "vnf_instance_name": lambda doc: doc.vnf_instance_name,
+        "vnfd_id": lambda doc: doc.vnfd_id,
+        "vnf_provider": lambda doc: doc.vnf_provider,
+        "vnf_product_name": lambda doc: doc.vnf_product_name,
+        "vnf_software_version": lambda doc: doc.vnf_software_version,
+        "vnfd_version": lambda doc: doc.vnfd_version,
+        "instantiation_state": lambda doc: doc.instantiation_state,
+    },
 )
 ns_instances = Collection("ns_instances", NsInstance, "NS instance", {"nsd_info_id": lambda doc: doc.nsd_info_id})
 vnf_snapshots = Collection(

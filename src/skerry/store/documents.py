@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from skerry.errors import ConflictError, NotFoundError, PreconditionError
+from skerry.model.queries import Condition, Place
+from skerry.store import paging
 from skerry.store.database import Database, Transaction
 
 D = TypeVar("D", bound=msgspec.Struct)
@@ -94,6 +96,35 @@ class Collection(Generic[D]):
         where = " AND ".join(f"{name} = ?" for name in equal) or "1"
         found = rows(source, f"SELECT doc FROM {self.table} WHERE {where} ORDER BY rowid", tuple(equal.values()))  # noqa: S608
         return [self._decode(row[0]) for row in found]
+
+    def page(
+        self,
+        source: Database | Transaction,
+        *,
+        tenant: str,
+        after: Place,
+        limit: int,
+        conditions: Sequence[Condition] = (),
+    ) -> list[D]:
+        """At most `limit` documents of a tenant in the order of creation, from behind a place on. For collections with the
+        column `created_at`; conditions are on columns."""
+        unknown = {condition.attribute for condition in conditions} - self.columns.keys()
+        if unknown:
+            raise KeyError(f"no column {sorted(unknown)} in {self.table}")
+        text, values = paging.where(tenant, after, conditions)
+        # The inner query reads an index alone; only the documents of the page are fetched.
+        inner = f"SELECT rowid FROM {self.table} WHERE {text} ORDER BY {paging.ORDERED} LIMIT {int(limit)}"  # noqa: S608
+        sql = f"SELECT doc FROM {self.table} WHERE rowid IN ({inner}) ORDER BY {paging.ORDERED}"  # noqa: S608
+        return [self._decode(row[0]) for row in rows(source, sql, values)]
+
+    def walk(self, source: Database, size: int = 500) -> Iterator[D]:
+        """Every document, oldest first, some at a time: a long table does not fill the memory. What comes meanwhile is
+        there, too."""
+        last = 0
+        sql = f"SELECT rowid, doc FROM {self.table} WHERE rowid > ? ORDER BY rowid LIMIT ?"  # noqa: S608
+        while found := rows(source, sql, (last, size)):
+            last = found[-1][0]
+            yield from (self._decode(row[1]) for row in found)
 
     def starting(self, source: Database | Transaction, prefix: str) -> list[D]:
         """Every document whose id begins so."""

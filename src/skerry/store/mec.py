@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from skerry.model.mec import App, Rule, Service
+from skerry.store.database import Transaction
 from skerry.store.documents import Collection
 
 apps = Collection("mec_apps", App, "application instance")
 services = Collection("mec_services", Service, "service", {"app": lambda doc: doc.app_id})
 rules = Collection("mec_rules", Rule, "rule", {"app": lambda doc: doc.app_id, "kind": lambda doc: doc.kind})
+
+Change = Callable[[Transaction], App]
+"""A change of an application inside a transaction."""

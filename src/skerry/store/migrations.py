@@ -138,6 +138,7 @@ MIGRATIONS: tuple[str, ...] = (
         vnfd_version = coalesce(json_extract(CAST(doc AS TEXT), '$.vnfd_version'), ''),
         instantiation_state = coalesce(json_extract(CAST(doc AS TEXT), '$.instantiation_state'), 'NOT_INSTANTIATED');
     CREATE INDEX vnf_instances_listed ON vnf_instances (
-        tenant, created_at, id, vnf_instance_name, vnfd_id, vnf_provider, vnf_product_name, vnf_software_version, vnfd_version, instantiation_state);
+        tenant, created_at, id, vnf_instance_name, vnfd_id, vnf_provider, vnf_product_name,
+        vnf_software_version, vnfd_version, instantiation_state);
     """,
 )

@@ -8,6 +8,7 @@ from typing import Any
 from skerry.engine.engine import Engine
 from skerry.errors import ConflictError, InvalidError, NotFoundError, UnsupportedError
 from skerry.model.operations import Event, Operation, Plan
+from skerry.model.queries import Condition, Place
 from skerry.model.states import InstantiationState
 from skerry.model.time import Ids, stamp
 from skerry.model.vnf import VnfInstance
@@ -138,6 +139,14 @@ class Vnfm:
 
     def instances(self, *, tenant: str = "") -> list[VnfInstance]:
         return aggregates.vnf_instances.select(self.desk.database, tenant=tenant)
+
+    def page(
+        self, *, after: Place, limit: int, conditions: Sequence[Condition] = (), tenant: str = ""
+    ) -> list[VnfInstance]:
+        """A part of `instances` in the order of creation."""
+        return aggregates.vnf_instances.page(
+            self.desk.database, tenant=tenant, after=after, limit=limit, conditions=conditions
+        )
 
     def instance(self, id: str, *, tenant: str = "") -> VnfInstance:
         return aggregates.vnf_instances.get(self.desk.database, id, tenant=tenant)

@@ -52,7 +52,7 @@ class Watch:
     async def start(self) -> None:
         """Watch the VIMs that hold something, and each other one from its first use on."""
         self._desk.vims.on_open.append(self._opened)
-        used = {vim for vnf in aggregates.vnf_instances.select(self._desk.database) for vim in vnf.vim_ids}
+        used = {vim for vnf in aggregates.vnf_instances.walk(self._desk.database) for vim in vnf.vim_ids}
         for vim in used & {connection.id for connection in self._desk.vims.connections()}:
             self._spawn(self._open(vim))
         self._spawn(self._sweeping())
@@ -125,7 +125,7 @@ class Watch:
     async def sweep(self) -> int:
         """Compare everything recorded; the answer is how many VNFCs were found broken."""
         found = 0
-        for vnf in aggregates.vnf_instances.select(self._desk.database):
+        for vnf in aggregates.vnf_instances.walk(self._desk.database):
             for key, resource in vnf.resources.items():
                 if resource.kind == "compute":
                     found += await self._compare(vnf, key, resource)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from starlette.responses import Response
@@ -13,6 +14,7 @@ from skerry.api.sol003 import types as wire
 from skerry.api.wire import Links, links
 from skerry.errors import InvalidError, NotFoundError
 from skerry.model.descriptors import DeploymentFlavour
+from skerry.model.queries import Condition, Place
 from skerry.model.states import InstantiationState
 from skerry.model.vnf import VnfInstance
 
@@ -21,6 +23,17 @@ MAPS = {
     "metadata": "metadata",
     "extensions": "extensions",
 }
+COLUMNS = {
+    "vnfInstanceName": "vnf_instance_name",
+    "vnfdId": "vnfd_id",
+    "vnfProvider": "vnf_provider",
+    "vnfProductName": "vnf_product_name",
+    "vnfSoftwareVersion": "vnf_software_version",
+    "vnfdVersion": "vnfd_version",
+    "instantiationState": "instantiation_state",
+}
+"""Attributes by which the store itself can filter."""
+
 HIDDEN = ("vnfConfigurableProperties", "vimConnectionInfo", "instantiatedVnfInfo", "metadata", "extensions")
 
 
@@ -84,8 +97,20 @@ async def create(call: Call) -> Response:
 
 async def listing(call: Call) -> Response:
     """All instances of the tenant."""
-    records = call.services.vnfm.instances(tenant=call.tenant)
-    return call.listed(records, lambda record: render(call, record), HIDDEN)
+    vims = call.services.nfvo.vims()
+    flavours: dict[tuple[str, str], DeploymentFlavour | None] = {}
+
+    def fetch(after: Place, limit: int, conditions: Sequence[Condition]) -> Sequence[VnfInstance]:
+        return call.services.vnfm.page(after=after, limit=limit, conditions=conditions, tenant=call.tenant)
+
+    def shown(record: VnfInstance) -> wire.VnfInstance:
+        flavour = None
+        if record.instantiation_state is InstantiationState.INSTANTIATED:
+            key = (record.vnf_pkg_id, record.flavour_id)
+            flavour = flavours[key] if key in flavours else flavours.setdefault(key, flavour_of(call, record))
+        return translate.instance(record, flavour, vims, links=_links(call, record), version=call.version)
+
+    return await call.paged(fetch, shown, HIDDEN, COLUMNS)
 
 
 async def show(call: Call) -> Response:
