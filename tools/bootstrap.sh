@@ -32,10 +32,12 @@ run | openssl         | program:openssl | checks and makes the signatures of pac
 run | iproute2        | program:ip      | bridges, veth pairs and network namespaces; bandwidth limits
 run | skopeo          | program:skopeo  | fetches images from registries
 run | sip-tester      | program:sipp    | SIPp, the program whose calls the demo shows
+run | unbound         | program:unbound | answers the DNS rules of edge applications
 dev | tcpdump         | program:tcpdump | looks at the wire in tests
 dev | docker.io       | program:dockerd | the Docker Engine that tests and benchmarks start for themselves
 dev | iptables        | program:iptables | the Docker Engine does not start without it
 dev | nodejs          | program:node    | runs the type checker pyright
+dev | bind9-dnsutils  | program:dig     | asks DNS servers in tests, as users do
 '
 
 say() { printf '%s\n' "$*" >&2; }

@@ -24,7 +24,7 @@ OUTSIDE = frozenset({"SKERRY_CONFIG", "SKERRY_ENDPOINT", "SKERRY_TOKEN", "SKERRY
 """SKERRY_* variables that are not settings of a node: where its file is, the CLI's access, the tests' data."""
 
 
-LISTS = frozenset({"vims", "tls_names", "notification_targets"})
+LISTS = frozenset({"vims", "tls_names", "notification_targets", "mec_dns_forward", "mec_zones"})
 """Settings that have several values; all but the first may be written with commas in a variable."""
 
 
@@ -175,6 +175,42 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     performance_keep_hours: Annotated[
         float, Meta(gt=0, le=8784, description="Hours for which a report of performance management is kept.")
     ] = 24.0
+    mec_endpoint: Annotated[
+        str,
+        Meta(
+            pattern=r"^(https?://[^/\s]+)?$",
+            description="Address of this node as edge applications reach it, such as `https://10.0.0.1:8443`; it is told to "
+            "them and stands in links. Default: as each caller sees the node.",
+        ),
+    ] = ""
+    mec_dns: Annotated[
+        Literal["auto", "unbound", "builtin"],
+        Meta(
+            description="What answers the DNS rules of edge applications: `unbound`, a responder of this program, or unbound "
+            "where it is installed. It starts with the first rule."
+        ),
+    ] = "auto"
+    mec_dns_listen: Annotated[str, Meta(description="Address on which DNS rules are answered.")] = "127.0.0.1"
+    mec_dns_port: Annotated[
+        int, Meta(ge=0, le=65535, description="UDP and TCP port on which DNS rules are answered; 0 takes any free one.")
+    ] = 0
+    mec_dns_namespace: Annotated[
+        str, Meta(description="Network namespace in which DNS rules are answered; empty: that of the node.")
+    ] = ""
+    mec_dns_forward: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="DNS servers (`address` or `address#port`) that are asked for names of no rule; without any, such "
+            "names do not exist."
+        ),
+    ] = ()
+    mec_zones: Annotated[
+        Mapping[str, tuple[str, ...]],
+        Meta(
+            description="Subnets of the users of each zone, as a table `[mec_zones]`. Users get the DNS answers of their own "
+            "zone first."
+        ),
+    ] = {}
     log_level: Annotated[LogLevel, Meta(description="Least severity that is logged.")] = "info"
 
     def __post_init__(self) -> None:
@@ -187,16 +223,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         for entry in self.notification_targets:
             if "/" in entry:
                 _require_network(entry)
+        for subnet in (one for subnets in self.mec_zones.values() for one in subnets):
+            _require_network(subnet, "mec_zones")
         names = [vim.id for vim in self.vims]
         if len(set(names)) != len(names):
             raise ValueError(f"vims have the same id twice: {', '.join(sorted(names))}")
 
 
-def _require_network(text: str) -> None:
+def _require_network(text: str, setting: str = "notification_targets") -> None:
     try:
         ip_network(text)
     except ValueError as error:
-        raise ValueError(f"notification_targets: {text} is no network: {error}") from error
+        raise ValueError(f"{setting}: {text} is no network: {error}") from error
 
 
 class Description(msgspec.Struct, frozen=True, kw_only=True):
@@ -360,7 +398,7 @@ def _from_env(env: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _structured(name: str, raw: str) -> Any:
-    if name != "vims" and not raw.lstrip().startswith("["):
+    if name not in ("vims", "mec_zones") and not raw.lstrip().startswith("["):
         return [part.strip() for part in raw.split(",") if part.strip()]
     try:
         return msgspec.json.decode(raw)

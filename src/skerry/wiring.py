@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
 import msgspec
 
+from skerry.access.clients import Clients
 from skerry.access.roles import Principal
 from skerry.engine.clock import RandomIds, SystemClock
 from skerry.engine.engine import Engine
+from skerry.meo.catalogue import AppCatalogue
+from skerry.meo.desk import MeoDesk
+from skerry.meo.grants import Granting
+from skerry.meo.hosts import Hosts
+from skerry.meo.lifecycle import Meo
+from skerry.mep.dns.contract import Server, View
+from skerry.mep.dns.names import Names, dns_server
+from skerry.mep.service import Platform
+from skerry.mep.steering import NoSteering, Steering
 from skerry.model.notifications import Authentication, ClientCredentials
+from skerry.model.platform import Platforms
 from skerry.model.time import Clock, Ids, stamp
 from skerry.model.vnf import VimConnection
 from skerry.nfvo.catalogue import Catalogue
@@ -46,7 +58,8 @@ PRUNE_S = 3600.0
 
 class Node:
     """One Skerry node. `inline` runs the store's writes on the caller's thread, for virtual time; `store` is another store
-    than `skerry.db` of the data folder; `sender` carries notifications otherwise than over HTTP."""
+    than `skerry.db` of the data folder; `sender` carries notifications otherwise than over HTTP; `steering` is the data plane
+    of traffic rules."""
 
     def __init__(
         self,
@@ -57,6 +70,8 @@ class Node:
         inline: bool = False,
         store: Database | None = None,
         sender: Sender | None = None,
+        steering: Steering | None = None,
+        platforms: Platforms | None = None,
     ) -> None:
         self.settings = settings
         self.clock: Clock = clock or SystemClock()
@@ -106,6 +121,32 @@ class Node:
         self.watch = Watch(desk, self.engine, sweep_s=settings.sweep_s)
         self.orphans = Orphans(desk, self.engine)
         self.nfvo = Nfvo(ns_desk, self.engine, self.ids)
+        self.clients = Clients(data / "access", os.urandom)
+        self.mep = Platform(
+            database=self.store,
+            events=self.engine.events,
+            clock=self.clock,
+            ids=self.ids,
+            notifications=self.notifications,
+            clients=self.clients,
+            steering=steering or NoSteering(),
+            names=Names(self._dns_server),
+            root=settings.mec_endpoint,
+        )
+        self.applications = AppCatalogue(
+            self.store,
+            data / "packages",
+            self.catalogue,
+            self.clock,
+            self.ids,
+            signatures=settings.package_signatures,
+            trust_store=settings.trust_store,
+        )
+        hosts = Hosts(self.store, self.vims, platforms or self.mep, self.clock)
+        meo_desk = MeoDesk(database=self.store, nfvo=self.nfvo, hosts=hosts, clock=self.clock)
+        self.meo = Meo(meo_desk, self.engine, self.ids)
+        self.granting = Granting(self.meo, self.ids)
+        desk.told = self.meo.environment
 
     async def start(self) -> None:
         """Open the store, make the VIMs known, take up interrupted operations."""
@@ -113,7 +154,9 @@ class Node:
         self.store.open()
         await self._register_vims()
         await self.catalogue.recover()
+        await self.applications.recover()
         await self.notifications.start()
+        await self.mep.start()
         await self.engine.start()
         await self.watch.start()
         await self.performance.start()
@@ -129,6 +172,7 @@ class Node:
         await self.performance.stop()
         await self.watch.stop()
         await self.engine.stop()
+        await self.mep.stop()
         await self.notifications.stop()
         if self._caller:
             await self._caller.close()
@@ -197,6 +241,19 @@ class Node:
     def _targets(self) -> Policy:
         """Where the node may call others who named themselves."""
         return Policy(allowed=self.settings.notification_targets, loopback=is_loopback(self.settings.listen))
+
+    def _dns_server(self) -> Server:
+        """The DNS server of the settings."""
+        settings = self.settings
+        views = tuple(View(zone=zone, subnets=subnets) for zone, subnets in settings.mec_zones.items())
+        return dns_server(
+            settings.mec_dns,
+            settings.data_dir / "dns",
+            (settings.mec_dns_listen, settings.mec_dns_port),
+            views=views,
+            forward=settings.mec_dns_forward,
+            namespace=settings.mec_dns_namespace,
+        )
 
     def _rules(self) -> Rules:
         return Rules(

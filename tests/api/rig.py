@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 
 from skerry.access.tokens import StoredToken, Tokens, digest
 from skerry.api.app import build
+from skerry.mep.steering import Steering
 from skerry.packages import build as build_package
 from skerry.settings import Settings, Vim
 from skerry.wiring import Node
@@ -77,13 +78,15 @@ class Rig:
 
 
 @asynccontextmanager
-async def running(folder: Path, *, defects: bool = True, **changes: Any) -> AsyncGenerator[Rig]:
+async def running(
+    folder: Path, *, defects: bool = True, steering: Steering | None = None, **changes: Any
+) -> AsyncGenerator[Rig]:
     """A started node with one simulated infrastructure of its own. `defects`: unknown errors end the test."""
     settings = Settings(
         data_dir=folder / "node",
         **{"vims": (Vim(id="sim", type="simulated", settings={"world": str(folder)}),), **changes},
     )
-    node = Node(settings)
+    node = Node(settings, steering=steering)
     tokens = Tokens([StoredToken(sha256=digest(TOKEN))])
     await node.start()
     app = build(node, tokens)

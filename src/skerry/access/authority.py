@@ -62,9 +62,10 @@ class Authority:
         apis: Iterable[str],
         clock: Clock,
         random: Callable[[int], bytes],
+        clients: Clients | None = None,
     ) -> None:
         self.apis = tuple(apis)
-        self.clients = Clients(folder, random)
+        self.clients = clients or Clients(folder, random)
         self._tokens = tokens
         self._policy = policy
         self._clock = clock

@@ -102,6 +102,22 @@ class Clients:
         old = self.get(id)
         return self._with_secret(msgspec.structs.replace(old, generation=old.generation + 1, certificates=()))
 
+    def replace(self, client: Client) -> tuple[Client, str]:
+        """Record a client whatever there was of its id; returns it with its secret."""
+        old = self.find(client.id)
+        return self._with_secret(msgspec.structs.replace(client, generation=old.generation + 1 if old else 1))
+
+    def put(self, client: Client, secret: str) -> Client:
+        """Record a client whose secret another one chose; the same again changes nothing."""
+        old = self.find(client.id)
+        same = old is not None and hmac.compare_digest(old.sha256, digest(secret))
+        if same and old is not None and (old.tenant, old.scopes) == (client.tenant, client.scopes):
+            return old
+        generation = old.generation + (not same) if old else 1
+        kept = msgspec.structs.replace(client, sha256=digest(secret), generation=generation)
+        self._keep({**self._all, client.id: kept})
+        return kept
+
     def _with_secret(self, client: Client) -> tuple[Client, str]:
         secret = PREFIX + self._random(32).hex()
         kept = msgspec.structs.replace(client, sha256=digest(secret))

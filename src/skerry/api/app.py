@@ -16,6 +16,7 @@ from skerry.access.authority import Authority, Policy
 from skerry.access.tokens import Tokens, ensure_tokens
 from skerry.api import oauth2, openapi, problem, rights, versions
 from skerry.api.gate import STARTING, Audit, Gate
+from skerry.api.mec011 import APP_SUPPORT, MP1, SERVICE_MGMT
 from skerry.api.own import API as OWN
 from skerry.api.route import Api, Endpoint, Resource
 from skerry.api.services import Services
@@ -27,7 +28,21 @@ from skerry.api.sol005 import NSD, NSLCM, VNFPKGM
 from skerry.api.sol005.nsfm import API as NSFM
 from skerry.api.sol005.nspm import API as NSPM
 
-APIS: tuple[Api, ...] = (NSD, VNFPKGM, NSLCM, VNFLCM, GRANT, NSFM, VNFFM, NSPM, VNFPM, OWN)
+APIS: tuple[Api, ...] = (
+    NSD,
+    VNFPKGM,
+    NSLCM,
+    VNFLCM,
+    GRANT,
+    NSFM,
+    VNFFM,
+    NSPM,
+    VNFPM,
+    APP_SUPPORT,
+    SERVICE_MGMT,
+    MP1,
+    OWN,
+)
 
 
 def build(services: Services, tokens: Tokens | None = None, audit: Audit | None = None) -> Starlette:
@@ -56,7 +71,9 @@ def authority_of(services: Services, tokens: Tokens) -> Authority:
     )
     apis = rights.names(api.root(major) for api in APIS for major in api.versions)
     folder = settings.data_dir / "access"
-    return Authority(folder, tokens, policy, apis=apis, clock=services.clock, random=os.urandom)
+    return Authority(
+        folder, tokens, policy, apis=apis, clock=services.clock, random=os.urandom, clients=services.clients
+    )
 
 
 def resources(services: Services) -> list[tuple[str, Resource]]:

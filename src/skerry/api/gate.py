@@ -62,7 +62,9 @@ class Gate:
 
         async def told(message: Any) -> None:
             principal = scope.get("skerry.principal")
-            if message["type"] == "http.response.start" and principal is not None:
+            # Some services write the audit's line together with what they change.
+            unknown = principal is not None and not scope.get("skerry.audited")
+            if message["type"] == "http.response.start" and unknown:
                 await self._tell(principal, scope["method"], printable(scope["path"]), message["status"])
             await send(message)
 

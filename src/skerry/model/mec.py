@@ -344,8 +344,8 @@ class TrafficRule(Mec, frozen=True, kw_only=True):
 
 
 LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
-NAME = rf"^(?=.{{1,253}}\.?$)(\*\.)?({LABEL}\.)*{LABEL}\.?$"
-"""A domain name, or every name below one (`*.`)."""
+NAME = rf"^(?=.{{1,253}}\.?$)({LABEL}\.)*{LABEL}\.?$"
+"""A domain name."""
 
 
 class DnsRule(Mec, frozen=True, kw_only=True):

@@ -1,0 +1,1 @@
+"""The answers that DNS rules of applications give: a real DNS server, fed in milliseconds."""
