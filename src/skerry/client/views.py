@@ -172,3 +172,44 @@ class NsView(View, frozen=True, kw_only=True):
     flavour_id: str = ""
     created_at: str = ""
     operation: str = ""
+
+
+class JobView(View, frozen=True, kw_only=True):
+    """A PM job: what is measured of which VNFs or NSs, how often (seconds), and who is told."""
+
+    id: str
+    name: str
+    object_type: str
+    objects: list[str]
+    parts: list[str] = []
+    metrics: list[str] = []
+    collection_s: int
+    reporting_s: int
+    boundary: str = ""
+    callback_uri: str = ""
+    reports: int = 0
+
+
+class ThresholdView(View, frozen=True, kw_only=True):
+    """A threshold: what is compared with which value."""
+
+    id: str
+    name: str
+    object_type: str
+    object: str
+    parts: list[str] = []
+    metric: str
+    value: float
+    hysteresis: float
+    callback_uri: str = ""
+
+
+class MeasuredView(View, frozen=True, kw_only=True):
+    """One measured value of a report; `part` "" is the whole object."""
+
+    report: str
+    at: str
+    object: str
+    part: str = ""
+    metric: str
+    value: float

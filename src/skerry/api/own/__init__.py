@@ -1,6 +1,17 @@
 """Our own API: what ETSI's do not have, and views made for people."""
 
-from skerry.api.own import access, backup, events, instances, node, operations, orphans, packages, snapshots
+from skerry.api.own import (
+    access,
+    backup,
+    events,
+    instances,
+    node,
+    operations,
+    orphans,
+    packages,
+    performance,
+    snapshots,
+)
 from skerry.api.route import Api
 
 ROUTES = (
@@ -12,6 +23,7 @@ ROUTES = (
     *orphans.ROUTES,
     *backup.ROUTES,
     *snapshots.ROUTES,
+    *performance.ROUTES,
     *access.ROUTES,
 )
 API = Api("skerry", "Skerry", {1: "1.0.0"}, ROUTES)
