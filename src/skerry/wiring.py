@@ -122,17 +122,7 @@ class Node:
         self.orphans = Orphans(desk, self.engine)
         self.nfvo = Nfvo(ns_desk, self.engine, self.ids)
         self.clients = Clients(data / "access", os.urandom)
-        self.mep = Platform(
-            database=self.store,
-            events=self.engine.events,
-            clock=self.clock,
-            ids=self.ids,
-            notifications=self.notifications,
-            clients=self.clients,
-            steering=steering or NoSteering(),
-            names=Names(self._dns_server),
-            root=settings.mec_endpoint,
-        )
+        self.mep = self._platform(steering or NoSteering())
         self.applications = AppCatalogue(
             self.store,
             data / "packages",
@@ -241,6 +231,19 @@ class Node:
     def _targets(self) -> Policy:
         """Where the node may call others who named themselves."""
         return Policy(allowed=self.settings.notification_targets, loopback=is_loopback(self.settings.listen))
+
+    def _platform(self, steering: Steering) -> Platform:
+        return Platform(
+            database=self.store,
+            events=self.engine.events,
+            clock=self.clock,
+            ids=self.ids,
+            notifications=self.notifications,
+            clients=self.clients,
+            steering=steering,
+            names=Names(self._dns_server),
+            root=self.settings.mec_endpoint,
+        )
 
     def _dns_server(self) -> Server:
         """The DNS server of the settings."""
