@@ -99,8 +99,8 @@ class Retired(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Network(msgspec.Struct, frozen=True, kw_only=True):
-    """The compiled network. For proof: `ways` are the chains as they were laid out, `entries` the chains that each steering leads
-    into, `taps` the ports (device, number) that get copies. `unreachable` is what has no way now."""
+    """The compiled network. For proof: `ways` are the chains as they were laid out, `entries` the chains that each steering
+    leads into, `taps` the ports (device, number) that get copies. `unreachable` is what has no way now."""
 
     topology: Topology
     states: Mapping[str, DeviceState]

@@ -50,8 +50,8 @@ def covered(cube: Cube, match: Match) -> bool:
 def point(cube: Cube, excluded: Sequence[Match]) -> dict[Field, int] | None:
     """Values that lie in a cube and in none of the excluded matches; None if there are none.
 
-    A few likely points are tried first; then the search is exact, cutting one excluded match after the other. It gives up
-    (None) only after thousands of cuts.
+    A few likely points are tried first; then the search is exact, cutting one excluded match after the other. After thousands
+    of cuts it gives up and takes a point of the cube, so that nothing is held to be impossible without proof.
     """
     inside = [match for match in excluded if meets(cube, match)]
     for seed in range(TRIES if inside else 1):
@@ -72,12 +72,6 @@ def _fill(cube: Cube, excluded: Sequence[Match], seed: int) -> dict[Field, int]:
     return values
 
 
-def _widest(field: Field) -> int:
-    from skerry.dataplane.flows import full
-
-    return full(field)
-
-
 def _fits(values: dict[Field, int], match: Match) -> bool:
     return all(values[field] & mask == value for field, value, mask in match)
 
@@ -86,7 +80,7 @@ def _search(cube: Cube, excluded: Sequence[Match], budget: list[int]) -> dict[Fi
     """Cut off the first excluded match bit by bit: what is left is that much smaller each time."""
     budget[0] -= 1
     if budget[0] < 0:
-        return None
+        return _fill(cube, (), 0)
     remaining = [match for match in excluded if meets(cube, match)]
     if not remaining:
         return _fill(cube, (), 0)
