@@ -96,7 +96,7 @@ class Delivery:
                 if any(self._concerns(line.subscription, message) for message in messages):
                     line.news.set()
                     self._begin(line)
-                else:
+                elif not line.subscription.pull:  # of one that fetches, older ones may wait
                     line.progress = msgspec.structs.replace(line.progress, position=messages[-1].number)
 
     async def resume(self, id: str) -> None:
