@@ -15,12 +15,18 @@ from collections.abc import Collection, Iterator, Sequence
 
 import msgspec
 
-_NEWLINK, _DELLINK, _GETLINK, _NEWADDR, _NEWROUTE = 16, 17, 18, 20, 24
+_NEWLINK, _DELLINK, _GETLINK, _NEWADDR, _NEWROUTE, _NEWNSID, _GETNSID = 16, 17, 18, 20, 24, 88, 90
 _REQUEST, _ACK, _EXCL, _CREATE, _DUMP, _REPLACE = 0x1, 0x4, 0x200, 0x400, 0x300, 0x100
 _ERROR, _DONE = 2, 3
 _UP = 0x1
 _NESTED = 0x8000
-_ADDRESS, _IFNAME, _MTU, _MASTER, _LINKINFO, _IFALIAS, _NET_NS_FD = 1, 3, 4, 10, 18, 20, 28
+_ADDRESS, _IFNAME, _MTU, _LINK, _MASTER, _LINKINFO, _IFALIAS, _NET_NS_FD, _LINK_NETNSID = (
+    1, 3, 4, 5, 10, 18, 20, 28, 37,
+)  # fmt: skip
+_VXLAN_ID, _VXLAN_REMOTE, _VXLAN_LOCAL, _VXLAN_LEARNING, _VXLAN_PORT, _VXLAN_REMOTE6, _VXLAN_LOCAL6 = (
+    1, 2, 4, 7, 15, 16, 17,
+)  # fmt: skip
+_NSID, _NSID_FD = 1, 3
 _INFO_KIND, _INFO_DATA = 1, 2
 _VETH_PEER = 1
 _BRIDGE_MCAST_SNOOPING = 23
@@ -41,13 +47,16 @@ class Message(msgspec.Struct, frozen=True):
 
 
 class Link(msgspec.Struct, frozen=True):
-    """One interface as the kernel lists it."""
+    """One interface as the kernel lists it. For one end of a veth pair, `peer` is the index of the other, and
+    `peer_namespace` the number that this namespace has for the other's (-1: the same namespace)."""
 
     index: int
     name: str
     alias: str
     master: int
     up: bool
+    peer: int = 0
+    peer_namespace: int = -1
 
 
 def _attribute(kind: int, payload: bytes) -> bytes:
@@ -87,6 +96,19 @@ def veth(name: str, *, peer: str, peer_namespace: int, peer_mac: str, master: in
     info = _text(_INFO_KIND, "veth") + _attribute(_INFO_DATA | _NESTED, _attribute(_VETH_PEER | _NESTED, far))
     body = _head(up=True) + _text(_IFNAME, name) + _number(_MTU, mtu) + _number(_MASTER, master)
     return Message(_NEWLINK, _CREATE | _EXCL, body + _attribute(_LINKINFO | _NESTED, info), f"create the link {name}")
+
+
+def vxlan(name: str, *, vni: int, local: str, remote: str, port: int, mtu: int) -> Message:
+    """A VXLAN tunnel to one peer, up. Frames that do not fit the path travel in fragments."""
+    ends = (ipaddress.ip_address(local), ipaddress.ip_address(remote))
+    names = (_VXLAN_LOCAL, _VXLAN_REMOTE) if ends[1].version == 4 else (_VXLAN_LOCAL6, _VXLAN_REMOTE6)
+    data = (
+        _number(_VXLAN_ID, vni) + _attribute(_VXLAN_LEARNING, b"\0") + _attribute(_VXLAN_PORT, struct.pack("!H", port))
+    )
+    data += b"".join(_attribute(kind, end.packed) for kind, end in zip(names, ends, strict=True))
+    info = _text(_INFO_KIND, "vxlan") + _attribute(_INFO_DATA | _NESTED, data)
+    body = _head(up=True) + _text(_IFNAME, name) + _number(_MTU, mtu) + _attribute(_LINKINFO | _NESTED, info)
+    return Message(_NEWLINK, _CREATE | _EXCL, body, f"create the tunnel {name}")
 
 
 def alias(name: str, text: str) -> Message:
@@ -169,6 +191,15 @@ class Netlink:
                 if kind == _NEWLINK:
                     found.append(_link(body))
 
+    def namespace_number(self, descriptor: int) -> int:
+        """The number that this namespace has for another one, given by a descriptor; -1 when it has none."""
+        body = struct.pack("B3x", socket.AF_UNSPEC) + _attribute(_NSID_FD, struct.pack("I", descriptor))
+        self._socket.send(self._packed(_GETNSID, 0, body))
+        for kind, _, answer in _messages(self._socket.recv(65536)):
+            if kind == _NEWNSID:
+                return int(struct.unpack("i", dict(_attributes(answer[4:], (_NSID,)))[_NSID])[0])
+        return -1
+
 
 def _failure(message: Message, body: bytes) -> OSError | None:
     code = -struct.unpack_from("i", body)[0]
@@ -188,15 +219,23 @@ def _messages(data: bytes) -> Iterator[tuple[int, int, bytes]]:
 def _link(body: bytes) -> Link:
     _, index, flags, _ = struct.unpack_from("HxxiII", body)
     values = dict(_attributes(body[16:]))
-    master = struct.unpack("I", values[_MASTER])[0] if _MASTER in values else 0
-    return Link(index, _string(values, _IFNAME), _string(values, _IFALIAS), master, bool(flags & _UP))
+    master, peer = _integer(values, _MASTER, 0), _integer(values, _LINK, 0)
+    far = _integer(values, _LINK_NETNSID, -1)
+    return Link(index, _string(values, _IFNAME), _string(values, _IFALIAS), master, bool(flags & _UP), peer, far)
+
+
+def _integer(values: dict[int, bytes], kind: int, otherwise: int) -> int:
+    return int(struct.unpack("i", values[kind])[0]) if kind in values else otherwise
 
 
 def _string(values: dict[int, bytes], kind: int) -> str:
     return values.get(kind, b"").rstrip(b"\0").decode(errors="replace")
 
 
-def _attributes(data: bytes, only: Collection[int] = (_IFNAME, _IFALIAS, _MASTER)) -> Iterator[tuple[int, bytes]]:
+_LINK_PARTS = (_IFNAME, _IFALIAS, _MASTER, _LINK, _LINK_NETNSID)
+
+
+def _attributes(data: bytes, only: Collection[int] = _LINK_PARTS) -> Iterator[tuple[int, bytes]]:
     at = 0
     while at + 4 <= len(data):
         size, kind = struct.unpack_from("HH", data, at)

@@ -1,0 +1,269 @@
+"""The database of one Open vSwitch (`ovs-vswitchd.conf.db(5)`): bridges, ports, labels. A change is done when the switch
+says that it applied it, not when the database has it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from skerry.dataplane.ovs.jsonrpc import Peer
+from skerry.errors import DriverError
+
+DATABASE = "Open_vSwitch"
+_APPLIED_S = 10.0
+_INTERFACE = ("name", "type", "ofport", "error", "external_ids", "link_state", "mac_in_use")
+
+
+class Interface(msgspec.Struct, frozen=True):
+    """One interface of a bridge. `number` is its OpenFlow port (-1: the switch could not open it; `error` says why)."""
+
+    name: str
+    type: str
+    number: int
+    error: str
+    up: bool
+    labels: Mapping[str, str]
+
+
+class BridgeRow(msgspec.Struct, frozen=True):
+    """One bridge with its labels and interfaces (without its own local one)."""
+
+    name: str
+    labels: Mapping[str, str]
+    interfaces: tuple[Interface, ...]
+
+
+class Database:
+    """A connection to ovsdb-server."""
+
+    def __init__(self, peer: Peer) -> None:
+        self._peer = peer
+        self._applied = 0
+        self._news = asyncio.Event()
+        self._states: dict[str, tuple[str, bool]] = {}  # row -> interface, up
+        self.changed: Callable[[str, bool], None] | None = None
+        self.lost: Callable[[], None] | None = None
+
+    @classmethod
+    async def open(cls, path: Path) -> Database:
+        """Connect and follow what the switch applies."""
+        database = cls(await Peer.open(path, "the database of Open vSwitch"))
+        database._peer.notified = database._notified
+        wanted = {"Open_vSwitch": {"columns": ["cur_cfg"]}, "Interface": {"columns": ["name", "link_state"]}}
+        database._update(await database._peer.call("monitor", DATABASE, None, wanted))
+        return database
+
+    @property
+    def alive(self) -> bool:
+        """Whether the server is still there."""
+        return self._peer.alive
+
+    async def close(self) -> None:
+        """Hang up."""
+        self._peer.notified = None
+        await self._peer.close()
+
+    async def bridges(self) -> list[BridgeRow]:
+        """Every bridge."""
+        rows = await self._peer.call(
+            "transact",
+            DATABASE,
+            _select("Bridge", ("name", "external_ids", "ports")),
+            _select("Port", ("_uuid", "interfaces")),
+            _select("Interface", ("_uuid", *_INTERFACE)),
+        )
+        bridges, ports, interfaces = (_checked(one)["rows"] for one in rows)
+        by_id = {row["_uuid"][1]: _interface(row) for row in interfaces}
+        holds = {row["_uuid"][1]: [by_id[one] for one in _set(row["interfaces"]) if one in by_id] for row in ports}
+        return [
+            BridgeRow(
+                name=row["name"],
+                labels=_map(row["external_ids"]),
+                interfaces=tuple(
+                    one for port in _set(row["ports"]) for one in holds.get(port, ()) if one.name != row["name"]
+                ),
+            )
+            for row in bridges
+        ]
+
+    async def set_global(self, other: Mapping[str, str], labels: Mapping[str, str]) -> None:
+        """Add to the settings and labels of the whole switch."""
+        await self._change(
+            {
+                "op": "mutate",
+                "table": "Open_vSwitch",
+                "where": [],
+                "mutations": [
+                    ["other_config", "insert", _wire_map(other)],
+                    ["external_ids", "insert", _wire_map(labels)],
+                ],
+            }
+        )
+
+    async def add_bridge(self, name: str, labels: Mapping[str, str], *, mac: str) -> None:
+        """Make a userspace bridge that forwards nothing by itself and speaks to no controller."""
+        bridge = {
+            "name": name,
+            "datapath_type": "netdev",
+            "fail_mode": "secure",
+            "protocols": ["set", ["OpenFlow10", "OpenFlow13", "OpenFlow15"]],
+            "other_config": _wire_map({"disable-in-band": "true", "hwaddr": mac}),
+            "external_ids": _wire_map(labels),
+            "ports": ["named-uuid", "port"],
+        }
+        await self._change(
+            {"op": "insert", "table": "Interface", "row": {"name": name, "type": "internal"}, "uuid-name": "interface"},
+            {
+                "op": "insert",
+                "table": "Port",
+                "row": {"name": name, "interfaces": ["named-uuid", "interface"]},
+                "uuid-name": "port",
+            },
+            {"op": "insert", "table": "Bridge", "row": bridge, "uuid-name": "bridge"},
+            _mutate("Open_vSwitch", [], "bridges", "insert", ["named-uuid", "bridge"]),
+        )
+
+    async def delete_bridge(self, name: str) -> None:
+        """Delete a bridge with its ports; one that is gone is no error."""
+        row = await self._id("Bridge", name)
+        if row:
+            await self._change(_mutate("Open_vSwitch", [], "bridges", "delete", ["uuid", row]))
+
+    async def label_bridge(self, name: str, labels: Mapping[str, str]) -> None:
+        """Add labels to a bridge, replacing those of the same names."""
+        where = [["name", "==", name]]
+        await self._change(
+            _mutate("Bridge", where, "external_ids", "delete", ["set", sorted(labels)]),
+            _mutate("Bridge", where, "external_ids", "insert", _wire_map(labels)),
+        )
+
+    async def add_port(
+        self, bridge: str, interface: str, *, number: int, labels: Mapping[str, str], type: str = "", mac: str = ""
+    ) -> Interface:
+        """Add an interface as a port of this number and wait until the switch has it. `DriverError` when it cannot."""
+        row = {"name": interface, "type": type, "ofport_request": number, "external_ids": _wire_map(labels)}
+        if mac:
+            row["mac"] = mac
+        await self._change(
+            {"op": "insert", "table": "Interface", "row": row, "uuid-name": "interface"},
+            {
+                "op": "insert",
+                "table": "Port",
+                "row": {"name": interface, "interfaces": ["named-uuid", "interface"]},
+                "uuid-name": "port",
+            },
+            _mutate("Bridge", [["name", "==", bridge]], "ports", "insert", ["named-uuid", "port"]),
+        )
+        rows = await self._transact(_select("Interface", ("_uuid", *_INTERFACE), [["name", "==", interface]]))
+        made = _interface(rows[0]["rows"][0])
+        if made.number != number:
+            await self.delete_port(bridge, interface)
+            reason = made.error or f"it has the number {made.number}"
+            raise DriverError(f"cannot attach {interface} as port {number}: {reason}", answer=reason)
+        return made
+
+    async def delete_port(self, bridge: str, interface: str) -> None:
+        """Take a port off a bridge; one that is gone is no error."""
+        row = await self._id("Port", interface)
+        if row:
+            await self._change(_mutate("Bridge", [["name", "==", bridge]], "ports", "delete", ["uuid", row]))
+
+    async def statistics(self) -> Mapping[str, Mapping[str, int]]:
+        """Counters of every interface, as the switch last wrote them (every five seconds): `rx_packets`, `tx_bytes` …"""
+        rows = await self._transact(_select("Interface", ("name", "statistics")))
+        return {row["name"]: dict(row["statistics"][1]) for row in rows[0]["rows"]}
+
+    async def _id(self, table: str, name: str) -> str:
+        rows = (await self._transact(_select(table, ("_uuid",), [["name", "==", name]])))[0]["rows"]
+        return rows[0]["_uuid"][1] if rows else ""
+
+    async def _transact(self, *operations: Mapping[str, Any]) -> list[Any]:
+        answer = await self._peer.call("transact", DATABASE, *operations)
+        return [_checked(one) for one in answer]
+
+    async def _change(self, *operations: Mapping[str, Any]) -> None:
+        """Change the database, and wait until the switch is as the database says."""
+        count = _mutate("Open_vSwitch", [], "next_cfg", "+=", 1)
+        answer = await self._transact(*operations, count, _select("Open_vSwitch", ("next_cfg",)))
+        number = answer[-1]["rows"][0]["next_cfg"]
+        try:
+            async with asyncio.timeout(_APPLIED_S):
+                while self._applied < number:
+                    self._news.clear()
+                    if not self.alive:
+                        raise DriverError("cannot change the switch: its database hung up", transient=True)
+                    await self._news.wait()
+        except TimeoutError as error:
+            raise DriverError(
+                f"cannot see that the switch applied a change within {_APPLIED_S:.0f} s", transient=True
+            ) from error
+
+    def _notified(self, method: str, params: Any) -> None:
+        if method == "update":
+            self._update(params[1])
+        elif not method:
+            self._news.set()
+            if self.lost:
+                self.lost()
+
+    def _update(self, tables: Mapping[str, Any]) -> None:
+        for change in tables.get("Open_vSwitch", {}).values():
+            self._applied = change.get("new", {}).get("cur_cfg", self._applied)
+        self._news.set()
+        for row, change in tables.get("Interface", {}).items():
+            self._link(row, change.get("new"))
+
+    def _link(self, row: str, new: Mapping[str, Any] | None) -> None:
+        name, was = self._states.pop(row, ("", None))
+        up: bool | None = None
+        if new is not None:
+            name, up = new["name"], new["link_state"] == "up"
+            self._states[row] = (name, up)
+        if was is not None and bool(up) != was and self.changed:
+            self.changed(name, bool(up))
+
+
+def _select(table: str, columns: Sequence[str], where: Sequence[Any] = ()) -> Mapping[str, Any]:
+    return {"op": "select", "table": table, "where": list(where), "columns": list(columns)}
+
+
+def _mutate(table: str, where: Sequence[Any], column: str, how: str, value: Any) -> Mapping[str, Any]:
+    return {"op": "mutate", "table": table, "where": list(where), "mutations": [[column, how, value]]}
+
+
+def _checked(one: Any) -> Any:
+    if one is None:
+        raise DriverError("cannot change the switch: an operation before this one was refused")
+    if "error" in one:
+        text = f"{one['error']}: {one.get('details', '')}".strip(": ")
+        raise DriverError(f"cannot change the switch: {text}", answer=text)
+    return one
+
+
+def _wire_map(values: Mapping[str, str]) -> list[Any]:
+    return ["map", [[key, value] for key, value in values.items()]]
+
+
+def _map(wire: Any) -> dict[str, str]:
+    return dict(wire[1])
+
+
+def _set(wire: Any) -> list[str]:
+    """The row ids of a set, which stands alone where there is one."""
+    return [one[1] for one in wire[1]] if wire[0] == "set" else [wire[1]]
+
+
+def _interface(row: Mapping[str, Any]) -> Interface:
+    number, error = row["ofport"], row["error"]
+    return Interface(
+        name=row["name"],
+        type=row["type"],
+        number=number if isinstance(number, int) else 0,
+        error=error if isinstance(error, str) else "",
+        up=row["link_state"] == "up",
+        labels=_map(row["external_ids"]),
+    )
