@@ -11,7 +11,7 @@ from skerry.model.ns import NsInstance
 from skerry.model.operations import Event, Operation
 from skerry.model.states import OperationState, lcm_operation_type
 from skerry.model.vnf import VnfInstance
-from skerry.notifications import affected, filters
+from skerry.notifications import affected, applications, filters
 
 UNDER_WAY = (OperationState.STARTING, OperationState.PROCESSING, OperationState.ROLLING_BACK)
 BROKEN = (OperationState.FAILED_TEMP, OperationState.FAILED, OperationState.ROLLED_BACK)
@@ -61,10 +61,16 @@ def messages(event: Event, scene: Scene, id: str) -> list[Message]:
     if event.kind == "operation" and scene.operation is not None:
         if event.name.startswith("vnf."):
             return [_vnf_operation(event, scene, scene.operation, id), *_ns_change(event, scene, id)]
+        if event.name.startswith("app."):
+            return applications.of_operation(event, scene.facts, id, scene.operation)
         return _ns_operation(event, scene, scene.operation, id) if event.name.startswith("ns.") else []
     if event.kind == "resource":
+        if event.name == "app":
+            return applications.of_identifier(event, scene.facts, id)
         return _identifier(event, scene, id)
     if event.kind == "package":
+        if event.name == applications.PACKAGE:
+            return applications.of_package(event, scene.facts, id)
         return _package(event, scene, id)
     return []
 

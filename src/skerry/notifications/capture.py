@@ -21,7 +21,7 @@ from skerry.model.time import Ids
 from skerry.model.vnf import VnfInstance
 from skerry.notifications import building, facts, watched
 from skerry.notifications.building import Scene
-from skerry.store import aggregates, alarms, journal
+from skerry.store import aggregates, alarms, applications, journal
 from skerry.store import subscriptions as store
 from skerry.store.database import Database, Transaction
 
@@ -145,6 +145,9 @@ class Capture:
             return None
         if event.name.startswith("vnf."):
             return self._vnf_scene(event, operation)
+        if event.name.startswith("app."):
+            app = applications.instances.find(self._database, event.subject)
+            return Scene(facts.of_app(app) if app else self._last_facts(event, operation), operation)
         return self._ns_scene(event, operation) if event.name.startswith("ns.") else None
 
     def _vnf_scene(self, event: Event, operation: Operation) -> Scene:

@@ -127,6 +127,12 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
         "states": Rule("state"),
         "isLocal": Rule("isLocal"),
     },
+    "app_lcm": {  # MEC 010-2 6.2.2.9 f., as `api.mec010.app_subscriptions` writes them
+        "operationTypes": Rule("operation"),
+        "operationStates": Rule("operationState"),
+        **_same("appInstanceState", "appInstanceId", "appInstanceName", "appDId", "products"),
+    },
+    "app_pkgm": {},  # MEC 010-2 6.2.3.9: `anyOf`
     "mec_app_support": _same("appInstanceId"),  # MEC 011 7.1.3.2
 }
 """Attributes of the filters of each API."""
@@ -141,6 +147,9 @@ def matches(filter: Mapping[str, Any], message: Message) -> bool:
     for name, wanted in _flat(filter):
         if name == "notificationTypes":
             if wanted and message.type not in {SPELLINGS.get(type, type) for type in _values(wanted)}:
+                return False
+        elif name == "anyOf":
+            if not any(_equal(entry, message.subject) for entry in wanted):
                 return False
         elif name == PRODUCTS:
             if wanted and not any(_from_provider(entry, message.subject) for entry in wanted):
@@ -169,6 +178,11 @@ def _passes(rule: Rule, wanted: Any, message: Message) -> bool:
     if not listed or (rule.types and message.type not in rule.types):
         return True
     return any(value in listed for value in _values(message.subject.get(rule.subject)))
+
+
+def _equal(entry: Mapping[str, Any], subject: Mapping[str, Any]) -> bool:
+    """Whether the subject has every value of an entry."""
+    return all(subject.get(name) == value for name, value in entry.items())
 
 
 def _from_provider(entry: Mapping[str, Any], subject: Mapping[str, Any]) -> bool:
