@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from skerry.settings import Settings, Vim
-from skerry.vim.driver import ComputeSpec, ExecResult, ImageSpec
+from skerry.vim.driver import ComputeSpec, DriverContext, ExecResult, ImageSpec, NetworkSpec
+from skerry.vim.drivers.simulated import Driver, SimulatedSettings
 from skerry.vim.simulated.world import World, world
 from skerry.wiring import Node
 from tests.api.rig import VNFD, Rig
@@ -169,6 +170,30 @@ async def test_orphans_are_listed_and_settled(rig: Rig) -> None:
     assert (await rig.client.post(f"{OWN}/orphans/sim/compute/stray/adopt")).status_code == 409
     assert (await rig.client.delete(f"{OWN}/orphans/sim/compute/stray")).status_code == 204
     assert (await rig.client.delete(f"{OWN}/orphans/sim/compute/stray")).status_code == 404
+
+
+@pytest.mark.feature("A5")
+async def test_what_others_made_is_told_and_left_alone(rig: Rig) -> None:
+    context = DriverContext(node="another", data_dir=rig.folder, clock=rig.node.clock)
+    other = Driver(SimulatedSettings(world=world_of(rig).name), context)
+    await other.open()
+    image = (await other.ensure_image(ImageSpec(name="stray", source="host:busybox"))).name
+    await other.create_compute(ComputeSpec(name="theirs", owner="somebody", image=image))
+    await other.create_network(NetworkSpec(name="their-net", owner="somebody"))
+    found = await get(rig, "/orphans")
+    assert found["orphans"] == []
+    assert [(one["what"], one["kind"], one["name"], one["node"]) for one in found["foreign"]] == [
+        ("foreign", "compute", "theirs", "another"), ("foreign", "network", "their-net", "another"),
+    ]  # fmt: skip
+    assert (await rig.client.delete(f"{OWN}/orphans/sim/compute/theirs")).status_code == 404
+    assert (await rig.client.post(f"{OWN}/orphans/sim/compute/theirs/adopt")).status_code == 404
+    await rig.onboard("server")
+    id = await rig.vnf()
+    mine = rig.node.vnfm.instance(id, tenant=TENANT).resources["compute:server-0"].spec["name"]
+    assert (await rig.client.delete(f"{OWN}/orphans/sim/compute/{mine}?foreign=true")).status_code == 404
+    assert (await rig.client.delete(f"{OWN}/orphans/sim/compute/theirs?foreign=true")).status_code == 204
+    assert [one["name"] for one in (await get(rig, "/orphans?vim=sim"))["foreign"]] == ["their-net"]
+    assert {"theirs"} & set(world_of(rig).inventory()["compute"]) == set()
 
 
 async def test_what_is_gone_is_made_again(rig: Rig) -> None:

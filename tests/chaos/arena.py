@@ -33,7 +33,19 @@ from tests.vnfm.builder import Lab, Once
 T = TypeVar("T")
 
 BUSY = frozenset({StepState.RUNNING.value, StepState.UNDOING.value})
-READS = frozenset({"open", "capacity", "list_images", "list_networks", "list_compute", "get_compute", "logs", "stats"})
+READS = frozenset(
+    {
+        "open",
+        "capacity",
+        "list_images",
+        "list_networks",
+        "list_compute",
+        "get_compute",
+        "list_strangers",
+        "logs",
+        "stats",
+    }
+)
 _FOLDERS = Path(tempfile.mkdtemp(prefix="skerry-chaos-"))
 
 

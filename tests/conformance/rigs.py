@@ -6,6 +6,7 @@ back. Its image has busybox under every applet name.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -16,7 +17,8 @@ from typing import Any
 
 import msgspec
 
-from skerry.vim.driver import Driver, ImageSpec
+from skerry.engine.clock import SystemClock
+from skerry.vim.driver import ComputeSpec, Driver, DriverContext, ImageSpec, NetworkSpec
 from tests.real.dockerd import Dockerd
 
 BUSYBOX = "/bin/busybox"
@@ -64,6 +66,10 @@ class Rig(ABC):
         return cgroup_limits(compute.pid)
 
     @abstractmethod
+    async def strangers(self, driver: Any, image: str, node: str) -> Mapping[str, str]:
+        """Make something without Skerry, with the node's id in its name: name → kind."""
+
+    @abstractmethod
     def leftovers(self, node: str) -> Sequence[str]:
         """What of this node's instances and networks is still on the machine, found without the driver."""
 
@@ -81,6 +87,14 @@ class SimulatedRig(Rig):
 
     async def kill(self, driver: Driver, name: str) -> None:
         self._world().kill(name)
+
+    async def strangers(self, driver: Any, image: str, node: str) -> Mapping[str, str]:
+        context = DriverContext(node="another", data_dir=self.folder, clock=SystemClock())
+        other = type(driver)(msgspec.convert(self.settings(), type(driver).settings_type), context)
+        await other.open()
+        await other.create_network(NetworkSpec(name=f"{node}-other", owner="x"))
+        await other.create_compute(ComputeSpec(name=f"{node}-box", owner="x", image=image, command=("run",)))
+        return {f"{node}-other": "network", f"{node}-box": "compute"}
 
     async def limits(self, driver: Driver, name: str) -> Limits:
         spec = self._world().machine(name).spec
@@ -106,6 +120,24 @@ class LocalRig(Rig):
     def settings(self) -> Mapping[str, Any]:
         return {}
 
+    async def strangers(self, driver: Any, image: str, node: str) -> Mapping[str, str]:
+        """A container by the runtime's own command, and an interface in the namespace of the edge host."""
+        bundle = self.folder / f"bundle-{node}"
+        bundle.mkdir()
+        busybox_root(bundle / "rootfs")
+        subprocess.run(["runc", "spec"], cwd=bundle, check=True)
+        config = json.loads((bundle / "config.json").read_text())
+        config["process"] |= {"terminal": False, "args": ["sleep", "100000"]}
+        config["linux"]["cgroupsPath"] = f"/{node}-box"
+        (bundle / "config.json").write_text(json.dumps(config))
+        root = driver._made.runner.state  # the folder is the driver's own business
+        quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        subprocess.run(["runc", "--root", root, "run", "-d", f"{node}-box"], cwd=bundle, check=True, **quiet)
+        name = f"x{node}"[:15]
+        edge = driver.network.namespace
+        subprocess.run(["ip", "-n", edge, "link", "add", name, "type", "bridge"], check=True)
+        return {name: "network", f"{node}-box": "compute"}
+
     def leftovers(self, node: str) -> Sequence[str]:
         done = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=True)
         return [line for line in done.stdout.splitlines() if node in line]
@@ -125,6 +157,13 @@ class DockerRig(Rig):
 
     def settings(self) -> Mapping[str, Any]:
         return {"endpoint": self.engine.endpoint}
+
+    async def strangers(self, driver: Any, image: str, node: str) -> Mapping[str, str]:
+        """With Docker's own client."""
+        there = {one.name: one.id for one in await driver.list_images()}
+        self.engine.docker("network", "create", f"{node}-other")
+        self.engine.docker("run", "-d", "--name", f"{node}-box", "--network", "none", there[image], "sleep", "100000")
+        return {f"{node}-other": "network", f"{node}-box": "compute"}
 
     def leftovers(self, node: str) -> Sequence[str]:
         chosen = ["--filter", f"label=skerry.node={node}", "-q"]

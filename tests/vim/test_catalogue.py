@@ -59,6 +59,15 @@ def test_looking_for_drivers_imports_none() -> None:
 def test_abilities_come_from_the_protocols(tmp_path: Path) -> None:
     cls = catalogue.load("SIMULATED")
     made = cls(cls.settings_type(), DriverContext(node="n", data_dir=tmp_path, clock=SystemClock()))
-    assert catalogue.abilities(made) == {"events", "exec", "logs", "resize", "snapshots", "stats", "written"}
+    assert catalogue.abilities(made) == {
+        "events",
+        "exec",
+        "logs",
+        "resize",
+        "snapshots",
+        "stats",
+        "strangers",
+        "written",
+    }
     assert catalogue.abilities(cls) == catalogue.abilities(made)
     assert catalogue.abilities(object()) == frozenset()

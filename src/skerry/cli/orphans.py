@@ -10,7 +10,7 @@ from skerry.cli import exits, follow, output
 from skerry.cli.session import Session, command
 from skerry.model.orphans import Found, Orphan
 
-TELLS = {"unowned": "exists, nobody records it", "missing": "recorded, does not exist"}
+TELLS = {"unowned": "exists, nobody records it", "missing": "recorded, does not exist", "foreign": "foreign"}
 
 
 @click.group(invoke_without_command=True)
@@ -20,7 +20,8 @@ TELLS = {"unowned": "exists, nobody records it", "missing": "recorded, does not 
 def orphans(ctx: click.Context, vim: str, as_json: bool) -> None:
     """Compare infrastructure with records: list what differs, or settle it.
 
-    Exits 0 if nothing differs, 7 if something does or an infrastructure does not answer.
+    What somebody else made there is listed as foreign; it stays unless it is deleted with `--foreign`. Exits 0 if nothing
+    differs, 7 if something does or an infrastructure does not answer.
     """
     if ctx.invoked_subcommand is None:
         shown: Any = listing
@@ -44,11 +45,17 @@ def _table(found: Found) -> None:
         (one.vim, one.kind, one.name, TELLS[one.what], output.short(one.instance), ", ".join(one.ways))
         for one in found.orphans
     ]
+    rows += [(one.vim, one.kind, one.name, _made_by(one), "", "delete --foreign") for one in found.foreign]
     output.table(("VIM", "KIND", "NAME", "WHAT", "INSTANCE", "WAYS OUT"), rows)
     for vim, why in found.unanswered.items():
         output.note(f"{click.style('not asked:', fg='yellow')} {vim}: {why}")
     for one in found.orphans[:1]:
         output.note(f"{click.style('try:', fg='cyan')} {_advice(one)}")
+
+
+def _made_by(one: Orphan) -> str:
+    who = f"node {one.node}" if one.node else "somebody else"
+    return f"foreign: {who} made it" + (f" ({one.state})" if one.state else "")
 
 
 def _advice(one: Orphan) -> str:
@@ -62,10 +69,11 @@ def _advice(one: Orphan) -> str:
 @click.argument("vim")
 @click.argument("kind", type=click.Choice(["compute", "network"]))
 @click.argument("name")
+@click.option("--foreign", is_flag=True, help="Remove what somebody else made, and nothing of this node's own.")
 @command
-def delete(session: Session, vim: str, kind: str, name: str) -> None:
+def delete(session: Session, vim: str, kind: str, name: str, foreign: bool) -> None:
     """Remove something that nobody records from infrastructure VIM."""
-    session.node.delete_orphan(vim, kind, name)
+    session.node.delete_orphan(vim, kind, name, foreign=foreign)
     if session.as_json:
         session.emit({"deleted": name})
 

@@ -70,9 +70,10 @@ class NodeClient:
         """What infrastructure and records disagree about."""
         return self.http.get(f"{OWN}/orphans", Found, vim=vim)
 
-    def delete_orphan(self, vim: str, kind: str, name: str) -> None:
-        """Remove what nobody records."""
-        self.http.send("DELETE", f"{OWN}/orphans/{vim}/{kind}/{name}")
+    def delete_orphan(self, vim: str, kind: str, name: str, *, foreign: bool = False) -> None:
+        """Remove what nobody records, or with `foreign` what somebody else made."""
+        params = {"foreign": "true"} if foreign else {}
+        self.http.send("DELETE", f"{OWN}/orphans/{vim}/{kind}/{name}", params=params)
 
     def adopt_orphan(self, vim: str, kind: str, name: str) -> str:
         """Record it with the VNF that should have it; returns the VNF's id."""

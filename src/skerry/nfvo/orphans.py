@@ -3,7 +3,7 @@ record; adopted, deleted or made again on request."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -19,6 +19,7 @@ from skerry.model.time import stamp
 from skerry.model.vnf import VnfInstance
 from skerry.store import aggregates, journal
 from skerry.store.database import Transaction
+from skerry.vim.driver import Stranger, Strangers
 from skerry.vnfm.desk import Desk
 from skerry.vnfm.goal import current
 from skerry.vnfm.graph import wanted
@@ -70,14 +71,20 @@ class Orphans:
     async def find(self, vim: str = "") -> Found:
         """Compare one VIM ("" = all) with the records. Instances that an operation works on are left out."""
         orphans: list[Orphan] = []
+        foreign: list[Orphan] = []
         unanswered: dict[str, str] = {}
         for connection in self._desk.vims.connections():
             if vim in ("", connection.id):
                 try:
                     orphans += await self._on(connection.id)
+                    foreign += [_foreign(connection.id, one) for one in await self._strangers(connection.id)]
                 except SkerryError as error:
                     unanswered[connection.id] = error.detail
-        return Found(orphans=tuple(orphans), unanswered=unanswered)
+        return Found(orphans=tuple(orphans), unanswered=unanswered, foreign=tuple(foreign))
+
+    async def _strangers(self, vim: str) -> Sequence[Stranger]:
+        driver = await self._desk.vims.driver(vim)
+        return await driver.list_strangers() if isinstance(driver, Strangers) else ()
 
     async def _on(self, vim: str) -> list[Orphan]:
         driver = await self._desk.vims.driver(vim)
@@ -124,6 +131,15 @@ class Orphans:
         driver = await self._desk.vims.driver(vim)
         await (driver.delete_compute(name) if kind == "compute" else driver.delete_network(name))
         await self._tell("DELETED", name, vim)
+
+    async def delete_foreign(self, vim: str, kind: str, name: str) -> None:
+        """Remove something that somebody else made. `NotFoundError` also for what is this node's own."""
+        driver = await self._desk.vims.driver(vim)
+        strangers = [one for one in await self._strangers(vim) if (one.kind, one.name) == (kind, name)]
+        if not strangers or not isinstance(driver, Strangers):
+            raise NotFoundError(f"cannot find the foreign {kind} {name} on {vim}", suggestion="list the orphans again")
+        await driver.delete_stranger(strangers[0])
+        await self._tell("DELETED", name, vim, "foreign")
 
     async def adopt(self, vim: str, kind: str, name: str) -> str:
         """Record it with the VNF that it is labelled with and that should have it; the answer is the VNF's id."""
@@ -172,10 +188,14 @@ class Orphans:
                 return orphan
         raise NotFoundError(f"cannot find the {what} {kind} {name} on {vim}", suggestion="list the orphans again")
 
-    async def _tell(self, state: str, name: str, vim: str) -> None:
+    async def _tell(self, state: str, name: str, vim: str, what: str = "orphan") -> None:
         await self._desk.database.write(
-            lambda tx: self._engine.events.add(tx, "resource", name=name, state=state, detail=f"orphan on {vim}")
+            lambda tx: self._engine.events.add(tx, "resource", name=name, state=state, detail=f"{what} on {vim}")
         )
+
+
+def _foreign(vim: str, one: Stranger) -> Orphan:
+    return Orphan(what="foreign", vim=vim, kind=one.kind, name=one.name, node=one.node, state=one.state)
 
 
 async def _network(driver: Any, name: str) -> Any:

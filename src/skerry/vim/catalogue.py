@@ -14,7 +14,7 @@ from importlib.metadata import entry_points
 
 from skerry.errors import DriverError, InvalidError
 from skerry.vim import drivers
-from skerry.vim.driver import Driver, Events, Exec, Logs, Resize, Snapshots, Stats, Written
+from skerry.vim.driver import Driver, Events, Exec, Logs, Resize, Snapshots, Stats, Strangers, Written
 
 GROUP = "skerry.vim_drivers"
 
@@ -24,6 +24,7 @@ _ABILITIES: Mapping[str, type] = {
     "logs": Logs,
     "resize": Resize,
     "snapshots": Snapshots,
+    "strangers": Strangers,
     "stats": Stats,
     "written": Written,
 }
@@ -55,7 +56,7 @@ def load(type: str) -> builtins.type[Driver]:
 
 def abilities(driver: object) -> frozenset[str]:
     """The optional abilities of a driver (or of its class): events, exec, logs, resize, snapshots, stats,
-    written."""
+    strangers, written."""
     return frozenset(name for name, protocol in _ABILITIES.items() if _has(driver, protocol))
 
 

@@ -5,7 +5,8 @@ idempotent by its deterministic name: creating what exists with the same spec re
 Everything a driver makes carries an owner label, so that a sweep can tell our own from foreign and list orphans.
 
 The mandatory part is small (`Driver`); what not every infrastructure can do is an optional protocol of its own
-(`Exec`, `Logs`, `Stats`, `Written`, `Events`, `Resize`, `Snapshots`), tested with `isinstance`, never by a driver's type.
+(`Exec`, `Logs`, `Stats`, `Written`, `Events`, `Resize`, `Snapshots`,
+`Strangers`), tested with `isinstance`, never by a driver's type.
 
 A compute resource is created first and started later: `create_compute` allocates its addresses (so that other instances
 can learn them) and `start_compute` runs it with the environment known by then.
@@ -249,6 +250,17 @@ class VimEvent(Value, frozen=True, kw_only=True):
     exit_code: int | None = None
 
 
+class Stranger(Value, frozen=True, kw_only=True):
+    """A container or network on the infrastructure that this node did not make. `node` is the other Skerry node whose label it
+    carries, "" where it carries none; `state` is in the infrastructure's own words."""
+
+    kind: str  # "compute" or "network"
+    name: str
+    id: str = ""
+    node: str = ""
+    state: str = ""
+
+
 class DriverContext(Value, frozen=True, kw_only=True):
     """What wiring hands to a driver.
 
@@ -403,4 +415,18 @@ class Snapshots(Protocol):
 
     async def snapshot_compute(self, name: str, image: str) -> Image:
         """The image of this name; one that exists is returned as it is. `NotFoundError` for an unknown instance."""
+        ...
+
+
+@runtime_checkable
+class Strangers(Protocol):
+    """Sees what others made on the infrastructure, beside this node. Nothing of it is ever touched unless `delete_stranger` is
+    asked for."""
+
+    async def list_strangers(self) -> Sequence[Stranger]:
+        """All of it, but for what belongs to the infrastructure itself."""
+        ...
+
+    async def delete_stranger(self, stranger: Stranger) -> None:
+        """Remove it, running or not. One that is gone is no error."""
         ...

@@ -20,8 +20,9 @@ def named(call: Call) -> tuple[str, str, str]:
 
 
 async def delete(call: Call) -> Response:
-    """Remove what nobody records."""
-    await call.services.orphans.delete(*named(call))
+    """Remove what nobody records, or with `foreign=true` what somebody else made."""
+    orphans = call.services.orphans
+    await (orphans.delete_foreign if call.query("foreign") == "true" else orphans.delete)(*named(call))
     return call.done()
 
 
@@ -38,9 +39,10 @@ async def recreate(call: Call) -> Response:
 
 ONE = "/orphans/{vimId}/{kind}/{name}"
 VIM = (Query("vim", "Only on this infrastructure."),)
+FOREIGN = Query("foreign", "`true`: remove what somebody else made, and nothing of this node's own.")
 ROUTES = (
     Endpoint("GET", "/orphans", listing, "List orphans", answer=Found, query=VIM),
-    Endpoint("DELETE", ONE, delete, "Remove what nobody records", status=204),
+    Endpoint("DELETE", ONE, delete, "Remove what nobody records", status=204, query=(FOREIGN,)),
     Endpoint("POST", f"{ONE}/adopt", adopt, "Record it with the VNF that should have it", answer=own.Adopted),
     Endpoint("POST", f"{ONE}/recreate", recreate, "Make again what is recorded and gone", status=202),
 )

@@ -15,7 +15,7 @@ import msgspec
 
 from skerry.errors import ConflictError, DriverError, NotFoundError, RejectedError, UnavailableError
 from skerry.vim import ipam
-from skerry.vim.docker import frames, shape
+from skerry.vim.docker import frames, shape, strangers
 from skerry.vim.docker.commands import Commands
 from skerry.vim.docker.engine import Engine, EngineSettings
 from skerry.vim.docker.holder import Holders
@@ -36,6 +36,7 @@ from skerry.vim.driver import (
     Network,
     NetworkSpec,
     Nic,
+    Stranger,
     VimEvent,
 )
 
@@ -400,6 +401,14 @@ class Driver:
         async with self._lock(name):
             found = await self._inspect(name)
             return await self._images.commit(found["Id"], self._spec(found).image, image)
+
+    async def list_strangers(self) -> Sequence[Stranger]:
+        """What others made on this Engine."""
+        return await strangers.find(self._engine, self._node)
+
+    async def delete_stranger(self, stranger: Stranger) -> None:
+        """Remove it; the volumes of a container stay."""
+        await strangers.delete(self._engine, stranger)
 
     def _lock(self, name: str) -> asyncio.Lock:
         return self._locks.setdefault(name, asyncio.Lock())

@@ -44,9 +44,22 @@ from skerry.vim.driver import (
     LogLine,
     Network,
     NetworkSpec,
+    Stranger,
     VimEvent,
 )
-from skerry.vim.local import admission, cgroups, execution, logfile, oci, probe, records, supervise, watch, workshop
+from skerry.vim.local import (
+    admission,
+    cgroups,
+    execution,
+    logfile,
+    oci,
+    probe,
+    records,
+    strangers,
+    supervise,
+    watch,
+    workshop,
+)
 from skerry.vim.local.admission import Instance
 from skerry.vim.local.images import Images, StoredImage
 from skerry.vim.local.links import Links
@@ -117,7 +130,7 @@ class Driver:
         if not shim:
             raise UnsupportedError("cannot run containers: conmon is missing", suggestion="apt-get install conmon")
         self._data.mkdir(parents=True, exist_ok=True)
-        runtime = self._known_runtime(groups)
+        runtime = probe.known(self._data / "runtime.json", self._settings.runtime, groups)
         return supervise.Runner(
             runtime=runtime,
             shim=shim,
@@ -126,30 +139,12 @@ class Driver:
             groups=groups,
         )
 
-    def _known_runtime(self, groups: cgroups.Layout) -> str:
-        """The runtime that works here; tried once per installed version, for the trial costs a container's start."""
-        note = self._data / "runtime.json"
-        installed = [(path, Path(path).stat().st_mtime_ns) for path in probe.runtimes(groups)]
-        mark = f"{self._settings.runtime} {groups.mode} {installed}"
-        known = records.read(note, tuple[str, str])
-        if known and known[0] == mark:
-            return known[1]
-        runtime, reason = probe.choose(self._settings.runtime, groups)
-        if not runtime:
-            raise UnsupportedError(
-                f"cannot run containers: no OCI runtime works here ({reason})", suggestion="apt-get install runc"
-            )
-        records.write_bytes(note, msgspec.json.encode((mark, runtime)))
-        return runtime
-
     def _adopt(self, instance: Instance) -> None:
         """Go on with an instance of an earlier Skerry: watch it, or learn how it ended, or that it was just started."""
         state, creation = instance.state, instance.creation
         if state.state in _ACTIVE:
-            if state.process and state.boot == supervise.boot() and supervise.alive(state.process):
-                self._watch(instance)
-            else:
-                self._ended(instance)
+            lives = state.process and state.boot == supervise.boot() and supervise.alive(state.process)
+            (self._watch if lives else self._ended)(instance)
             return
         found = supervise.found(self._made.runner, creation.id, self._made.folder(creation.id))
         if found and state.state in {ComputeState.CREATED, ComputeState.EXITED}:
@@ -591,6 +586,14 @@ class Driver:
         instance = self._instance(name)
         async with instance.lock, self._image_locks.setdefault(image, asyncio.Lock()):
             return (await self._work(self._made.snapshot, instance.creation, image)).public()
+
+    async def list_strangers(self) -> Sequence[Stranger]:
+        """Containers and interfaces that others made beside this driver's."""
+        known = {one.creation.id for one in self._instances.values()}
+        return await self._work(strangers.find, self._made.runner, self.network, known)
+
+    async def delete_stranger(self, stranger: Stranger) -> None:
+        await self._work(strangers.delete, self._made.runner, self.network, stranger)
 
     def events(self) -> AsyncIterator[VimEvent]:
         """Every event from this call on, until the driver is closed."""

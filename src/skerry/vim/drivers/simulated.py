@@ -39,6 +39,7 @@ from skerry.vim.driver import (
     Network,
     NetworkSpec,
     NicSpec,
+    Stranger,
     VimEvent,
 )
 from skerry.vim.simulated import programs
@@ -213,6 +214,13 @@ class Driver:
         """Keep the files that programs inside wrote."""
         return await self._call("snapshot_compute", name, lambda: self._snapshot(name, image))
 
+    async def list_strangers(self) -> Sequence[Stranger]:
+        """What other nodes have in this world."""
+        return await self._call("list_strangers", "", self._strangers)
+
+    async def delete_stranger(self, stranger: Stranger) -> None:
+        await self._call("delete_stranger", stranger.name, lambda: self._world.drop(stranger.name))
+
     async def _call(self, verb: str, name: str, effect: Callable[[], T], *, at_most: float | None = None) -> T:
         """One call: counted, delayed, in trouble as told, with its effect in one piece."""
         self._world.count(verb, name)
@@ -277,6 +285,20 @@ class Driver:
             machine.compute.name: machine.compute for machine in self._machines() if machine.node == self._context.node
         }
         return _by_name(own)
+
+    def _strangers(self) -> Sequence[Stranger]:
+        has, mine = self._world.has, self._context.node
+        found = [
+            Stranger(kind="compute", name=one.compute.name, id=one.compute.id, node=one.node, state=one.compute.state)
+            for one in has.machines.values()
+            if one.node != mine
+        ]
+        found += [
+            Stranger(kind="network", name=name, id=has.networks[name].id, node=node)
+            for name, node in has.network_nodes.items()
+            if node != mine
+        ]
+        return sorted(found, key=lambda one: (one.kind, one.name))
 
     def _mine(self, name: str) -> Machine:
         return self._world.machine(name)

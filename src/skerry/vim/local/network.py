@@ -64,10 +64,14 @@ class EdgeNetwork:
 
     def remove(self, network: str) -> None:
         """Delete a network's bridge."""
+        self.unlink(self.bridge(network))
+
+    def unlink(self, name: str) -> None:
+        """Delete an interface of the edge host's namespace; one that is gone is no error."""
         if not namespaces.pinned(self._path):
             return
         with namespaces.inside(self._path), netlink.Netlink() as kernel:
-            kernel.run([netlink.link_gone(self.bridge(network))])
+            kernel.run([netlink.link_gone(name)])
 
     def links(self) -> list[netlink.Link]:
         """Every interface in the edge host's namespace, from the kernel."""

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import msgspec
 
-from skerry.vim.local import cgroups, hostpack, supervise
+from skerry.errors import UnsupportedError
+from skerry.vim.local import cgroups, hostpack, records, supervise
 
 _PROBE_S = 10.0
 _SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -106,6 +107,23 @@ def choose(wanted: str, groups: cgroups.Layout) -> tuple[str, str]:
             return path, ""
         reasons.append(f"{path}: {reason}")
     return "", "; ".join(reasons)
+
+
+def known(note: Path, wanted: str, groups: cgroups.Layout) -> str:
+    """The runtime that works here; tried once per installed version, for the trial costs a container's start. What was found
+    is kept in the file `note`. `UnsupportedError` when there is none."""
+    installed = [(path, Path(path).stat().st_mtime_ns) for path in runtimes(groups)]
+    mark = f"{wanted} {groups.mode} {installed}"
+    before = records.read(note, tuple[str, str])
+    if before and before[0] == mark:
+        return before[1]
+    runtime, reason = choose(wanted, groups)
+    if not runtime:
+        raise UnsupportedError(
+            f"cannot run containers: no OCI runtime works here ({reason})", suggestion="apt-get install runc"
+        )
+    records.write_bytes(note, msgspec.json.encode((mark, runtime)))
+    return runtime
 
 
 def probe(runtime: str = "") -> Probe:

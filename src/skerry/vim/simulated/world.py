@@ -265,6 +265,11 @@ class World:
             raise NotFoundError(f"cannot find {name} to remove it")
         self.save()
 
+    def drop(self, name: str) -> None:
+        """Remove the instance or network on request; one that is gone is no error."""
+        if name in self.has.machines or name in self.has.networks:
+            self.remove(name)
+
     def begin(self, machine: Machine) -> None:
         """The instance's program starts."""
         machine.starts += 1
