@@ -473,11 +473,11 @@ async def test_a_dns_rule_is_answered_while_it_is_active(steered: tuple[Rig, Sim
     put = await rig.client.put(one, json=dns())
     assert (put.status_code, put.json()) == (200, dns())
     server = await rig.node.mep.names.start()
-    answers = [await asked(server.address, "video.example.com")]
+    answers = [await asked(server, "video.example.com")]
     await rig.client.put(one, json=dns(ipAddress="10.0.0.10"))
-    answers.append(await asked(server.address, "video.example.com"))
+    answers.append(await asked(server, "video.example.com"))
     await rig.client.put(one, json=dns(state="INACTIVE"))
-    answers.append(await asked(server.address, "video.example.com"))
+    answers.append(await asked(server, "video.example.com"))
     assert answers == [["10.0.0.9"], ["10.0.0.10"], []]
     for wrong in (dns(ipAddress="fd00::1"), dns(ipAddress="here"), dns(domainName="a..b"), dns(ttl=-1)):
         assert (await rig.client.put(one, json=wrong)).status_code == 400

@@ -45,6 +45,10 @@ class Server(Protocol):
         """Whether the server itself says that it serves a record."""
         ...
 
+    async def ended(self) -> None:
+        """Returns when a server that was not stopped answers no more."""
+        ...
+
     async def stop(self) -> None:
         """Answer no more; nothing stays behind."""
         ...

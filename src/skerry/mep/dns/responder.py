@@ -66,6 +66,10 @@ class Responder:
         self._udp, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(self), sock=udp)
         self._tcp = await asyncio.start_server(self._stream, sock=tcp)
 
+    async def ended(self) -> None:
+        """Never by itself."""
+        await asyncio.Event().wait()
+
     async def stop(self) -> None:
         """Close the sockets."""
         if self._tcp:

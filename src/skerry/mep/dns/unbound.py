@@ -127,6 +127,11 @@ class Unbound:
         )
         await self._wait_until_ready()
 
+    async def ended(self) -> None:
+        """When the process is gone."""
+        if self._process:
+            await self._process.wait()
+
     async def stop(self) -> None:
         """End the process."""
         process, self._process = self._process, None
