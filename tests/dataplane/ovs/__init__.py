@@ -1,0 +1,1 @@
+"""Open vSwitch as an engine: its protocols, its processes, and real frames through it."""
