@@ -268,3 +268,32 @@ def _report(found: list[Finding]) -> None:
     )
     click.echo(told, err=True)
     sys.stderr.flush()
+
+
+@click.command()
+@click.argument("source", type=PATH)
+@click.option("--output", "-o", "target", type=PATH, required=True, help="Folder to write into.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+def convert(source: Path, target: Path, as_json: bool) -> None:
+    """Convert between AppD and NFV: of the application package SOURCE, a VNF package and an NSD; of a VNF package, the
+    AppD."""
+    import msgspec  # noqa: PLC0415
+
+    from skerry.errors import InvalidError  # noqa: PLC0415
+    from skerry.packages import appd_nfv, read  # noqa: PLC0415  # brings the YAML reader
+
+    target.mkdir(parents=True, exist_ok=True)
+    package: Any = read(source)
+    if hasattr(package, "appd"):
+        made = list(appd_nfv.build_nfv(source, target, package.appd, package.nfv.vnfd if package.nfv else None))
+    elif hasattr(package, "vnfd"):
+        made = [target / "appd.json"]
+        made[0].write_bytes(msgspec.json.format(msgspec.json.encode(appd_nfv.appd_of(package.vnfd)), indent=2) + b"\n")
+    else:
+        raise InvalidError(
+            f"cannot convert {source}: it holds neither AppD nor VNFD", suggestion="name an application or VNF package"
+        )
+    if as_json:
+        click.echo(msgspec.json.encode({"files": [str(file) for file in made]}))
+    else:
+        click.echo("\n".join(str(file) for file in made))

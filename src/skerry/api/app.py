@@ -16,7 +16,8 @@ from skerry.access.authority import Authority, Policy
 from skerry.access.tokens import Tokens, ensure_tokens
 from skerry.api import oauth2, openapi, problem, rights, versions
 from skerry.api.gate import STARTING, Audit, Gate
-from skerry.api.mec011 import APP_SUPPORT, MP1, SERVICE_MGMT
+from skerry.api.mec010 import APP_LCM, APP_PKGM, GRANTING
+from skerry.api.mec011 import APP_SUPPORT, MP1, SERVICE_MGMT, bus
 from skerry.api.own import API as OWN
 from skerry.api.route import Api, Endpoint, Resource
 from skerry.api.services import Services
@@ -38,6 +39,9 @@ APIS: tuple[Api, ...] = (
     VNFFM,
     NSPM,
     VNFPM,
+    APP_PKGM,
+    APP_LCM,
+    GRANTING,
     APP_SUPPORT,
     SERVICE_MGMT,
     MP1,
@@ -50,7 +54,7 @@ def build(services: Services, tokens: Tokens | None = None, audit: Audit | None 
     routes = [Route(path, resource) for path, resource in resources(services)]
     known = tokens or ensure_tokens(services.settings.data_dir / "access", os.urandom)
     authority = authority_of(services, known)
-    pages = [*_own_pages(services), *oauth2.routes(authority)]
+    pages = [*_own_pages(services), *oauth2.routes(authority), *bus.routes(services)]
     app = Starlette(routes=[*routes, *pages], exception_handlers=dict(problem.HANDLERS))
     app.state.started = services.clock.monotonic()
     app.state.authority = authority

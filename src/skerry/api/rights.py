@@ -20,6 +20,8 @@ OWN: tuple[tuple[str, str, Right], ...] = (
     ("POST", "/vims", Right.NODE),
     ("DELETE", "/vims", Right.NODE),
     ("GET", "/vims/{vimId}/resources", Right.NODE),
+    ("PUT", "/hosts", Right.NODE),
+    ("DELETE", "/hosts", Right.NODE),
     ("*", "/orphans", Right.NODE),
     ("*", "/backup", Right.NODE),
 )

@@ -18,8 +18,8 @@ from skerry.model.ns import NsdInfo, NsInstance, PnfdInfo
 from skerry.model.operations import Event, Operation, Plan, StepRecord
 from skerry.model.orphans import Found
 from skerry.model.performance import PmJob, Report, Threshold, Usage, Value
-from skerry.model.queries import Condition, Place
 from skerry.model.platform import AppAddress
+from skerry.model.queries import Condition, Place
 from skerry.model.time import Clock
 from skerry.model.vnf import VimConnection, VnfInstance, VnfPkgInfo, VnfSnapshotInfo
 from skerry.policy.performance import Callback

@@ -14,6 +14,7 @@ from skerry.cli.lazy import Lazy
 COMMANDS = {
     "access": "skerry.cli.access:access",
     "alarms": "skerry.cli.watch:alarms",
+    "app": "skerry.cli.apps:app",
     "backup": "skerry.cli.setup:backup",
     "completion": "skerry.cli.setup:completion",
     "config": "skerry.cli.setup:config",

@@ -37,7 +37,7 @@ def find(session: Session, wanted: str) -> Operation:
 
 def subject_ids(session: Session, wanted: str) -> set[str]:
     """The ids of instances with this name, id or beginning of an id."""
-    everything: list[Named] = [*session.node.nss(), *session.node.vnfs()]
+    everything: list[Named] = [*session.node.nss(), *session.node.vnfs(), *session.node.apps()]
     return {item.id for item in everything if wanted in (item.id, item.name) or item.id.startswith(wanted)}
 
 

@@ -1,4 +1,4 @@
-"""`skerry package`: VNF packages and NSDs."""
+"""`skerry package`: VNF packages, NSDs and application packages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from skerry.errors import NotFoundError
 
 @click.group(cls=Lazy, commands_at={"build": "skerry.commands_node:build", "sign": "skerry.commands_node:sign"})
 def package() -> None:
-    """Build, sign, onboard, list and delete VNF packages and NSDs."""
+    """Build, sign, onboard, list and delete VNF packages, NSDs and application packages."""
 
 
 def find(session: Session, wanted: str) -> PackageView:
@@ -30,7 +30,7 @@ def find(session: Session, wanted: str) -> PackageView:
 @package.command("list")
 @command
 def list_(session: Session) -> None:
-    """List VNF packages and NSDs."""
+    """List VNF packages, NSDs and application packages."""
     found = session.node.packages()
     if session.as_json:
         session.emit(found)
@@ -105,7 +105,7 @@ def _signature(view: PackageView) -> str:
 @package.command()
 @click.argument("source", type=click.Path(path_type=Path))
 @click.option(
-    "--kind", type=click.Choice(["auto", "vnf", "ns"]), default="auto", show_default=True, help="What it holds."
+    "--kind", type=click.Choice(["auto", "vnf", "ns", "app"]), default="auto", show_default=True, help="What it holds."
 )
 @click.option("--data", multiple=True, metavar="KEY=VALUE", help="User-defined data of the record; may be repeated.")
 @command

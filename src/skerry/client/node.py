@@ -10,7 +10,18 @@ import msgspec
 
 from skerry.client.http import Http
 from skerry.client.profile import Profile
-from skerry.client.views import ExecAnswer, NodeInfo, NsView, OperationView, PackageView, SnapshotView, VimInfo, VnfView
+from skerry.client.views import (
+    AppView,
+    ExecAnswer,
+    HostView,
+    NodeInfo,
+    NsView,
+    OperationView,
+    PackageView,
+    SnapshotView,
+    VimInfo,
+    VnfView,
+)
 from skerry.model.explanation import Explanation
 from skerry.model.operations import Event, Operation, Plan
 from skerry.model.orphans import Found
@@ -26,8 +37,16 @@ NSLCM = "/nslcm/v2/ns_instances"
 SETTLED = frozenset({*FINAL, OperationState.FAILED_TEMP})
 """States in which an operation waits for nobody but a person."""
 
-CONTENT = {"vnf": "/vnfpkgm/v2/vnf_packages/{id}/package_content", "ns": "/nsd/v2/ns_descriptors/{id}/nsd_content"}
-RECORDS = {"vnf": "/vnfpkgm/v2/vnf_packages", "ns": "/nsd/v2/ns_descriptors"}
+APPLCM = "/app_lcm/v1/app_instances"
+CONTENT = {
+    "vnf": "/vnfpkgm/v2/vnf_packages/{id}/package_content",
+    "ns": "/nsd/v2/ns_descriptors/{id}/nsd_content",
+    "app": "/app_pkgm/v1/app_packages/{id}/package_content",
+}
+RECORDS = {"vnf": "/vnfpkgm/v2/vnf_packages", "ns": "/nsd/v2/ns_descriptors", "app": "/app_pkgm/v1/app_packages"}
+INSTANCES = {"vnf": VNFLCM, "ns": NSLCM, "app": APPLCM}
+VERBS = {"change_package": "change_vnfpkg", "configure": "configure_platform_for_app"}
+"""Operations whose task resource has another name."""
 
 
 class NodeClient:
@@ -90,8 +109,9 @@ class NodeClient:
         return self.http.every(f"{OWN}/packages", PackageView)
 
     def onboard(self, kind: str, archive: Path, user_data: Mapping[str, Any]) -> str:
-        """Create a record (`kind` vnf or ns) and upload the archive. A refused archive leaves no record behind."""
-        created = self.http.post(RECORDS[kind], {"userDefinedData": user_data}).json()
+        """Create a record (`kind` vnf, ns or app) and upload the archive. A refused archive leaves no record behind."""
+        named = {"appPkgName": archive.stem} if kind == "app" else {}
+        created = self.http.post(RECORDS[kind], {**named, "userDefinedData": user_data}).json()
         id = str(created["id"])
         try:
             with archive.open("rb") as content:
@@ -108,7 +128,7 @@ class NodeClient:
 
     def switch(self, kind: str, id: str, *, enabled: bool) -> None:
         """Enable or disable a package."""
-        word = "operationalState" if kind == "vnf" else "nsdOperationalState"
+        word = "nsdOperationalState" if kind == "ns" else "operationalState"
         self.http.patch(f"{RECORDS[kind]}/{id}", {word: "ENABLED" if enabled else "DISABLED"})
 
     def delete_package(self, kind: str, id: str) -> None:
@@ -148,6 +168,34 @@ class NodeClient:
         body = {"nsdId": nsd_id, "nsName": name, "nsDescription": description}
         return str(self.http.post(NSLCM, body).json()["id"])
 
+    def apps(self) -> list[AppView]:
+        """Applications."""
+        return self.http.every(f"{OWN}/apps", AppView)
+
+    def app(self, id: str) -> AppView:
+        """One application."""
+        return self.http.get(f"{OWN}/apps/{id}", AppView)
+
+    def create_app(self, app_d_id: str, *, name: str, description: str, host: str = "") -> str:
+        """Make an application record; returns its id."""
+        body = {"appDId": app_d_id, "appInstanceName": name, "appInstanceDescription": description}
+        placed = {"appPlacementInfo": {"mepId": host}} if host else {}
+        return str(self.http.post(APPLCM, {**body, **placed}).json()["id"])
+
+    def delete_app(self, id: str) -> None:
+        """Delete an application record."""
+        self.http.send("DELETE", f"{APPLCM}/{id}")
+
+    def hosts(self) -> list[HostView]:
+        """MEC hosts."""
+        return self.http.every(f"{OWN}/hosts", HostView)
+
+    def describe_host(self, id: str, known: Mapping[str, Any]) -> HostView:
+        """Say what is known of a MEC host."""
+        headers = {"Content-Type": "application/json"}
+        response = self.http.send("PUT", f"{OWN}/hosts/{id}", content=msgspec.json.encode(known), headers=headers)
+        return msgspec.json.decode(response.content, type=HostView)
+
     def delete_vnf(self, id: str) -> None:
         """Delete a VNF record."""
         self.http.send("DELETE", f"{VNFLCM}/{id}")
@@ -169,14 +217,14 @@ class NodeClient:
         self.http.send("DELETE", f"{SNAPSHOTS}/{id}")
 
     def discard(self, kind: str, id: str) -> None:
-        """Remove a VNF (`kind` vnf) or NS (ns) with all that it has, in whatever state it is."""
+        """Remove a VNF (`kind` vnf), NS (ns) or application (app) with all that it has, in whatever state it is."""
         self.http.send("POST", f"{OWN}/{kind}s/{id}/discard", timeout=DISCARD_S)
 
     def start(self, kind: str, id: str, params: Mapping[str, Any]) -> str:
         """Start an operation (`vnf.scale` …) with the body of the ETSI request; returns the operation's id."""
         family, _, verb = kind.partition(".")
-        base = f"{VNFLCM if family == 'vnf' else NSLCM}/{id}"
-        path = f"{base}/{'change_vnfpkg' if verb == 'change_package' else verb}"
+        base = f"{INSTANCES[family]}/{id}"
+        path = f"{base}/{VERBS.get(verb, verb)}"
         response = self.http.patch(base, params) if verb == "modify" else self.http.post(path, params)
         return response.headers["Location"].rpartition("/")[2]
 

@@ -56,7 +56,7 @@ class SignatureView(View, frozen=True, kw_only=True):
 
 
 class PackageView(View, frozen=True, kw_only=True):
-    """A VNF package (`kind` vnf) or NSD (ns). `descriptor` is the VNFD's or NSD's own identifier."""
+    """A VNF package (`kind` vnf), NSD (ns) or application package (app). `descriptor` is the descriptor's own identifier."""
 
     id: str
     kind: str
@@ -132,6 +132,40 @@ class VnfView(View, frozen=True, kw_only=True):
     flavour_id: str = ""
     created_at: str = ""
     operation: str = ""
+
+
+class AppView(View, frozen=True, kw_only=True):
+    """An application: its state in one word, its MEC host, the addresses of its connection points. `name` is never empty."""
+
+    id: str
+    name: str
+    app_d_id: str
+    product: str
+    status: str
+    instantiation_state: str
+    host: str = ""
+    vim: str = ""
+    addresses: Mapping[str, str] = {}
+    ns_id: str = ""
+    vnf_ids: list[str] = []
+    description: str = ""
+    created_at: str = ""
+    operation: str = ""
+
+
+class HostView(View, frozen=True, kw_only=True):
+    """A MEC host: a zone with its infrastructures and platform. `latency_ms` is one way, 0 = unknown."""
+
+    id: str
+    name: str
+    zone: str = ""
+    vims: list[str] = []
+    applications: list[str] = []
+    features: Mapping[str, str] = {}
+    latency_ms: float = 0.0
+    orchestrator: str = ""
+    country: str = ""
+    civic_address: Mapping[str, str] = {}
 
 
 class SnapshotView(View, frozen=True, kw_only=True):

@@ -2,6 +2,7 @@
 
 from skerry.api.own import (
     access,
+    applications,
     backup,
     events,
     instances,
@@ -20,6 +21,7 @@ ROUTES = (
     *operations.ROUTES,
     *events.ROUTES,
     *instances.ROUTES,
+    *applications.ROUTES,
     *orphans.ROUTES,
     *backup.ROUTES,
     *snapshots.ROUTES,

@@ -8,6 +8,7 @@ import msgspec
 from starlette.responses import Response
 
 from skerry.api import body
+from skerry.api.mec010 import app_instances
 from skerry.api.own import types as own
 from skerry.api.route import Call, Endpoint, Query
 from skerry.api.sol003 import translate, vnf_instances
@@ -23,6 +24,7 @@ PICTURED = ("application/json", SVG)
 KINDS: dict[str, type[Any]] = {
     **{f"vnf.{vnf_instances.VERBS.get(name, name)}": kind for name, kind in vnf_instances.TASKS.items()},
     **{f"ns.{name}": kind for name, kind in ns_instances.TASKS.items()},
+    **{kind: body for kind, body, _ in app_instances.TASKS.values()},
     "vnf.modify": VnfInfoModificationRequest,
 }
 
@@ -32,6 +34,9 @@ async def plan(call: Call) -> Response:
     asked = await call.body(own.PlanRequest)
     if asked.kind.startswith("vnf."):
         made = await call.services.vnfm.plan(asked.kind, asked.subject, _vnf_params(call, asked), tenant=call.tenant)
+    elif asked.kind.startswith("app."):
+        app_params = app_instances.checked(asked.kind, body.params(dict(asked.params), KINDS[asked.kind]))
+        made = await call.services.meo.plan(asked.kind, asked.subject, app_params, tenant=call.tenant)
     else:
         params = ns_instances.normal(body.params(dict(asked.params), KINDS[asked.kind]))
         made = await call.services.nfvo.plan(asked.kind, asked.subject, params, tenant=call.tenant)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
+from skerry.api.own.applications import view_package
 from skerry.api.route import Call, Endpoint
 from skerry.client.views import FlavourView, PackageView, SignatureView
 from skerry.errors import NotFoundError
@@ -86,11 +87,13 @@ def everything(call: Call) -> list[PackageView]:
     """All packages of the tenant."""
     catalogue = call.services.catalogue
     vnfs = [view_vnf_package(record) for record in catalogue.vnf_packages(tenant=call.tenant)]
-    return [*vnfs, *(view_nsd(record) for record in catalogue.nsds(tenant=call.tenant))]
+    nsds = [view_nsd(record) for record in catalogue.nsds(tenant=call.tenant)]
+    apps = [view_package(record) for record in call.services.applications.packages(tenant=call.tenant)]
+    return [*vnfs, *nsds, *apps]
 
 
 async def listing(call: Call) -> Response:
-    """VNF packages and NSDs."""
+    """VNF packages, NSDs and application packages."""
     return call.listed(everything(call), lambda view: view)
 
 
@@ -106,6 +109,6 @@ async def show(call: Call) -> Response:
 
 
 ROUTES = (
-    Endpoint("GET", "/packages", listing, "List VNF packages and NSDs", answer=list[PackageView]),
-    Endpoint("GET", "/packages/{packageId}", show, "Read a VNF package or NSD", answer=PackageView),
+    Endpoint("GET", "/packages", listing, "List VNF packages, NSDs and application packages", answer=list[PackageView]),
+    Endpoint("GET", "/packages/{packageId}", show, "Read a package", answer=PackageView),
 )

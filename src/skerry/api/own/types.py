@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -42,9 +42,24 @@ class PlanRequest(Asked, frozen=True, kw_only=True):
         "ns.heal",
         "ns.update",
         "ns.terminate",
+        "app.instantiate",
+        "app.operate",
+        "app.terminate",
+        "app.configure",
     ]
     subject: str
     params: Mapping[str, Any] = {}
+
+
+class HostRequest(Asked, frozen=True, kw_only=True):
+    """What is known of a MEC host. `latency_ms` is one way from its users; `civic_address` maps caTypes (RFC 4776)."""
+
+    name: str | None = None
+    features: Mapping[str, str] | None = None
+    latency_ms: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    country: str | None = None
+    civic_address: Mapping[str, str] | None = None
+    orchestrator: Annotated[str, msgspec.Meta(min_length=1)] | None = None
 
 
 class Adopted(msgspec.Struct, frozen=True, kw_only=True):
