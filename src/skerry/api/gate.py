@@ -55,6 +55,9 @@ class Gate:
                 return
             if scope["method"] in CHANGING:
                 send = self._telling(scope, send)
+        elif scope["type"] == "websocket" and (refusal := self._refuse(scope)) is not None:
+            await _closed(receive, send, refusal)
+            return
         await self._app(scope, receive, send)
 
     def _telling(self, scope: Any, send: Any) -> Any:
@@ -107,6 +110,14 @@ class Gate:
             suggestion=f"wait {patience} s; the node's administrator can raise the limit",
         )
         return problem.answer(told, {"Retry-After": str(patience)})
+
+
+async def _closed(receive: Any, send: Any, refusal: Response) -> None:
+    """Refuse the handshake of a WebSocket with the answer that a request would get."""
+    await receive()
+    start = {"type": "websocket.http.response.start", "status": refusal.status_code, "headers": refusal.raw_headers}
+    await send(start)
+    await send({"type": "websocket.http.response.body", "body": refusal.body})
 
 
 def _refused(scope: Any, error: SkerryError, *, shown: bool) -> Response:
