@@ -211,6 +211,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             "zone first."
         ),
     ] = {}
+    indicator_period_s: Annotated[
+        float, Meta(ge=1, le=86_400, description="Seconds between two looks at the indicators of VNFs.")
+    ] = 30.0
     log_level: Annotated[LogLevel, Meta(description="Least severity that is logged.")] = "info"
 
     def __post_init__(self) -> None:

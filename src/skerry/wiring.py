@@ -48,8 +48,10 @@ from skerry.store.database import Database
 from skerry.vim.connections import Vims
 from skerry.vim.driver import DriverContext
 from skerry.vnfm.desk import Desk
+from skerry.vnfm.element import Elements
 from skerry.vnfm.foreign_nfvo import ForeignNfvo
 from skerry.vnfm.grants import Granter
+from skerry.vnfm.indicators import Indicators
 from skerry.vnfm.lifecycle import Vnfm
 from skerry.vnfm.watch import Watch
 
@@ -117,6 +119,14 @@ class Node:
             scratch=data / "images",
         )
         self.vnfm = Vnfm(desk, self.engine, self.ids)
+        self._elements = HttpSender(self._targets(), self.clock, self._files())
+        self.indicators = Indicators(
+            desk,
+            self.engine.events,
+            self.performance.collector,
+            Elements(self._elements),
+            period_s=settings.indicator_period_s,
+        )
         ns_desk = NsDesk(database=self.store, vnfm=self.vnfm, vims=self.vims, granter=self.granter, clock=self.clock)
         self.watch = Watch(desk, self.engine, sweep_s=settings.sweep_s)
         self.orphans = Orphans(desk, self.engine)
@@ -150,6 +160,7 @@ class Node:
         await self.engine.start()
         await self.watch.start()
         await self.performance.start()
+        await self.indicators.start()
         self._pruning = asyncio.get_running_loop().create_task(self._prune())
         self.ready = True
 
@@ -159,11 +170,13 @@ class Node:
         if self._pruning:
             self._pruning.cancel()
         await self.catalogue.stop()
+        await self.indicators.stop()
         await self.performance.stop()
         await self.watch.stop()
         await self.engine.stop()
         await self.mep.stop()
         await self.notifications.stop()
+        await self._elements.close()
         if self._caller:
             await self._caller.close()
         await self.vims.close()

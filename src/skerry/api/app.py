@@ -24,6 +24,7 @@ from skerry.api.services import Services
 from skerry.api.sol003 import VNFLCM
 from skerry.api.sol003.granting import API as GRANT
 from skerry.api.sol003.vnffm import API as VNFFM
+from skerry.api.sol003.vnfind import API as VNFIND
 from skerry.api.sol003.vnfpm import API as VNFPM
 from skerry.api.sol005 import NSD, NSLCM, VNFPKGM
 from skerry.api.sol005.nsfm import API as NSFM
@@ -39,6 +40,7 @@ APIS: tuple[Api, ...] = (
     VNFFM,
     NSPM,
     VNFPM,
+    VNFIND,
     APP_PKGM,
     APP_LCM,
     GRANTING,

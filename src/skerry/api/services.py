@@ -13,6 +13,7 @@ from skerry.model.alarms import AckState, Alarm, Scope, Severity
 from skerry.model.app import AppGrant, AppInstance, AppPkgInfo, MecHost
 from skerry.model.explanation import Explanation
 from skerry.model.grants import Asked, GrantRecord
+from skerry.model.indicators import Indicator
 from skerry.model.notifications import Authentication, Standing, Subscription
 from skerry.model.ns import NsdInfo, NsInstance, PnfdInfo
 from skerry.model.operations import Event, Operation, Plan, StepRecord
@@ -218,6 +219,14 @@ class Performance(Protocol):
     async def usage(self, *, tenant: str) -> Sequence[Usage]: ...
 
 
+class Indicators(Protocol):
+    """Indicators of VNFs."""
+
+    def all(self, *, tenant: str, vnf: str = ...) -> Sequence[Indicator]: ...
+    def get(self, vnf: str, indicator: str, *, tenant: str) -> Indicator: ...
+    async def tell(self, vnf: str, indicator: str, value: Any, *, tenant: str) -> Indicator: ...
+
+
 class Orphans(Protocol):
     """What infrastructure and records disagree about."""
 
@@ -316,6 +325,8 @@ class Services(Protocol):
     def orphans(self) -> Orphans: ...
     @property
     def alarms(self) -> AlarmBook: ...
+    @property
+    def indicators(self) -> Indicators: ...
     @property
     def performance(self) -> Performance: ...
     @property

@@ -247,3 +247,15 @@ class MeasuredView(View, frozen=True, kw_only=True):
     part: str = ""
     metric: str
     value: float
+
+
+class IndicatorView(View, frozen=True, kw_only=True):
+    """An indicator of a VNF; `value` is null until somebody tells it."""
+
+    id: str
+    vnf: str
+    vnf_name: str
+    indicator: str
+    name: str = ""
+    value: Any = None
+    told_at: str = ""

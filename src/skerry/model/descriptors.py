@@ -165,6 +165,17 @@ class LcmScript(Part, frozen=True):
     timeout_s: float = 60.0
 
 
+class IndicatorDescription(Part, frozen=True):
+    """VnfIndicator of the VNFD. `source` is vnf, em or both_vnf_and_em. `script` prints its value inside an instance; without
+    one it is a measurement of that name, or the VNF or its EM tells it."""
+
+    id: str
+    name: str = ""
+    description: str = ""
+    source: str = "vnf"
+    script: LcmScript | None = None
+
+
 class AffinityRule(Part, frozen=True):
     """(Anti-)affinity of VDUs or VNFs. `scope` is nfvi_node, zone, zone_group, nfvi_pop, network_link_and_node."""
 
@@ -201,6 +212,8 @@ class DeploymentFlavour(Part, frozen=True):
     inputs: Mapping[str, InputParameter] = {}
     monitoring_parameters: tuple[MonitoringParameter, ...] = ()
     supported_operations: tuple[str, ...] = ()
+    indicators: Mapping[str, IndicatorDescription] = {}
+    coordinations: Mapping[str, tuple[str, ...]] = {}  # LCM operation -> coordination actions of the VNF
 
 
 class Vnfd(Part, frozen=True):

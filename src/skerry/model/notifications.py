@@ -44,8 +44,8 @@ class Subscription(Record, frozen=True, kw_only=True, omit_defaults=True):
 
     `filter` is as the subscriber wrote it. `root` is the node's address as the subscriber sees it: links in notifications
     begin with it. Events up to number `after` are older than the subscription. `source` is the resource that names the
-    callback itself (a PM job or threshold); then nobody lists the subscription, and notifications do not name it. `place` is the
-    path below the API's root under which `/subscriptions` is, where that is not the root itself. The subscriber of one
+    callback itself (a PM job or threshold); then nobody lists the subscription, and notifications do not name it. `place`
+    is the path below the API's root under which `/subscriptions` is, where that is not the root itself. The subscriber of one
     with `pull` has no address: it fetches what waits.
     """
 

@@ -22,11 +22,19 @@ from typing import Any
 
 import msgspec
 
-from skerry.model.descriptors import DeploymentFlavour, InputParameter, LcmScript, Vdu, Vnfd
+from skerry.model.descriptors import (
+    DeploymentFlavour,
+    IndicatorDescription,
+    InputParameter,
+    LcmScript,
+    Vdu,
+    Vnfd,
+)
 from skerry.packages.conformance import check_topology
 from skerry.packages.cursor import Cursor
 from skerry.packages.functions import is_function
 from skerry.packages.links import read_connection_points, read_virtual_links
+from skerry.packages.monitoring import read_coordinations, read_indicators
 from skerry.packages.policies import VnfPolicies, read_affinity
 from skerry.packages.report import Report
 from skerry.packages.templates import Templates, check_cycle
@@ -220,7 +228,20 @@ def _flavour(
         inputs=_inputs(topology, top, identity),
         monitoring_parameters=read_monitoring(identity.at("monitoring_parameters")),
         supported_operations=tuple(identity.at("lcm_operations_configuration").entries()),
+        indicators=_indicators(topology, identity, files, vdus),
+        coordinations=read_coordinations(topology),
     )
+
+
+def _indicators(
+    topology: Topology, identity: _Identity, files: frozenset[str], vdus: Mapping[str, Vdu]
+) -> dict[str, IndicatorDescription]:
+    node = _vnf_node(topology) or identity.node
+
+    def script(name: str, entry: Cursor) -> LcmScript | None:
+        return _script(name, entry, node, files, vdus) if node else None
+
+    return read_indicators(topology, node, script)
 
 
 def _with_cps(vdu: Vdu, cps: Mapping[str, Any]) -> Vdu:
@@ -258,9 +279,10 @@ def _scripts(
     found: dict[str, LcmScript] = {}
     nodes = [node for node in (identity.node, _vnf_node(topology)) if node is not None]
     for node in nodes:
+        indicators = read_indicators(topology, node, lambda *_: None)
         for interface in node.interfaces.values():
             for event, operation in interface.entries().items():
-                script = _script(event, operation, node, files, vdus)
+                script = None if event in indicators else _script(event, operation, node, files, vdus)
                 if script is not None:
                     found[event] = script
     return found

@@ -5,6 +5,7 @@ from skerry.api.own import (
     applications,
     backup,
     events,
+    indicators,
     instances,
     node,
     operations,
@@ -26,6 +27,7 @@ ROUTES = (
     *backup.ROUTES,
     *snapshots.ROUTES,
     *performance.ROUTES,
+    *indicators.ROUTES,
     *access.ROUTES,
 )
 API = Api("skerry", "Skerry", {1: "1.0.0"}, ROUTES)
