@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import Served
+from tests.vnfm.builder import csar
+from tests.vnfm.watched import watched_folder
 
 
 @pytest.fixture
@@ -60,3 +63,21 @@ def test_what_cannot_be_measured_is_said(served: Served, vnf: str) -> None:
     assert "Loudness is no metric of a Vnf" in told.stderr
     assert "cannot find" in served("pm", "reports", "nothing", code=3).stderr
     assert "cannot find" in served("pm", "delete", "nothing", code=3).stderr
+
+
+def test_indicators_are_shown_and_told(served: Served, tmp_path: Path) -> None:
+    package = {"id": "pulse", "vdus": {"one": {"nics": {"pub": "ext"}}}, "indicators": {"mood": {}}}
+    served("package", "onboard", str(csar(watched_folder(package))))
+    served("vnf", "create", "pulse", "--name", "telling")
+    served("vnf", "instantiate", "telling")
+    for _ in range(50):
+        if found := served.json("indicators", "telling"):
+            break
+        time.sleep(0.1)
+    (one,) = found
+    assert (one["indicator"], one["vnf_name"], one.get("value")) == ("mood", "telling", None)
+    (told,) = served.json("indicators", "telling", "--tell", "mood=calm")
+    assert told["value"] == "calm"
+    assert "calm" in served("indicators").stdout
+    assert "cannot find the indicator" in served("indicators", "telling", "--tell", "noise=1", code=3).stderr
+    served("vnf", "discard", "telling", "--yes")

@@ -21,6 +21,7 @@ COMMANDS = {
     "doctor": "skerry.commands_node:doctor",
     "events": "skerry.cli.watch:events",
     "exec": "skerry.cli.watch:run",
+    "indicators": "skerry.cli.measuring:indicators",
     "info": "skerry.cli.setup:info",
     "lint": "skerry.commands_node:lint",
     "logs": "skerry.cli.watch:logs",

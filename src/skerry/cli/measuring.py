@@ -1,4 +1,4 @@
-"""`skerry pm` and `skerry top`: measure VNFs and network services."""
+"""`skerry pm`, `skerry top` and `skerry indicators`: measure VNFs and network services."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import click
 
 from skerry.cli import output
 from skerry.cli.ns import find as find_ns
-from skerry.cli.session import Session, command, pick
+from skerry.cli.session import Session, command, pairs, pick
 from skerry.cli.vnf import find as find_vnf
 from skerry.client.measuring import Measuring
 from skerry.client.views import JobView, ThresholdView
+from skerry.errors import InvalidError
 from skerry.model.performance import Usage
 
 TYPES = ("Vnf", "Vnfc", "VnfIntCp", "VnfExtCp", "Ns", "Sap")
@@ -174,6 +175,31 @@ def delete(session: Session, wanted: str) -> None:
         measuring.delete_threshold(chosen.id)
     if session.as_json:
         session.emit({"deleted": chosen.id})
+
+
+@click.command()
+@click.argument("vnf", default="")
+@click.option(
+    "--tell", metavar="INDICATOR=VALUE", multiple=True, help="Say the value of one that the node does not know."
+)
+@command
+def indicators(session: Session, vnf: str, tell: Sequence[str]) -> None:
+    """Show the indicators of all VNFs or of VNF, as its descriptor names them."""
+    if tell and not vnf:
+        raise InvalidError("cannot tell an indicator of no VNF", suggestion="name the VNF before --tell")
+    of = find_vnf(session, vnf).id if vnf else ""
+    measuring = _measuring(session)
+    for name, value in pairs(tell, "--tell").items():
+        measuring.tell(of, name, value)
+    found = measuring.indicators(of)
+    if session.as_json:
+        session.emit(found)
+        return
+    rows = [
+        (one.vnf_name, one.indicator, one.name, "" if one.value is None else str(one.value), one.told_at)
+        for one in found
+    ]
+    output.table(("VNF", "INDICATOR", "NAME", "VALUE", "TOLD"), rows)
 
 
 @click.command()

@@ -8,14 +8,15 @@ from typing import Any
 import msgspec
 
 from skerry.client.http import Http
-from skerry.client.views import JobView, MeasuredView, ThresholdView
+from skerry.client.views import IndicatorView, JobView, MeasuredView, ThresholdView
 from skerry.model.performance import Usage
 
-HOME = "/skerry/v1/performance"
+OWN = "/skerry/v1"
+HOME = f"{OWN}/performance"
 
 
 class Measuring:
-    """PM jobs, thresholds, and what is used now."""
+    """PM jobs, thresholds, what is used now, and indicators."""
 
     def __init__(self, http: Http) -> None:
         self._http = http
@@ -47,6 +48,17 @@ class Measuring:
     def create_threshold(self, request: Mapping[str, Any]) -> ThresholdView:
         """Compare from now on."""
         return msgspec.json.decode(self._http.post(f"{HOME}/thresholds", request).content, type=ThresholdView)
+
+    def indicators(self, vnf: str = "") -> list[IndicatorView]:
+        """Indicators of all VNFs or of one."""
+        return self._http.every(f"{OWN}/indicators", IndicatorView, vnf=vnf)
+
+    def tell(self, vnf: str, indicator: str, value: Any) -> IndicatorView:
+        """Tell the value of an indicator."""
+        body = msgspec.json.encode({"value": value})
+        headers = {"Content-Type": "application/json"}
+        answer = self._http.send("PUT", f"{OWN}/vnfs/{vnf}/indicators/{indicator}", content=body, headers=headers)
+        return msgspec.json.decode(answer.content, type=IndicatorView)
 
     def delete_threshold(self, id: str) -> None:
         """Compare no more."""
