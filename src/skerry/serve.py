@@ -171,7 +171,8 @@ def _server(front: Front, settings: Settings, certificates: Certificates | None)
     config = Config(
         front,
         http=Mutual if mutual else "h11",
-        ws="none",
+        ws="wsproto",
+        ws_max_size=settings.max_body_bytes,
         loop="asyncio",
         lifespan="off",
         log_config=None,

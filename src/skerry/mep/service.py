@@ -239,8 +239,7 @@ class Platform:
         scopes = scopes_for([one.ser_name for one in needed])
         await self.apps.admit(wished, app.client_id, app.client_secret, scopes)
         token = self._root + TOKENS if self._root else ""
-        env = {"SKERRY_MP1": self._root, "SKERRY_APP_INSTANCE_ID": app.app_instance_id} if self._root else {}
-        return Access(mp1_endpoint=self._root, token_endpoint=token, env=env)
+        return Access(mp1_endpoint=self._root, token_endpoint=token)
 
     async def activate(self, app: HostedApp, addresses: tuple[AppAddress, ...]) -> None:
         """Put the descriptor's rules in force; they are ACTIVE when this returns."""
