@@ -292,6 +292,63 @@ class Sap(Part, frozen=True):
     description: str = ""
 
 
+class NfpRule(Part, frozen=True):
+    """NfpRule (SOL001 7.10.4): which traffic takes a path. All that is given must hold; empty is "any".
+
+    `ether_type` is ipv4 or ipv6, `protocol` a keyword of IANA's registry or a number, `dscp` -1 for any.
+    """
+
+    id: str
+    ether_source_address: str = ""
+    ether_destination_address: str = ""
+    ether_type: str = ""
+    vlan_tag: int = -1
+    protocol: str = ""
+    dscp: int = -1
+    source_port_range: tuple[int, int] | None = None
+    destination_port_range: tuple[int, int] | None = None
+    source_ip_address_prefix: str = ""
+    destination_ip_address_prefix: str = ""
+
+
+class NfpElement(Part, frozen=True):
+    """NfpPositionElement: a VNF (or SAP) of the path. Traffic enters it at the CP `ingress` and leaves it at `egress` (the same
+    where only one is named); a CP is "" where the VNF has just one."""
+
+    id: str
+    profile: str
+    ingress: str = ""
+    egress: str = ""
+    is_sap: bool = False
+
+
+class NfpPosition(Part, frozen=True):
+    """NfpPosition: one stop of the path, served by its elements. `forwarding_behaviour` is all (each gets a copy), lb (they share
+    the flows) or ff (the first that is there)."""
+
+    id: str
+    elements: tuple[NfpElement, ...]
+    forwarding_behaviour: str = "lb"
+
+
+class Nfp(Part, frozen=True):
+    """Network forwarding path: from where traffic comes (the first position), through functions, to where it goes (the last)."""
+
+    id: str
+    positions: tuple[NfpPosition, ...]
+    rules: tuple[NfpRule, ...] = ()
+
+
+class Vnffg(Part, frozen=True):
+    """VNFFGD (IFA014 6.4): forwarding paths, with the VNFs and virtual links that they need."""
+
+    id: str
+    description: str = ""
+    nfps: Mapping[str, Nfp] = {}
+    profiles: tuple[str, ...] = ()
+    virtual_links: tuple[str, ...] = ()
+
+
 class NsDeploymentFlavour(Part, frozen=True):
     """NsDf."""
 
@@ -300,6 +357,7 @@ class NsDeploymentFlavour(Part, frozen=True):
     vnf_profiles: Mapping[str, VnfProfile] = {}
     virtual_links: Mapping[str, VirtualLink] = {}
     saps: Mapping[str, Sap] = {}
+    vnffgs: Mapping[str, Vnffg] = {}
     dependencies: tuple[VnfDependency, ...] = ()
     scaling_aspects: Mapping[str, NsScalingAspect] = {}
     levels: Mapping[str, NsLevel] = {}

@@ -17,6 +17,7 @@ from typing import Any
 from skerry.model.descriptors import Nsd, NsDeploymentFlavour, Sap, VnfDependency, VnfProfile
 from skerry.packages.conformance import check_topology
 from skerry.packages.cursor import Cursor
+from skerry.packages.forwarding import read_forwarding
 from skerry.packages.functions import is_function, references
 from skerry.packages.links import read_virtual_links
 from skerry.packages.nsd_policies import NsPolicies
@@ -130,6 +131,7 @@ def _flavour(id: str, topology: Topology, identity: _Identity) -> NsDeploymentFl
         vnf_profiles=profiles,
         virtual_links=read_virtual_links(topology, "NsVirtualLink"),
         saps=_saps(topology),
+        vnffgs=read_forwarding(topology),
         dependencies=dependencies,
         scaling_aspects=policies.aspects,
         levels=policies.levels,
