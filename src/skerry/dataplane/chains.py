@@ -268,7 +268,7 @@ class Chains:
             for back in (False, True) if chain.symmetric else (False,):
                 for hop in range(len(chain.hops)):
                     self._after(Place(chain, back, hop))
-            if chain.symmetric:
+            if chain.symmetric and self._leads[chain.id]:
                 self._symmetric(chain)
         for uses in self._returns.values():
             self._return(uses)

@@ -92,10 +92,12 @@ Kind = TypeVar("Kind", bound=Intents)
 
 
 class Retired(msgspec.Struct, frozen=True, kw_only=True):
-    """A former version of a sticky steering whose flows may go on. `until` is when it is looked at again (seconds)."""
+    """A former version of a sticky steering whose flows may go on. `until` is when it is looked at again (seconds);
+    `seen` how many frames of them there were at the last look."""
 
     steering: Steering
     until: float = 0.0
+    seen: int = 0
 
 
 class Network(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,521 @@
+"""The data plane of a node: keeps what is asked for, compiles, proves, applies, reads back, probes; carries on after a restart.
+
+A change is a set of additions and removals that takes effect as a whole: compiled with everything else, proven, kept durably,
+then applied in an order that loses no frame. What cannot be is refused before anything happened, with a witness frame.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+
+from skerry.dataplane import records
+from skerry.dataplane.compile import Network, Retired, compile_network, pin_value
+from skerry.dataplane.driver import Effective, EngineEvent, EventKind
+from skerry.dataplane.flows import Change, DeviceState, Field
+from skerry.dataplane.hosting import Hosting, missing
+from skerry.dataplane.intents import Device, Intents, Link, Port, Steering
+from skerry.dataplane.interpreter import Memory
+from skerry.dataplane.order import changes
+from skerry.dataplane.proof import Problem, Violation
+from skerry.dataplane.proving import Prover, counted, proven
+from skerry.dataplane.records import DeviceRecord, IntentRecord, Ledger, Wishes
+from skerry.dataplane.trace import Trace, trace
+from skerry.dataplane.verify import verify
+from skerry.dataplane.views import DeviceView, RuleState, RuleView
+from skerry.errors import ConflictError, Fault, InvalidError, NotFoundError, SkerryError
+from skerry.model.time import Clock, stamp
+
+log = logging.getLogger(__name__)
+
+Tell = Callable[[str, str, Mapping[str, Any]], Any]
+MOST_PROBES = 64
+REPEAT_S = 5.0
+
+
+class RefusedError(ConflictError):
+    """A change that the proof forbids. `violations` have the witnesses."""
+
+    def __init__(self, violations: Sequence[Violation]) -> None:
+        self.violations = tuple(violations)
+        faults = [fault_of(violation) for violation in violations]
+        super().__init__(
+            f"cannot change the data plane so: {violations[0].message}",
+            faults=faults,
+            suggestion="follow the witness frame through the rules named below, and change the intents",
+        )
+
+
+class DataPlane:
+    """The service. `tell` is called with what happens: kind, subject, data."""
+
+    def __init__(self, ledger: Ledger, hosting: Hosting, clock: Clock, *, tell: Tell | None = None) -> None:
+        self._ledger, self._hosting, self._clock = ledger, hosting, clock
+        self._tell: Tell = tell or (lambda *_: None)
+        self._wishes = Wishes()
+        self._network = Network(topology=self._wishes.topology, states={})
+        self._applied: dict[str, DeviceState] = {}
+        self._verified: dict[str, dict[int, str]] = {}
+        self._trouble: dict[str, str] = {}
+        self._turn = asyncio.Lock()
+        self._work: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        hosting.told = self._event
+
+    # -- life -------------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Take up what was asked for before: adopt what runs, apply what is missing. Without devices nothing is loaded."""
+        self._wishes = records.wishes_of(self._ledger.load())
+        if self._wishes.devices:
+            async with self._turn:
+                self._network = self._compiled(self._wishes)
+                await self._reconcile()
+        self._age_later()
+
+    async def stop(self) -> None:
+        """Let go; forwarding goes on."""
+        if self._timer:
+            self._timer.cancel()
+        for task in list(self._work):
+            task.cancel()
+        await asyncio.gather(*self._work, return_exceptions=True)
+        await self._hosting.close()
+
+    async def reconcile(self) -> None:
+        """Compare every device with what it shall do, and mend it."""
+        async with self._turn:
+            await self._reconcile()
+
+    async def _reconcile(self) -> None:
+        self._trouble.clear()
+        for device, state in self._network.states.items():
+            try:
+                await self._mend(device, state)
+            except SkerryError as error:
+                self._in_trouble(device, error)
+        await self._hosting.remove_strays()
+        if self._trouble:
+            self._later(REPEAT_S, self.reconcile)
+
+    async def _mend(self, device: str, state: DeviceState) -> None:
+        record = self._wishes.devices[device]
+        engine = await self._hosting.choose(record.device, state, record.engine)
+        await self._hosting.serve(record.device, engine)
+        effective = await self._hosting.attach(device, state.ports)
+        change = missing(effective, state, record.revision)
+        if not change.empty:
+            await self._hosting.apply(change)
+        await self._hosting.detach_others(device, state.ports)
+        self._applied[device] = state
+
+    def _in_trouble(self, device: str, error: SkerryError) -> None:
+        log.warning("the device %s is not as it shall be: %s", device, error.detail)
+        self._trouble[device] = error.detail
+        self._tell("dataplane.trouble", device, {"detail": error.detail})
+
+    # -- changes ----------------------------------------------------------------------------------------------------------
+
+    async def put(self, *intents: Intents, tenant: str | None = None) -> None:
+        """Add intents, or replace those of their ids. `ConflictError` for an id of another tenant's."""
+        for intent in intents:
+            known = self._wishes.intents.get(intent.id)
+            if known is not None and known.intent.tenant != intent.tenant:
+                raise ConflictError(f"cannot put the intent {intent.id}: the id is taken", suggestion="take another id")
+            if tenant is not None and intent.tenant != tenant:
+                raise InvalidError(f"cannot put an intent of the tenant {intent.tenant} for {tenant}")
+        async with self.changing() as draft:
+            for intent in intents:
+                self._put(draft, intent)
+
+    def _put(self, draft: Wishes, intent: Intents) -> None:
+        known = draft.intents.get(intent.id)
+        rev = known.intent.rev + 1 if known else 1
+        new = msgspec.structs.replace(intent, rev=rev)
+        if known is not None and msgspec.structs.replace(known.intent, rev=rev) == new:
+            return
+        self._retire(draft, known)
+        draft.intents[intent.id] = IntentRecord(intent=new, changed_at=stamp(self._clock.now()))
+
+    async def remove(self, *ids: str, tenant: str | None = None) -> None:
+        """Remove intents. `NotFoundError` for one that is not there."""
+        for id in ids:
+            self.intent(id, tenant=tenant)
+        async with self.changing() as draft:
+            for id in ids:
+                self._retire(draft, draft.intents.pop(id))
+
+    async def replace_owner(self, owner: str, intents: Sequence[Intents]) -> None:
+        """Make exactly these the intents of an owner, in one change. Without any: nothing of the owner stays."""
+        async with self.changing() as draft:
+            kept = {intent.id for intent in intents}
+            for id in [id for id, one in draft.intents.items() if one.intent.owner == owner and id not in kept]:
+                self._retire(draft, draft.intents.pop(id))
+            for intent in intents:
+                self._put(draft, msgspec.structs.replace(intent, owner=owner))
+
+    def _retire(self, draft: Wishes, known: IntentRecord | None) -> None:
+        """Flows of a sticky steering that goes may go on."""
+        if known is not None and isinstance(known.intent, Steering) and known.intent.sticky_s:
+            value = str(pin_value(known.intent))
+            draft.retired[value] = Retired(steering=known.intent, until=self._time() + known.intent.sticky_s)
+
+    async def put_device(self, device: Device) -> None:
+        """Add a device, or change it."""
+        async with self.changing() as draft:
+            known = draft.devices.get(device.id)
+            revision = known.revision if known else 0
+            draft.devices[device.id] = DeviceRecord(
+                device=device, engine=known.engine if known else "", revision=revision
+            )
+
+    async def remove_device(self, id: str) -> None:
+        """Remove a device that has no ports. It is torn down."""
+        self._need(self._wishes.devices, id, "device")
+        async with self.changing() as draft:
+            del draft.devices[id]
+
+    async def put_port(self, port: Port) -> Port:
+        """Add a port, or change it; the answer has its number."""
+        async with self.changing() as draft:
+            numbered = self._numbered(draft, port)
+            draft.ports[port.id] = numbered
+        return numbered
+
+    @staticmethod
+    def _numbered(draft: Wishes, port: Port) -> Port:
+        known = draft.ports.get(port.id)
+        if port.number:
+            return port
+        if known is not None and known.device == port.device:
+            return msgspec.structs.replace(port, number=known.number)
+        taken = {one.number for one in draft.ports.values() if one.device == port.device}
+        free = next(number for number in range(1, 65280) if number not in taken)
+        return msgspec.structs.replace(port, number=free)
+
+    async def remove_port(self, id: str) -> None:
+        """Remove a port that no intent names."""
+        self._need(self._wishes.ports, id, "port")
+        async with self.changing() as draft:
+            del draft.ports[id]
+
+    async def put_link(self, link: Link) -> None:
+        """Add a link, or change it: `up` false leads everything around it."""
+        async with self.changing(failing=not link.up) as draft:
+            draft.links[link.id] = link
+
+    async def remove_link(self, id: str) -> None:
+        """Remove a link."""
+        self._need(self._wishes.links, id, "link")
+        async with self.changing() as draft:
+            del draft.links[id]
+
+    @asynccontextmanager
+    async def changing(self, *, failing: bool = False) -> AsyncIterator[Wishes]:
+        """Change whatever of the wishes inside the block; at its end all of it is compiled, proven, kept and applied, or
+        nothing is. `failing`: the change is a failure of a link, which may leave things without a way."""
+        async with self._turn:
+            draft = records.copied(self._wishes)
+            yield draft
+            network = self._compiled(draft)
+            if not failing:
+                self._prove(network)
+            await self._commit(draft, network)
+
+    def _compiled(self, wishes: Wishes) -> Network:
+        intents = [record.intent for record in wishes.intents.values()]
+        return compile_network(wishes.topology, intents, list(wishes.retired.values()))
+
+    def _prove(self, network: Network) -> None:
+        known = {fault.message for fault in self._network.unreachable}
+        new = [fault for fault in network.unreachable if fault.message not in known]
+        if new:
+            raise ConflictError(
+                "cannot reach everything", faults=new, suggestion="connect the devices, or bring links up"
+            )
+        cut = {fault.path for fault in network.unreachable}
+        found = verify(network)
+        bad = [one for one in found if not (one.problem in _CUT and cut & {*one.owners, *_chains(network, one)})]
+        if bad:
+            raise RefusedError(bad)
+
+    async def _commit(self, draft: Wishes, network: Network) -> None:
+        """Choose engines, keep the wishes, apply."""
+        chosen = {
+            id: await self._hosting.choose(record.device, network.states[id], record.engine)
+            for id, record in draft.devices.items()
+            if network.states[id].ports or record.engine
+        }
+        before = self._wishes
+        plan = changes(self._applied, network, 0)
+        touched = {change.device for change in plan}
+        for id, record in draft.devices.items():
+            revision = record.revision + (id in touched)
+            draft.devices[id] = msgspec.structs.replace(record, engine=chosen.get(id, record.engine), revision=revision)
+        put, drop = records.difference(before, draft)
+        await self._ledger.save(put, drop)
+        old_network, self._wishes, self._network = self._network, draft, network
+        try:
+            await self._apply(plan)
+        except SkerryError as error:
+            if not getattr(error, "transient", False):
+                await self._undo(before, old_network, put, drop)
+                raise
+            self._in_trouble("", error)
+            self._later(REPEAT_S, self.reconcile)
+        self._age_later()
+
+    async def _undo(self, before: Wishes, network: Network, put: Sequence[records.Record], drop: Sequence[str]) -> None:
+        """Back to what was asked for before, after a change that an engine refused."""
+        old = before.records()
+        restored = [old[id] for id in (*(record.id for record in put), *drop) if id in old]
+        await self._ledger.save(restored, [record.id for record in put if record.id not in old])
+        self._wishes, self._network = before, network
+        self._applied.clear()
+        await self._reconcile()
+
+    async def _apply(self, plan: Sequence[Change]) -> None:
+        for id, record in self._wishes.devices.items():
+            if record.engine:
+                await self._hosting.serve(record.device, record.engine)
+                if id not in self._applied or self._applied[id].ports != self._network.states[id].ports:
+                    await self._hosting.attach(id, self._network.states[id].ports)
+        for change in plan:
+            revision = self._wishes.devices[change.device].revision
+            await self._hosting.apply(msgspec.structs.replace(change, revision=revision))
+        for id, state in self._network.states.items():
+            if id in self._hosting.served():
+                if id in self._applied and self._applied[id].ports != state.ports:
+                    await self._hosting.detach_others(id, state.ports)
+                self._applied[id] = state
+        for id in [id for id in self._hosting.served() if id not in self._wishes.devices]:
+            await self._hosting.teardown(id)
+            self._applied.pop(id, None)
+        await self._probe_new(plan)
+
+    # -- proof ------------------------------------------------------------------------------------------------------------
+
+    async def _probe_new(self, plan: Sequence[Change]) -> None:
+        """Read every changed device back and probe its new rules, as many as can be done at once."""
+        for device in {change.device for change in plan}:
+            new = {rule.cookie for change in plan if change.device == device for rule in change.put_rules}
+            await self._probe(device, new)
+
+    async def _probe(self, device: str, cookies: set[int]) -> None:
+        state = self._network.states[device]
+        engine = self._hosting.engine_of(device)
+        effective = await engine.read_back(device)
+        there = {one.rule.cookie for one in effective.rules}
+        verified = self._verified.setdefault(device, {})
+        for cookie in [cookie for cookie in verified if cookie not in there or cookie in cookies]:
+            del verified[cookie]
+        prover = Prover(state, effective)
+        now = stamp(self._clock.now())
+        waiting = [rule for rule in state.rules if rule.cookie in cookies & there and rule.owner]
+        for rule in waiting[:MOST_PROBES]:
+            probe = prover.probe(rule) if rule.cookie not in verified else None
+            if probe is not None and proven(probe, await engine.probe(device, probe.port, probe.frame)):
+                verified.update((cookie, now) for cookie in probe.cookies if cookie in there)
+
+    async def rules(self, *, tenant: str | None = None, device: str = "", owner: str = "") -> list[RuleView]:
+        """Every rule with its three states: requested, effective (read from the engine now), verified (a probe or real
+        frames have shown it)."""
+        found: list[RuleView] = []
+        for id in self._wishes.devices if not device else [device]:
+            self._need(self._wishes.devices, id, "device")
+            effective = await self._effective(id)
+            found += self._views(id, effective)
+        return [
+            view
+            for view in found
+            if (tenant is None or view.rule.tenant in ("", tenant)) and owner in ("", view.rule.owner)
+        ]
+
+    async def _effective(self, device: str) -> Effective:
+        if device not in self._hosting.served():
+            return Effective(device=device)
+        return await self._hosting.engine_of(device).read_back(device)
+
+    def _views(self, device: str, effective: Effective) -> list[RuleView]:
+        verified = self._verified.setdefault(device, {})
+        now = stamp(self._clock.now())
+        for cookie in counted(effective):
+            verified.setdefault(cookie, now)
+        there = {one.rule.key: one for one in effective.rules}
+        views: list[RuleView] = []
+        for rule in self._network.states[device].rules:
+            one = there.pop(rule.key, None)
+            same = one is not None and one.rule.actions == rule.actions
+            since = verified.get(rule.cookie, "") if same else ""
+            state = RuleState.VERIFIED if since else RuleState.EFFECTIVE if same else RuleState.REQUESTED
+            counts = (one.packets, one.bytes) if one else (0, 0)
+            views.append(
+                RuleView(device=device, rule=rule, state=state, packets=counts[0], bytes=counts[1], verified_at=since)
+            )
+        foreign = (
+            RuleView(device=device, rule=one.rule, state=RuleState.FOREIGN, packets=one.packets, bytes=one.bytes)
+            for one in there.values()
+        )
+        return [*views, *foreign]
+
+    # -- looking ----------------------------------------------------------------------------------------------------------
+
+    def intents(self, *, tenant: str | None = None, owner: str = "") -> list[Intents]:
+        """What was asked for."""
+        found = [record.intent for record in self._wishes.intents.values()]
+        return [one for one in found if (tenant is None or one.tenant in ("", tenant)) and owner in ("", one.owner)]
+
+    def intent(self, id: str, *, tenant: str | None = None) -> Intents:
+        """One intent. `NotFoundError` also for another tenant's."""
+        record = self._wishes.intents.get(id)
+        if record is None or (tenant is not None and record.intent.tenant != tenant):
+            raise NotFoundError(f"cannot find the intent {id}", suggestion="list the intents to see which there are")
+        return record.intent
+
+    def ports(self, *, tenant: str | None = None) -> list[Port]:
+        """Ports, with their numbers."""
+        return [port for port in self._wishes.ports.values() if tenant is None or port.tenant in ("", tenant)]
+
+    def port(self, id: str, *, tenant: str | None = None) -> Port:
+        """One port. `NotFoundError` also for another tenant's."""
+        port = self._wishes.ports.get(id)
+        if port is None or (tenant is not None and port.tenant not in ("", tenant)):
+            raise NotFoundError(f"cannot find the port {id}", suggestion="list the ports to see which there are")
+        return port
+
+    def devices(self) -> list[DeviceView]:
+        """Devices and how they are."""
+        served = self._hosting.served()
+        return [
+            DeviceView(
+                device=record.device,
+                engine=served.get(id, record.engine),
+                revision=record.revision,
+                served=id in served,
+                trouble=self._trouble.get(id, ""),
+            )
+            for id, record in self._wishes.devices.items()
+        ]
+
+    def links(self) -> list[Link]:
+        """Links."""
+        return list(self._wishes.links.values())
+
+    @property
+    def unreachable(self) -> tuple[Fault, ...]:
+        """What has no way now."""
+        return self._network.unreachable
+
+    @property
+    def network(self) -> Network:
+        """The compiled network, with the chains as they are laid out."""
+        return self._network
+
+    async def trace(self, port: str, frame: bytes, *, tenant: str | None = None) -> Trace:
+        """Where a frame goes that comes in at a port, with what the devices know now."""
+        self.port(port, tenant=tenant)
+        memories: dict[str, Memory] = {}
+        for device in self._hosting.served():
+            effective = await self._effective(device)
+            memories[device] = Memory(sessions={session.ue: session for session in effective.sessions})
+        return trace(self._network, port, frame, memories=memories, now=self._clock.monotonic())
+
+    @staticmethod
+    def _need(known: Mapping[str, Any], id: str, word: str) -> None:
+        if id not in known:
+            raise NotFoundError(f"cannot find the {word} {id}", suggestion=f"list the {word}s to see which there are")
+
+    # -- what happens -----------------------------------------------------------------------------------------------------
+
+    def _event(self, event: EngineEvent) -> None:
+        self._tell(f"dataplane.{event.kind}", event.device, {"port": event.port, "detail": event.detail})
+        if event.kind in (EventKind.PORT_DOWN, EventKind.PORT_UP):
+            self._later(0, lambda: self._link_event(event))
+        elif event.kind is EventKind.LOST:
+            self._later(0, self.reconcile)
+
+    async def _link_event(self, event: EngineEvent) -> None:
+        """Lead everything around a link whose end is down, and back when it is up."""
+        up = event.kind is EventKind.PORT_UP
+        ends = {
+            id for id, port in self._wishes.ports.items() if (port.device, port.number) == (event.device, event.port)
+        }
+        for link in list(self._wishes.links.values()):
+            if ends & {link.a, link.b} and link.up != up:
+                await self.put_link(msgspec.structs.replace(link, up=up))
+
+    def _later(self, seconds: float, do: Callable[[], Any]) -> None:
+        async def work() -> None:
+            await asyncio.sleep(seconds)
+            try:
+                await do()
+            except SkerryError as error:
+                log.warning("the data plane could not follow an event: %s", error.detail)
+
+        task = asyncio.get_running_loop().create_task(work())
+        self._work.add(task)
+        task.add_done_callback(self._work.discard)
+
+    def _time(self) -> float:
+        return self._clock.now().timestamp()
+
+    def _age_later(self) -> None:
+        """Look at retired steerings when the next of them may have ended."""
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+        due = min((one.until for one in self._wishes.retired.values()), default=None)
+        if due is not None:
+            wait = max(due - self._time(), 0.0) + 0.05
+            self._timer = asyncio.get_running_loop().call_later(wait, lambda: self._later(0, self.age))
+
+    async def age(self) -> None:
+        """Let go of former steerings whose flows have ended."""
+        now = self._time()
+        due = {value: one for value, one in self._wishes.retired.items() if one.until <= now}
+        if not due:
+            self._age_later()
+            return
+        busy = await self._busy(set(due))
+        async with self.changing() as draft:
+            for value, one in due.items():
+                if value in busy:
+                    until = (self._clock.now() + timedelta(seconds=one.steering.sticky_s)).timestamp()
+                    draft.retired[value] = msgspec.structs.replace(one, until=until, seen=busy[value])
+                else:
+                    del draft.retired[value]
+
+    async def _busy(self, values: set[str]) -> dict[str, int]:
+        """Which pinned steerings have passed frames since they were looked at, and how many in all."""
+        totals: dict[str, int] = {}
+        for device in self._hosting.served():
+            for one in (await self._effective(device)).rules:
+                for term in one.rule.match:
+                    if term.field is Field.PIN and str(term.value) in values:
+                        totals[str(term.value)] = totals.get(str(term.value), 0) + one.packets
+        return {value: total for value, total in totals.items() if total > self._wishes.retired[value].seen}
+
+
+_CUT = (Problem.BLACK_HOLE, Problem.ORDER)
+
+
+def _chains(network: Network, violation: Violation) -> set[str]:
+    return {chain for owner in violation.owners for chain in network.entries.get(owner, ())}
+
+
+def fault_of(violation: Violation) -> Fault:
+    """A violation as a fault with its witness."""
+    witness = violation.witness
+    where = f"{witness.device} port {witness.port}: {witness.frame.hex()}"
+    return Fault(
+        message=violation.message,
+        code=violation.problem.value,
+        path=", ".join(violation.owners),
+        fix=f"witness at {where}" + (f"; way {' > '.join(violation.trail)}" if violation.trail else ""),
+    )
