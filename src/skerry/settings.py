@@ -214,6 +214,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     indicator_period_s: Annotated[
         float, Meta(ge=1, le=86_400, description="Seconds between two looks at the indicators of VNFs.")
     ] = 30.0
+    dataplane_engine: Annotated[
+        str,
+        Meta(
+            pattern=r"^[a-z0-9]*$",
+            description="Engine of the data plane to prefer: `ebpf`, `ovs` or `simulated`. Empty: the best that this "
+            "machine can run.",
+        ),
+    ] = ""
     log_level: Annotated[LogLevel, Meta(description="Least severity that is logged.")] = "info"
 
     def __post_init__(self) -> None:

@@ -141,4 +141,7 @@ MIGRATIONS: tuple[str, ...] = (
         tenant, created_at, id, vnf_instance_name, vnfd_id, vnf_provider, vnf_product_name,
         vnf_software_version, vnfd_version, instantiation_state);
     """,
+    """
+    CREATE TABLE dataplane (id TEXT PRIMARY KEY, tenant TEXT NOT NULL, doc BLOB NOT NULL);
+    """,
 )
