@@ -10,12 +10,12 @@ import msgspec
 from skerry.engine.engine import Engine
 from skerry.engine.kinds import StepContext
 from skerry.meo.desk import MeoDesk
-from skerry.meo.goal import LONGEST_S, placed, service_id
+from skerry.meo.goal import LONGEST_S, PLATFORM, placed, service_id
 from skerry.meo.operation import NOTICE
 from skerry.model.app import AppInstance
 from skerry.model.appd import PlatformPart
 from skerry.model.ns import NsInstance
-from skerry.model.platform import HostedApp, NullPlatform, Platform
+from skerry.model.platform import Access, HostedApp, NullPlatform, Platform
 from skerry.model.states import InstantiationState
 from skerry.store import aggregates
 
@@ -29,7 +29,7 @@ class AppSteps:
     def register(self, engine: Engine) -> None:
         for action, handler in (
             ("mec.platform.create", self.admit),
-            ("mec.platform.update", self.admit),
+            ("mec.platform.update", self.change),
             ("mec.platform.delete", self.forget),
             ("mec.rules.create", self.activate),
             ("mec.rules.update", self.activate),
@@ -66,11 +66,20 @@ class AppSteps:
         )
 
     async def admit(self, context: StepContext) -> Mapping[str, Any]:
-        spec = context.args["spec"]
         instance = self.desk.instance(context.operation.subject)
-        config = msgspec.convert(spec["config"], PlatformPart)
-        access = await self._platform(spec["zone"]).admit(self._hosted(instance, spec["zone"], config))
+        access = await self._admit(instance, context.args["spec"])
         return {"access": msgspec.to_builtins(access)}
+
+    async def change(self, context: StepContext) -> Mapping[str, Any]:
+        """Rules are changed by their own step; only what it may use and produces concerns its admission."""
+        new, old = context.args["spec"]["config"], context.args["previous"]["config"]
+        if all(new.get(name) == old.get(name) for name in ("appServiceRequired", "appServiceOptional")):
+            return {}
+        return await self.admit(context)
+
+    async def _admit(self, instance: AppInstance, spec: Mapping[str, Any]) -> Access:
+        config = msgspec.convert(spec["config"], PlatformPart)
+        return await self._platform(spec["zone"]).admit(self._hosted(instance, spec["zone"], config))
 
     async def forget(self, context: StepContext) -> None:
         await self._platform(context.args["spec"]["zone"]).forget(context.operation.subject)
@@ -115,6 +124,8 @@ class AppSteps:
     async def operate(self, context: StepContext) -> Mapping[str, Any]:
         spec = context.args["spec"]
         instance = self.desk.instance(context.operation.subject)
+        if spec["running"]:  # it will confirm anew that it is ready
+            await self._admit(instance, instance.resources[PLATFORM].spec)
         await self._switch(context, instance.ns_id, running=spec["running"], how=context.args.get("how", "GRACEFUL"))
         return {}
 

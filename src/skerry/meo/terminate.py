@@ -12,6 +12,7 @@ from skerry.meo.operation import AppOperation, require
 from skerry.model.app import AppInstance
 from skerry.model.operations import Operation, Step
 from skerry.model.platform import Action
+from skerry.model.states import AppOperationalState
 from skerry.store import applications
 from skerry.store.database import Transaction
 
@@ -35,6 +36,8 @@ class TerminateApp(AppOperation):
     def notice(self, instance: AppInstance, params: Mapping[str, Any]) -> tuple[Action, float] | None:
         if params.get("terminationType") == "FORCEFUL":
             return None
+        if instance.operational_state is AppOperationalState.STOPPED:
+            return None  # nobody is there to answer
         config = self.desk.appd(instance).terminate_app_instance_op_config
         least = config.min_graceful_termination_timeout if config else 0.0
         recommended = config.max_recommended_graceful_termination_timeout if config else 0.0

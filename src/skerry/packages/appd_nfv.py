@@ -454,9 +454,8 @@ def _container_back(vdu: Vdu, image: SwImageDescriptor) -> OsContainer:
     if properties:
         boot["vim_specific_properties"] = {"vim_type": "container", "properties": properties}
     if vdu.files:
-        boot["content_or_file_data"] = [
-            {"content": file.content, "destination_path": file.path} for file in vdu.files if not file.source
-        ]
+        files = [{"content": file.content, "destination_path": file.path} for file in vdu.files if not file.source]
+        boot["content_or_file_data"] = files[0] if len(files) == 1 else files
     return OsContainer(
         os_container_desc_id=vdu.id,
         name=vdu.name or vdu.id,

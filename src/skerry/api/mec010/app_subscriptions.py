@@ -31,6 +31,9 @@ InstanceType = Literal[
 State = Literal["NOT_INSTANTIATED", "STARTED", "STOPPED"]
 OperationType = Literal["INSTANTIATE", "OPERATE", "TERMINATE"]
 OperationState = Literal["STARTING", "PROCESSING", "COMPLETED", "FAILED", "FAILED_TEMP"]
+VERSION = "1.0"
+"""Of the API in its URI (`v1`), as links in notifications need it."""
+
 SELECTORS = {1: "appInstanceId", 2: "appInstanceName", 3: "appDId"}
 
 
@@ -197,7 +200,7 @@ def routes(api: str, request: type[AppPkgSubscription] | type[AppInstSubscriptio
         asked = convert(given, request)
         record, is_new = await call.services.notifications.subscribe(
             api,
-            str(call.request.scope["skerry.version"]),
+            VERSION,
             asked.callback_uri,
             filter={**compared(asked), "asked": msgspec.to_builtins(asked)},
             root=call.uri(""),
