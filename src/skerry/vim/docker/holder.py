@@ -13,6 +13,8 @@ import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from skerry.errors import ConflictError, DriverError, NotFoundError
 from skerry.vim.docker import shape
 from skerry.vim.docker.engine import Engine
@@ -50,8 +52,16 @@ def inner_script(spec: ComputeSpec, nics: Sequence[Nic]) -> str:
     if spec.dns:
         servers = "".join(f"nameserver {address}\\n" for address in spec.dns)
         lines.append(f"printf '{servers}' >/etc/resolv.conf")
+    if spec.hosts:
+        lines.append(names_script(spec))
     lines += [f"cat /sys/class/net/{nic.device}/iflink" for nic in nics]
     return "\n".join(lines)
+
+
+def names_script(spec: ComputeSpec) -> str:
+    """Commands that put names into the hosts file; what the Engine wrote stays."""
+    lines = "".join(f"{address} {name}\\n" for name, address in spec.hosts.items())
+    return f"keep=$(sed '/^# skerry$/,$d' /etc/hosts); printf '%s\\n# skerry\\n{lines}' \"$keep\" >/etc/hosts"
 
 
 def outer_script(spec: ComputeSpec, peers: Sequence[str]) -> str:
@@ -77,7 +87,7 @@ class Holders:
     async def have(self, nested: shape.Nested) -> tuple[str, bool]:
         """The id of the instance's holder, and whether its network is complete; if not, `complete` it.
 
-        One that is only half there, as after a crash, is made anew.
+        One that is prepared is used; one that is only half there, as after a crash, is made anew.
         """
         name = self.name(nested.spec.name)
         try:
@@ -87,16 +97,24 @@ class Holders:
         wanted = {shape.engine_name(self._node, nic.network) for nic in nested.nics}
         if found and found["State"]["Running"] and wanted <= set(found["NetworkSettings"]["Networks"]):
             return found["Id"], True
+        if found and found["State"]["Status"] == "created" and _prepared(found, nested):
+            return found["Id"], False
         if found:
             await self._engine.delete(f"/containers/{name}", force=True, v=True)
         return await self._make(name, nested), False
 
+    async def prepare(self, nested: shape.Nested) -> None:
+        """Make the holder of a new instance without starting it, so that the start need not wait for that."""
+        name = self.name(nested.spec.name)
+        try:
+            await self._make(name, nested)
+        except ConflictError:  # one of this name was left by a crash
+            await self._engine.delete(f"/containers/{name}", force=True, v=True)
+            await self._make(name, nested)
+
     async def tell_names(self, spec: ComputeSpec) -> None:
-        """Put names into the hosts file that the instance shares with its holder; what the Engine wrote stays."""
-        lines = "".join(f"{address} {name}\\n" for name, address in spec.hosts.items())
-        script = (
-            f"set -e; keep=$(sed '/^# skerry$/,$d' /etc/hosts); printf '%s\\n# skerry\\n{lines}' \"$keep\" >/etc/hosts"
-        )
+        """Put names into the hosts file that the instance shares with its holder."""
+        script = f"set -e; {names_script(spec)}"
         await self._inside(self.name(spec.name), script)
 
     async def remove(self, instance: str) -> None:
@@ -131,7 +149,8 @@ class Holders:
 
     async def _make(self, name: str, nested: shape.Nested) -> str:
         spec, nics = nested.spec, nested.nics
-        identity = shape.network_identity(spec)
+        # what hosts there are is known at the start: a holder with interfaces writes them when it arranges these
+        identity = shape.network_identity(msgspec.structs.replace(spec, hosts={}) if nics else spec)
         exposed, bindings = shape.ports(spec)
         networks = [shape.engine_name(self._node, nic.network) for nic in nics]
         first: dict[str, Any] = {}
@@ -170,6 +189,8 @@ class Holders:
             await self._join(name, spec, nics)
             if nics:
                 await self._arrange(name, spec, nics, reader, writer)
+            elif spec.hosts:
+                await self.tell_names(spec)
         finally:
             writer.close()
 
@@ -232,6 +253,12 @@ class Holders:
         except ConflictError:
             return self._publishing()
         return self._publishing()
+
+
+def _prepared(found: Mapping[str, Any], nested: shape.Nested) -> bool:
+    """Whether a holder that was never started is for these interfaces."""
+    known = shape.nested_of(found["Config"]["Labels"])
+    return (known.asked, known.nics) == (nested.asked, nested.nics)
 
 
 async def _answer(reader: asyncio.StreamReader) -> tuple[str, str]:

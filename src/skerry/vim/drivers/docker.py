@@ -89,6 +89,7 @@ class Driver:
         self._stopping: set[str] = set()
         self._replaced: set[str] = set()
         self._reserved: dict[str, tuple[Nic, ...]] = {}
+        self._subnets: dict[str, str] = {}  # of networks that are being made
         self._machine: Mapping[str, Any] = {}  # what `/info` says; asking takes the Engine 10 ms
 
     async def open(self) -> None:
@@ -139,21 +140,29 @@ class Driver:
 
     async def create_network(self, spec: NetworkSpec) -> Network:
         """Make a bridge with a subnet that no other network of the Engine has."""
+        async with self._lock(f"network {spec.name}"):
+            network = shape.network_of(await self._network_made(spec))
+        if network.owner != spec.owner or (spec.cidr and ipam.subnet(spec, "", ())[0] != network.cidr):
+            what = f"it exists with another owner or subnet ({network.cidr})"
+            raise ConflictError(f"cannot create the network {spec.name}: {what}", suggestion="use another name")
+        return network
+
+    async def _network_made(self, spec: NetworkSpec) -> Any:
+        """The network as it is, or as it was made now; several are made at a time."""
+        named = shape.engine_name(self._node, spec.name)
         async with self._addresses:
             networks = await self._engine.get("/networks")
-            named = shape.engine_name(self._node, spec.name)
             have = next((one for one in networks if one["Name"] == named), None)
-            if have is None:
-                cidr, gateway = ipam.subnet(spec, self._settings.pool, shape.subnets_of(networks))
-                await self._engine.post("/networks/create", shape.network_body(self._node, spec, cidr, gateway))
-                have = await self._engine.get(f"/networks/{named}")
-        network = shape.network_of(have)
-        if network.owner != spec.owner or (spec.cidr and ipam.subnet(spec, "", ())[0] != network.cidr):
-            raise ConflictError(
-                f"cannot create the network {spec.name}: it exists with another owner or subnet ({network.cidr})",
-                suggestion="delete it first, or use another name",
-            )
-        return network
+            if have is not None:
+                return have
+            taken = [*shape.subnets_of(networks), *self._subnets.values()]
+            cidr, gateway = ipam.subnet(spec, self._settings.pool, taken)
+            self._subnets[named] = cidr
+        try:
+            await self._engine.post("/networks/create", shape.network_body(self._node, spec, cidr, gateway))
+        finally:
+            self._subnets.pop(named, None)
+        return await self._engine.get(f"/networks/{named}")
 
     async def delete_network(self, name: str) -> None:
         """Remove it. `ConflictError` names the instances that are attached."""
@@ -168,6 +177,7 @@ class Driver:
                 suggestion="delete these instances first",
             )
         await self._engine.delete(f"/networks/{shape.engine_name(self._node, name)}")
+        self._locks.pop(f"network {name}", None)
 
     async def list_networks(self) -> Sequence[Network]:
         """This node's networks, by name."""
@@ -465,13 +475,24 @@ class Driver:
             nested = await self._allocate(spec)
             self._reserved[spec.name] = nested.nics
         try:
-            await self._make(nested, image, shape.WITHOUT if shape.needs_holder(spec) else self._network(nested))
+            await self._made(nested, image)
         except (DriverError, ConflictError, NotFoundError):
             await self._engine.delete(f"/containers/{self._container(spec.name)}", force=True, v=True)
+            await self._holders.remove(spec.name)
             raise
         finally:
             self._reserved.pop(spec.name, None)
         return self._compute(await self._inspect(spec.name))
+
+    async def _made(self, nested: shape.Nested, image: str) -> None:
+        """Create the container, and meanwhile the holder that it will need."""
+        if not shape.needs_holder(nested.spec):
+            await self._make(nested, image, self._network(nested))
+            return
+        both = (self._make(nested, image, shape.WITHOUT), self._holders.prepare(nested))
+        for ended in await asyncio.gather(*both, return_exceptions=True):
+            if isinstance(ended, BaseException):
+                raise ended
 
     async def _make(self, nested: shape.Nested, image: str, network: Mapping[str, Any]) -> str:
         """Create the container with its files; returns its id."""
@@ -554,9 +575,10 @@ class Driver:
 
     async def _allocate(self, spec: ComputeSpec) -> shape.Nested:
         """Addresses that no other instance has. Called under the lock of addresses."""
-        networks = {network.name: network for network in await self.list_networks()}
+        there, containers = await asyncio.gather(self.list_networks(), self._containers("compute", "holder"))
+        networks = {network.name: network for network in there}
         taken: dict[str, set[str]] = {}
-        others = [one for one in await self._containers("compute", "holder") if one["Labels"][shape.NAME] != spec.name]
+        others = [one for one in containers if one["Labels"][shape.NAME] != spec.name]
         if len([one for one in others if one["Labels"][shape.ROLE] == "compute"]) >= self._settings.instances:
             raise RejectedError(
                 f"cannot create the instance {spec.name}: all {self._settings.instances} instances are in use",
