@@ -19,7 +19,14 @@ from skerry.access.clients import Client
 from skerry.access.keys import StoredKey, current
 from skerry.access.roles import Principal, Right, role_allows, scopes_allow, scopes_of
 from skerry.access.tokens import Tokens
-from skerry.errors import ConflictError, InvalidError, NotFoundError, UnauthorizedError, UnavailableError
+from skerry.errors import (
+    ConflictError,
+    InvalidError,
+    NotFoundError,
+    UnauthorizedError,
+    UnavailableError,
+    UnsupportedError,
+)
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 APIS = ("vnflcm:v2", "nsd:v2")
@@ -241,7 +248,7 @@ def test_certificates_end_with_the_secret(authority: Authority, tmp_path: Path) 
     from cryptography import x509
 
     client, _ = make(authority)
-    with pytest.raises(UnavailableError, match="without TLS"):
+    with pytest.raises(UnsupportedError, match="without TLS"):
         authority.certify(client.id, tmp_path / "tls")
     ensure_certificates(tmp_path / "tls", ["localhost"], START)
     pem, key = authority.certify(client.id, tmp_path / "tls")

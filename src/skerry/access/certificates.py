@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from skerry.access.files import private_folder, write_private
-from skerry.errors import UnavailableError
+from skerry.errors import UnsupportedError
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -121,10 +121,10 @@ def _make_server(folder: Path, names: Sequence[str], now: datetime) -> None:
 def issue_client(folder: Path, client: str, now: datetime) -> tuple[str, str, str]:
     """A certificate with the client's id as its common name, its key (both PEM) and its serial number (upper-case hex).
 
-    `UnavailableError` where the node has no authority, because it serves without TLS.
+    `UnsupportedError` where the node has no authority, because it serves without TLS.
     """
     if not (folder / "ca.key").exists():
-        raise UnavailableError(
+        raise UnsupportedError(
             "cannot issue a certificate: this node serves without TLS and has no authority",
             suggestion="start the node without `plain`",
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -159,39 +159,60 @@ def _paths(text: str) -> tuple[tuple[str, ...], ...]:
     return tuple(_path(part) for part in text.split(",") if part.strip())
 
 
-def select(value: dict[str, Any], chosen: Selection) -> dict[str, Any]:
-    """The value with only the chosen attributes."""
+class Attributes(Protocol):
+    """Which attributes of a value are mandatory (`skerry.api.shapes`)."""
+
+    @property
+    def required(self) -> frozenset[str]: ...
+    def inside(self, name: str) -> Attributes | None: ...
+
+
+def select(value: dict[str, Any], chosen: Selection, shape: Attributes | None = None) -> dict[str, Any]:
+    """The value with only the chosen attributes, and those that are mandatory by `shape`."""
     if chosen.fields:
-        kept = {name: value[name] for name in chosen.keep if name in value}
-        for path in chosen.fields:
-            _copy(value, kept, path)
-        return kept
+        return _only(value, chosen.fields, shape, chosen.keep)
     shown = value
     for path in chosen.exclude:
-        shown = _without(shown, path)
+        shown = _without(shown, path, shape)
     return shown
 
 
-def _copy(source: Any, target: dict[str, Any], path: Sequence[str]) -> None:
-    if path[0] not in source:
-        return
-    value = source[path[0]]
-    if len(path) == 1:
-        target[path[0]] = value
-    elif isinstance(value, list):
-        old = target.setdefault(path[0], [{} for _ in value])
-        for item, into in zip(value, old, strict=True):
-            if isinstance(item, dict):
-                _copy(item, into, path[1:])
-    elif isinstance(value, dict):
-        _copy(value, target.setdefault(path[0], {}), path[1:])
+def _only(
+    value: dict[str, Any], paths: Sequence[Sequence[str]], shape: Attributes | None, keep: Sequence[str] = ()
+) -> dict[str, Any]:
+    """What the paths name, and what is mandatory on the way."""
+    required = shape.required if shape else frozenset[str]()
+    deeper: dict[str, list[Sequence[str]]] = {}
+    whole = {*keep, *required}
+    for path in paths:
+        if len(path) == 1:
+            whole.add(path[0])
+        else:
+            deeper.setdefault(path[0], []).append(path[1:])
+    kept: dict[str, Any] = {}
+    for name, item in value.items():
+        if name in whole:
+            kept[name] = item
+        elif name in deeper:
+            part = _inner(item, deeper[name], shape.inside(name) if shape else None)
+            kept.update({} if part is None else {name: part})
+    return kept
 
 
-def _without(value: Any, path: Sequence[str]) -> Any:
+def _inner(item: Any, paths: Sequence[Sequence[str]], shape: Attributes | None) -> Any:
+    if isinstance(item, list):
+        return [_only(one, paths, shape) if isinstance(one, dict) else one for one in item]
+    return _only(item, paths, shape) if isinstance(item, dict) else None
+
+
+def _without(value: Any, path: Sequence[str], shape: Attributes | None) -> Any:
     if isinstance(value, list):
-        return [_without(item, path) for item in value]
+        return [_without(item, path, shape) for item in value]
     if not isinstance(value, dict) or path[0] not in value:
         return value
     if len(path) == 1:
+        if shape is not None and path[0] in shape.required:
+            return value
         return {key: item for key, item in value.items() if key != path[0]}
-    return {key: _without(item, path[1:]) if key == path[0] else item for key, item in value.items()}
+    inside = shape.inside(path[0]) if shape else None
+    return {key: _without(item, path[1:], inside) if key == path[0] else item for key, item in value.items()}

@@ -13,6 +13,10 @@ from skerry import __version__
 from skerry.api.problem import MEDIA_TYPE, Problem
 from skerry.api.route import MERGE_PATCH, Api, Endpoint
 
+STREAMS = ("text/event-stream", "application/x-ndjson")
+STREAM: dict[str, Any] = {"schema": {"type": "string"}}
+"""Streams are texts as far as a schema can say; each of their lines or events is the answer's type."""
+
 REF = "#/components/schemas/{name}"
 
 
@@ -75,7 +79,9 @@ def _operation_id(api: Api, major: int, endpoint: Endpoint) -> str:
 def _responses(endpoint: Endpoint, known: dict[Any, Any]) -> dict[str, Any]:
     success: dict[str, Any] = {"description": HTTPStatus(endpoint.status).phrase}
     if endpoint.answer is not None:
-        success["content"] = {name: _media(endpoint.answer, known) for name in endpoint.produces}
+        success["content"] = {
+            name: STREAM if name in STREAMS else _media(endpoint.answer, known) for name in endpoint.produces
+        }
     problem = {"description": "Problem details", "content": {MEDIA_TYPE: {"schema": known[Problem]}}}
     return {str(endpoint.status): success, "default": problem}
 

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from skerry.access.roles import Principal
-from skerry.api import body, filters, paging, rights
+from skerry.api import body, filters, paging, rights, shapes
 from skerry.api.problem import HttpError
 from skerry.api.services import Services
 from skerry.errors import PreconditionError
@@ -128,6 +128,11 @@ class Call:
         known = self.request.headers.get("if-none-match", "").strip()
         return known == "*" or (known != "" and rev in {_revision(tag) for tag in known.split(",")})
 
+    @property
+    def _shape(self) -> shapes.Shape | None:
+        """What the entries of the list have."""
+        return shapes.shape_of(self.endpoint.answer)
+
     def listed(self, items: Sequence[Item], render: Callable[[Item], Any], hide: Sequence[str] = ()) -> Response:
         """A list, filtered, cut into pages and reduced to the attributes that the query selects."""
         terms = filters.parse(self.query("filter"))
@@ -138,7 +143,10 @@ class Call:
         plain = (rendered.get(item.id) or msgspec.to_builtins(render(item)) for item in shown)
         headers = {"Link": paging.link(str(self.request.url), marker)} if marker else {}
         return Response(
-            msgspec.json.encode([filters.select(value, chosen) for value in plain]), 200, headers, media_type=JSON
+            msgspec.json.encode([filters.select(value, chosen, self._shape) for value in plain]),
+            200,
+            headers,
+            media_type=JSON,
         )
 
     async def paged(
@@ -171,7 +179,7 @@ class Call:
             if len(shown) > size
             else {}
         )
-        entries = [filters.select(plain, chosen) for _, plain in shown[:size]]
+        entries = [filters.select(plain, chosen, self._shape) for _, plain in shown[:size]]
         return Response(msgspec.json.encode(entries), 200, headers, media_type=JSON)
 
     def accepted(self, location: str) -> Response:
@@ -216,12 +224,14 @@ class Endpoint(NamedTuple):
 
 
 class Api(NamedTuple):
-    """One specification's API: its name in URIs, the full version of each major version, its endpoints."""
+    """One specification's API: its name in URIs, the full version of each major version, its endpoints. `within` is another
+    apiRoot below which it is too."""
 
     name: str
     title: str
     versions: Mapping[int, str]
     endpoints: tuple[Endpoint, ...]
+    within: str = ""
 
     def root(self, major: int) -> str:
         """Path below which a major version lives."""
