@@ -69,13 +69,14 @@ def matches(value: Any, terms: Iterable[Term]) -> bool:
 
 
 def reach(value: Any, path: Sequence[str]) -> Iterable[Any]:
-    """Every leaf at the path; lists on the way and at its end are spread out, `@key` names the keys of a map."""
+    """Every simple value at the path; lists on the way and at its end are spread out, `@key` names the keys of a map."""
     if isinstance(value, list):
         for item in value:
             yield from reach(item, path)
-    elif not path:
-        yield value
-    elif isinstance(value, dict):
+    elif not isinstance(value, dict):
+        if not path:
+            yield value
+    elif path:
         if path[0] == "@key":
             yield from value.keys()
         elif path[0] in value:
