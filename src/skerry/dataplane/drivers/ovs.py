@@ -81,13 +81,16 @@ class Driver:
     async def _known(self) -> list[tuple[DeviceSpec, _Host]]:
         found: list[tuple[DeviceSpec, _Host]] = []
         for place in instance.instances(self._node):
-            if place.running:
+            try:
                 host = await self._host(place.owner.namespace)
-                found += [
-                    (DeviceSpec(name=name, namespace=place.owner.namespace, owner=row.labels["skerry.owner"]), host)
-                    for row in await host.database.bridges()
-                    if (name := row.labels.get("skerry.device", ""))
-                ]
+            except NotFoundError:
+                await place.stop()  # the namespace is gone, and with it what the switch served
+                continue
+            found += [
+                (DeviceSpec(name=name, namespace=place.owner.namespace, owner=row.labels["skerry.owner"]), host)
+                for row in await host.database.bridges()
+                if (name := row.labels.get("skerry.device", ""))
+            ]
         return found
 
     async def prepare(self, spec: DeviceSpec) -> None:
@@ -106,7 +109,7 @@ class Driver:
                 await device.close()
             host = await self._host(spec.namespace)
             device = Device(self._node, spec, host.instance, host.database)
-            await device.make()
+            await device.make(lambda: self._lost(spec.name))
             self._devices[spec.name] = device
 
     async def _host(self, namespace: str) -> _Host:
@@ -120,28 +123,25 @@ class Driver:
         await place.ensure()
         host = self._hosts[namespace] = _Host(place, await Database.open(place.database))
         host.database.changed = lambda interface, up: self._link(namespace, interface, up=up)
-        host.database.lost = lambda: self._lost(namespace)
+        host.database.lost = lambda: self._stopped(namespace)
         return host
 
     async def teardown(self, device: str) -> None:
         """Remove the device; with the last one of a namespace, its switch."""
         async with self._turn:
-            self._devices.pop(device, None)
+            gone = self._devices.pop(device, None)
+            if gone is not None:
+                await gone.close()
             for spec, host in await self._known():
                 if spec.name == device:
-                    host.database.changed = host.database.lost = None
                     await self._remove(spec, host)
 
     async def _remove(self, spec: DeviceSpec, host: _Host) -> None:
         await Device(self._node, spec, host.instance, host.database).unmake()
-        if await host.database.bridges():
-            namespace = spec.namespace
-            host.database.changed = lambda interface, up: self._link(namespace, interface, up=up)
-            host.database.lost = lambda: self._lost(namespace)
-            return
-        await host.database.close()
-        await host.instance.stop()
-        self._hosts.pop(spec.namespace, None)
+        if not await host.database.bridges():
+            await host.database.close()
+            await host.instance.stop()
+            self._hosts.pop(spec.namespace, None)
 
     def _get(self, device: str) -> Device:
         found = self._devices.get(device)
@@ -228,17 +228,19 @@ class Driver:
 
     def _link(self, namespace: str, interface: str, *, up: bool) -> None:
         kind = EventKind.PORT_UP if up else EventKind.PORT_DOWN
-        for device in self._of(namespace):
+        for device in self._devices.values():
             for number, one in device.ports.items():
-                if one.interface == interface:
+                if one.interface == interface and device.spec.namespace == namespace:
                     self._tell(EngineEvent(device=device.spec.name, kind=kind, port=number))
 
-    def _lost(self, namespace: str) -> None:
-        for device in self._of(namespace):
-            self._tell(EngineEvent(device=device.spec.name, kind=EventKind.LOST, detail="its switch hung up"))
+    def _stopped(self, namespace: str) -> None:
+        """Without its database, the switch forwards nothing either."""
+        for device in self._devices.values():
+            if device.spec.namespace == namespace:
+                self._lost(device.spec.name)
 
-    def _of(self, namespace: str) -> list[Device]:
-        return [one for one in self._devices.values() if one.spec.namespace == namespace]
+    def _lost(self, device: str) -> None:
+        self._tell(EngineEvent(device=device, kind=EventKind.LOST, detail="its switch hung up"))
 
 
 async def _drain(queue: asyncio.Queue[Emitted]) -> AsyncIterator[Emitted]:

@@ -25,6 +25,7 @@ class Channel:
         self._xid = 0
         self._inbox: asyncio.Queue[tuple[int, int, bytes] | None] = asyncio.Queue()
         self._listener: Callable[[openflow.PacketIn], None] | None = None
+        self.lost: Callable[[], None] | None = None
         self._pump = asyncio.create_task(self._receive())
 
     @classmethod
@@ -48,6 +49,7 @@ class Channel:
 
     async def close(self) -> None:
         """Hang up. The switch keeps its rules."""
+        self.lost = None
         self._pump.cancel()
         self._writer.close()
         with contextlib.suppress(OSError):
@@ -107,8 +109,7 @@ class Channel:
             chunk.append(added)
             size += len(added)
             if size > _CHUNK:
-                self._writer.write(b"".join(chunk))
-                await self._writer.drain()
+                await self._write(b"".join(chunk))
                 chunk, size = [], 0
         self._xid += len(messages)
         # A message that cannot be read is refused when it is added; the others are tried at the end.
@@ -118,8 +119,7 @@ class Channel:
 
     async def _send(self, messages: Sequence[bytes]) -> None:
         xid = self._next()
-        self._writer.write(b"".join(messages) + openflow.numbered(openflow.barrier(), xid))
-        await self._writer.drain()
+        await self._write(b"".join(messages) + openflow.numbered(openflow.barrier(), xid))
         refused: DriverError | None = None
         while True:
             kind, answer, data = await self._answer()
@@ -129,6 +129,13 @@ class Channel:
                 break
         if refused:
             raise refused
+
+    async def _write(self, data: bytes) -> None:
+        self._writer.write(data)
+        try:
+            await self._writer.drain()
+        except OSError as error:
+            raise self._hung_up() from error
 
     def _next(self) -> int:
         self._xid = self._xid % 0x7FFFFFFF + 1
@@ -156,12 +163,13 @@ class Channel:
             raise DriverError(f"cannot get an answer from the switch {self._name}", transient=True) from error
         if got is None:
             self._inbox.put_nowait(None)
-            raise DriverError(
-                f"cannot talk to the switch {self._name}: it hung up",
-                transient=True,
-                suggestion="prepare the device again",
-            )
+            raise self._hung_up()
         return got
+
+    def _hung_up(self) -> DriverError:
+        return DriverError(
+            f"cannot talk to the switch {self._name}: it hung up", transient=True, suggestion="prepare the device again"
+        )
 
     async def _receive(self) -> None:
         with contextlib.suppress(asyncio.IncompleteReadError, OSError):
@@ -171,6 +179,8 @@ class Channel:
                 data = start + await self._reader.readexactly(size - 8)
                 self._sort(kind, xid, data)
         self._inbox.put_nowait(None)
+        if self.lost:
+            self.lost()
 
     def _sort(self, kind: int, xid: int, data: bytes) -> None:
         if kind == openflow.ECHO_REQUEST:

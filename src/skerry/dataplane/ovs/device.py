@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -52,8 +52,8 @@ class Device:
         self._table = pipeline.Table()
         self._turn = asyncio.Lock()
 
-    async def make(self) -> None:
-        """Make the bridge, or take up the one that is there with all that it has."""
+    async def make(self, lost: Callable[[], None]) -> None:
+        """Make the bridge, or take up the one that is there with all that it has; `lost` is called when it dies."""
         row = await self._row()
         if row is None:
             mac = (
@@ -64,6 +64,7 @@ class Device:
         else:
             self.ports = {one.port.number: one for one in map(_attached, row.interfaces) if one}
         self._channel = await Channel.open(self._instance.management(self.bridge), self.spec.name)
+        self._channel.lost = lost
         async with self._turn:
             await self._read()
             missing = [
@@ -178,8 +179,14 @@ class Device:
                 with contextlib.suppress(DriverError):
                     await self.channel.send(made)
                 raise
-            await self.channel.send([openflow.meter_delete(one) for one in plan.gone_meters])
             self._table = table
+            # Frames of flows that are cached would go the old way for some milliseconds more.
+            await self._forget_cached()
+            await self.channel.send([openflow.meter_delete(one) for one in plan.gone_meters])
+
+    async def _forget_cached(self) -> None:
+        """Make the switch look up its rules anew; counters of what was cached are added to the rules."""
+        await self._instance.command("revalidator/purge")
 
     def _check(self, change: Change) -> None:
         """Only what is new is looked at, unless something goes that others may name."""
@@ -220,8 +227,7 @@ class Device:
     async def read_back(self) -> Effective:
         """What the switch has, with counters that include all frames so far."""
         async with self._turn:
-            # Counters of cached flows are added to those of rules from time to time; this adds them now.
-            await self._instance.command("revalidator/purge")
+            await self._forget_cached()
             revision, found = await self._read()
             configs = {
                 one.id: one

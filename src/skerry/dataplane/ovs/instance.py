@@ -13,6 +13,7 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,6 +30,7 @@ RUN = Path("/run/skerry/ovs")
 SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
 PROGRAMS = ("ovsdb-tool", "ovsdb-server", "ovs-vswitchd")
 _SEARCH = f"{os.defpath}:/usr/sbin:/sbin:/usr/local/sbin"
+_DAEMONS = ("ovs-vswitchd", "ovsdb-server")
 _START_S = 20.0
 _STOP_S = 5.0
 _POLL_S = 0.02
@@ -69,15 +71,16 @@ class Instance:
 
     @property
     def running(self) -> bool:
-        """Whether both processes are there."""
-        return bool(self._pid("ovsdb-server") and self._pid("ovs-vswitchd"))
+        """Whether both processes answer, in the namespace that has the name now."""
+        return all(self._pid(name) and _answers(place) for name, place in self._doors()) and not self._misplaced()
 
-    async def ensure(self) -> bool:
-        """Start what does not run; True when the switch was started anew, so that it has no rules."""
-        if self.running and self.control.exists():
-            return False
-        await asyncio.to_thread(self._start)
-        return True
+    def _doors(self) -> Sequence[tuple[str, Path]]:
+        return ("ovs-vswitchd", self.control), ("ovsdb-server", self.database)
+
+    async def ensure(self) -> None:
+        """Start what does not run. A switch that died gets its ports back from the database, but no rules."""
+        if not self.running:
+            await asyncio.to_thread(self._start)
 
     async def stop(self) -> None:
         """End both processes, with the interfaces that the switch made, and remove the folder."""
@@ -109,17 +112,33 @@ class Instance:
             raise UnavailableError(
                 f"cannot start Open vSwitch: {lacks}", suggestion="apt-get install openvswitch-switch"
             )
-        self._kill()
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir(parents=True, mode=0o700)
-        (self.folder / "owner.json").write_bytes(msgspec.json.encode(self.owner))
         database = self.folder / "conf.db"
         with self.enter():
-            self._run("ovsdb-tool", "create", str(database), str(SCHEMA))
-            self._run("ovsdb-server", str(database), f"--remote=punix:{self.database}", *self._daemon("ovsdb-server"))
-            self._run("ovs-vsctl", f"--db=unix:{self.database}", "--no-wait", "init", *_settings())
-            self._run("ovs-vswitchd", f"unix:{self.database}", *self._daemon("ovs-vswitchd"))
-        _until(self.control.exists, _START_S)
+            if self._misplaced():
+                self._kill(*_DAEMONS)
+                shutil.rmtree(self.folder)
+            self._kill(*(name for name, place in self._doors() if not _answers(place)))
+            self.folder.mkdir(parents=True, mode=0o700, exist_ok=True)
+            (self.folder / "owner.json").write_bytes(msgspec.json.encode(self.owner))
+            if not database.exists():
+                self._run("ovsdb-tool", "create", str(database), str(SCHEMA))
+            if not self._pid("ovsdb-server"):
+                self._run(
+                    "ovsdb-server", str(database), f"--remote=punix:{self.database}", *self._daemon("ovsdb-server")
+                )
+                self._run("ovs-vsctl", f"--db=unix:{self.database}", "--no-wait", "init", *_settings())
+            if not self._pid("ovs-vswitchd"):
+                self.control.unlink(missing_ok=True)
+                self._run("ovs-vswitchd", f"unix:{self.database}", *self._daemon("ovs-vswitchd"))
+        _until(lambda: _answers(self.control), _START_S)
+
+    def _misplaced(self) -> bool:
+        """Whether the switch runs elsewhere than the namespace's name leads to: one of that name may have been made anew."""
+        here = namespaces.place(self.owner.namespace) if self.owner.namespace else Path("/proc/self/ns/net")
+        try:
+            return here.stat().st_ino != Path(f"/proc/{self._pid('ovs-vswitchd')}/ns/net").stat().st_ino
+        except FileNotFoundError:
+            return False
 
     def _daemon(self, name: str) -> Sequence[str]:
         control = self.control if name == "ovs-vswitchd" else self.folder / "ovsdb.ctl"
@@ -150,12 +169,13 @@ class Instance:
         """The process of the pid file, if it is still that program; else 0."""
         try:
             pid = int((self.folder / f"{name}.pid").read_text())
-            return pid if Path(f"/proc/{pid}/comm").read_text().strip() == name[:15] else 0
+            return pid if Path(f"/proc/{pid}/comm").read_text().strip() == name[:15] and _lives(pid) else 0
         except (OSError, ValueError):
             return 0
 
-    def _kill(self) -> None:
-        pids = [pid for name in ("ovs-vswitchd", "ovsdb-server") if (pid := self._pid(name))]
+    def _kill(self, *names: str) -> None:
+        """End processes that are there: all, or those of these names."""
+        pids = [pid for name in names if (pid := self._pid(name))]
         for pid in pids:
             _signal(pid, signal.SIGTERM)
         with contextlib.suppress(DriverError):
@@ -166,7 +186,7 @@ class Instance:
     def _remove(self) -> None:
         with contextlib.suppress(DriverError):
             _until(lambda: not self._pid("ovs-vswitchd"), _STOP_S)
-        self._kill()
+        self._kill(*_DAEMONS)
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
@@ -183,6 +203,16 @@ def _settings() -> Sequence[str]:
     """One thread for each duty, and the first VLAN tag alone is looked through."""
     values = ("vlan-limit=1", "n-handler-threads=1", "n-revalidator-threads=1")
     return ("--", "set", "Open_vSwitch", ".", *(f"other_config:{one}" for one in values))
+
+
+def _answers(place: Path) -> bool:
+    """Whether somebody listens at a socket."""
+    with socket.socket(socket.AF_UNIX) as door:
+        try:
+            door.connect(str(place))
+        except OSError:
+            return False
+    return True
 
 
 def _lives(pid: int) -> bool:

@@ -64,7 +64,7 @@ class Database:
 
     async def close(self) -> None:
         """Hang up."""
-        self._peer.notified = None
+        self.lost = self._peer.notified = None
         await self._peer.close()
 
     async def bridges(self) -> list[BridgeRow]:
