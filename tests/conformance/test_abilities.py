@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
 from skerry.errors import ConflictError, DriverError, NotFoundError
-from skerry.vim.driver import ComputeState, File, LogLine, Mount, NicSpec, Port, VimEvent
+from skerry.vim.driver import ComputeState, File, LogLine, Mount, NicSpec, Port, Tap, VimEvent
 from tests.conformance.bench import Bench, eventually
 
 _S = ComputeState
@@ -331,3 +332,29 @@ async def test_published_ports_keep_the_interfaces(bench: Bench) -> None:
     made = await bench.run(on=(network,), ports=(Port(host=18099, instance=80),), command=("sh", "-c", "sleep 100000"))
     shown = (await bench.ask("a", "ip", "-4", "-o", "addr", "show")).stdout.decode()
     assert made.nics[0].ip in next(line for line in shown.splitlines() if "eth0" in line)
+
+
+@pytest.mark.feature("A76", "E71")
+async def test_taps_are_where_the_traffic_is(bench: Bench) -> None:
+    bench.need("taps")
+    left, right = await bench.network("left"), await bench.network("right")
+    made = await bench.create(on=(left, right))
+    taps = await bench.driver.taps(made.name)
+    assert [(tap.network, tap.mac, tap.ip) for tap in taps] == [(nic.network, nic.mac, nic.ip) for nic in made.nics]
+    assert len({tap.interface for tap in taps}) == 2
+    await bench.driver.start_compute(made.name)
+    if bench.rig.real:
+        before = _received(taps[0])
+        await bench.ask("a", "ping", "-c", "3", "-i", "0.2", "-W", "1", "-I", "eth0", left.gateway)
+        assert _received(taps[0]) >= before + 3
+    await bench.driver.delete_compute(made.name)
+    again = await bench.create(on=(left, right))
+    assert [tap.interface for tap in await bench.driver.taps(again.name)] == [tap.interface for tap in taps]
+    with pytest.raises(NotFoundError):
+        await bench.driver.taps("nobody")
+
+
+def _received(tap: Tap) -> int:
+    """How many frames the host's end of an interface has got from the instance."""
+    call = ["ip", "netns", "exec", tap.namespace, "cat", f"/sys/class/net/{tap.interface}/statistics/rx_packets"]
+    return int(subprocess.run(call, check=True, capture_output=True).stdout)

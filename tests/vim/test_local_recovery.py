@@ -131,7 +131,7 @@ async def test_rests_in_the_way_are_cleared(local: Local) -> None:
     await local.network("vl")
     network = local.driver.network
     first = await local.driver.create_compute(local.spec("one", networks=("vl",)))
-    port = network._port(first.id, 0)
+    port = network.port(first.id, 0)
     await local.driver.delete_compute("one")
     network.instance_path(first.id).touch()
     with syscalls.network_kept():

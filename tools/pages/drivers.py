@@ -16,7 +16,7 @@ A driver makes one kind of infrastructure usable. All do everything of the contr
 networks, compute resources with addresses, limits, files and environment. What not every infrastructure can do is an ability
 of its own. One [conformance suite](../how-to/add-a-driver.md) runs over every driver in the folder.
 """
-ABILITIES = ("events", "exec", "logs", "resize", "snapshots", "stats", "written")
+ABILITIES = ("events", "exec", "logs", "resize", "snapshots", "stats", "strangers", "taps", "written")
 
 
 def drivers() -> str:

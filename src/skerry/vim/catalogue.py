@@ -14,7 +14,7 @@ from importlib.metadata import entry_points
 
 from skerry.errors import DriverError, InvalidError
 from skerry.vim import drivers
-from skerry.vim.driver import Driver, Events, Exec, Logs, Resize, Snapshots, Stats, Strangers, Written
+from skerry.vim.driver import Driver, Events, Exec, Logs, Resize, Snapshots, Stats, Strangers, Taps, Written
 
 GROUP = "skerry.vim_drivers"
 
@@ -26,6 +26,7 @@ _ABILITIES: Mapping[str, type] = {
     "snapshots": Snapshots,
     "strangers": Strangers,
     "stats": Stats,
+    "taps": Taps,
     "written": Written,
 }
 
@@ -56,7 +57,7 @@ def load(type: str) -> builtins.type[Driver]:
 
 def abilities(driver: object) -> frozenset[str]:
     """The optional abilities of a driver (or of its class): events, exec, logs, resize, snapshots, stats,
-    strangers, written."""
+    strangers, taps, written."""
     return frozenset(name for name, protocol in _ABILITIES.items() if _has(driver, protocol))
 
 

@@ -5,7 +5,7 @@ idempotent by its deterministic name: creating what exists with the same spec re
 Everything a driver makes carries an owner label, so that a sweep can tell our own from foreign and list orphans.
 
 The mandatory part is small (`Driver`); what not every infrastructure can do is an optional protocol of its own
-(`Exec`, `Logs`, `Stats`, `Written`, `Events`, `Resize`, `Snapshots`,
+(`Exec`, `Logs`, `Stats`, `Written`, `Events`, `Resize`, `Taps`, `Snapshots`,
 `Strangers`), tested with `isinstance`, never by a driver's type.
 
 A compute resource is created first and started later: `create_compute` allocates its addresses (so that other instances
@@ -261,6 +261,18 @@ class Stranger(Value, frozen=True, kw_only=True):
     state: str = ""
 
 
+class Tap(Value, frozen=True, kw_only=True):
+    """Where the traffic of one interface of an instance can be steered: the host's end of it. `interface` is in the network
+    namespace `namespace` ("" is the host's own); `engine` names the data-plane engine where only one can have it."""
+
+    network: str
+    interface: str
+    namespace: str = ""
+    mac: str = ""
+    ip: str = ""
+    engine: str = ""
+
+
 class DriverContext(Value, frozen=True, kw_only=True):
     """What wiring hands to a driver.
 
@@ -406,6 +418,16 @@ class Resize(Protocol):
     """Changes the limits of a running instance without a restart. 0 = leave as it is."""
 
     async def resize(self, name: str, *, vcpus: float = 0.0, memory_bytes: int = 0) -> Compute: ...
+
+
+@runtime_checkable
+class Taps(Protocol):
+    """Lets a data plane steer what instances send and receive."""
+
+    async def taps(self, name: str) -> Sequence[Tap]:
+        """The host's ends of an instance's interfaces, in the instance's order, whether it runs or not. They have the same
+        names whenever it is started again."""
+        ...
 
 
 @runtime_checkable

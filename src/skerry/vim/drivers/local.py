@@ -19,15 +19,7 @@ from typing import ClassVar, TypeVar
 
 import msgspec
 
-from skerry.errors import (
-    ConflictError,
-    DriverError,
-    Fault,
-    InvalidError,
-    NotFoundError,
-    SkerryError,
-    UnsupportedError,
-)
+from skerry.errors import ConflictError, DriverError, Fault, InvalidError, NotFoundError, SkerryError, UnsupportedError
 from skerry.model.time import stamp
 from skerry.vim import ipam
 from skerry.vim.driver import (
@@ -45,6 +37,7 @@ from skerry.vim.driver import (
     Network,
     NetworkSpec,
     Stranger,
+    Tap,
     VimEvent,
 )
 from skerry.vim.local import (
@@ -566,6 +559,10 @@ class Driver:
     async def stats(self, name: str) -> ComputeStats:
         instance, process = self._live(name, "measure")
         return await self._work(execution.stats, self._made.runner, instance.creation.id, process.pid)
+
+    async def taps(self, name: str) -> Sequence[Tap]:
+        creation = self._instance(name).creation
+        return self.network.taps(creation.id, creation.nics)
 
     async def written_bytes(self, name: str) -> int:
         return await self._work(execution.written, self._made.folder(self._instance(name).creation.id) / "upper")

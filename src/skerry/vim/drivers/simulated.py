@@ -14,13 +14,7 @@ from typing import ClassVar, TypeVar
 
 import msgspec
 
-from skerry.errors import (
-    ConflictError,
-    DriverError,
-    NotFoundError,
-    RejectedError,
-    UnavailableError,
-)
+from skerry.errors import ConflictError, DriverError, NotFoundError, RejectedError, UnavailableError
 from skerry.model.time import stamp
 from skerry.vim import ipam, source
 from skerry.vim.driver import (
@@ -40,6 +34,7 @@ from skerry.vim.driver import (
     NetworkSpec,
     NicSpec,
     Stranger,
+    Tap,
     VimEvent,
 )
 from skerry.vim.simulated import programs
@@ -197,6 +192,10 @@ class Driver:
     async def stats(self, name: str) -> ComputeStats:
         """The load that the world was told, else that of an idle program."""
         return await self._call("stats", name, lambda: self._stats(name))
+
+    async def taps(self, name: str) -> Sequence[Tap]:
+        """Interfaces that only the simulated data plane can have."""
+        return await self._call("taps", name, lambda: _taps(self._mine(name).compute))
 
     async def written_bytes(self, name: str) -> int:
         """The files that programs inside wrote."""
@@ -585,3 +584,16 @@ def _check_source(spec: ImageSpec) -> int:
         return 0
     path = source.local_path(spec)
     return path.stat().st_size if path.is_file() else 0
+
+
+def _taps(compute: Compute) -> list[Tap]:
+    return [
+        Tap(
+            network=nic.network,
+            interface=ipam.interface_name("skv", compute.name, nic.device),
+            mac=nic.mac,
+            ip=nic.ip,
+            engine="simulated",
+        )
+        for nic in compute.nics
+    ]

@@ -18,7 +18,7 @@ import msgspec
 from skerry.errors import DriverError
 from skerry.linux import namespaces, netlink, syscalls
 from skerry.vim import ipam
-from skerry.vim.driver import Network, Nic, NicSpec
+from skerry.vim.driver import Network, Nic, NicSpec, Tap
 
 
 class Plug(msgspec.Struct, frozen=True):
@@ -113,7 +113,7 @@ class EdgeNetwork:
         namespaces.enter(self._path)
         messages: list[netlink.Message] = []
         for index, plug in enumerate(plugs):
-            name = self._port(instance, index)
+            name = self.port(instance, index)
             messages.append(netlink.link_gone(name))
             messages.append(
                 netlink.veth(
@@ -128,13 +128,27 @@ class EdgeNetwork:
         with netlink.Netlink() as kernel:
             kernel.run(messages)
 
-    def _port(self, instance: str, index: int) -> str:
+    def port(self, instance: str, index: int) -> str:
+        """The edge host's end of an instance's interface."""
         return ipam.interface_name("skv", self.tag, instance, str(index))
+
+    def taps(self, instance: str, nics: Sequence[Nic]) -> list[Tap]:
+        """Where a data plane finds the instance's traffic."""
+        return [
+            Tap(
+                network=nic.network,
+                interface=self.port(instance, index),
+                namespace=self.namespace,
+                mac=nic.mac,
+                ip=nic.ip,
+            )
+            for index, nic in enumerate(nics)
+        ]
 
     def _limit(self, instance: str, plugs: Sequence[Plug]) -> None:
         """Cap bandwidths: what the instance receives at the bridge's end of the pair, what it sends at its own end."""
         receive = [
-            _shape(self._port(instance, index), plug.spec.ingress_bps)
+            _shape(self.port(instance, index), plug.spec.ingress_bps)
             for index, plug in enumerate(plugs)
             if plug.spec.ingress_bps
         ]
@@ -147,7 +161,7 @@ class EdgeNetwork:
         """Delete the instance's interfaces, then its namespace (which alone would free them later)."""
         if interfaces and namespaces.pinned(self._path):
             with namespaces.inside(self._path), netlink.Netlink() as kernel:
-                kernel.run([netlink.link_gone(self._port(instance, index)) for index in range(interfaces)])
+                kernel.run([netlink.link_gone(self.port(instance, index)) for index in range(interfaces)])
         namespaces.unpin(self.instance_path(instance))
 
 
