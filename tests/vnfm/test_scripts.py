@@ -97,6 +97,19 @@ def test_a_vnfc_replaced_while_stopped_runs_its_first_scripts_when_it_starts(res
     lab(body)
 
 
+@pytest.mark.feature("A63")
+def test_scripts_of_a_healing_know_its_cause() -> None:
+    async def body(it: Lab) -> None:
+        vnf = await it.vnf(SCRIPTED)
+        await it.done("vnf.scale", vnf.id, {"type": "SCALE_OUT", "aspectId": "more"})
+        assert {run.env.get("cause") for run in it.scripts.runs} == {None}
+        it.scripts.runs.clear()
+        await it.done("vnf.heal", vnf.id, {"vnfcInstanceId": ["one-1"], "cause": "serviceDown"})
+        assert {run.env.get("cause") for run in it.scripts.runs} == {"serviceDown"}
+
+    lab(body)
+
+
 @pytest.mark.feature("A33", "A32")
 def test_what_a_script_printed_is_kept() -> None:
     async def body(it: Lab) -> None:

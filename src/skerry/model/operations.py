@@ -109,7 +109,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One entry of the node's ordered, durable event log. `seq` grows without end.
 
-    `kind` is operation, step, resource, package, script or audit; `subject` the instance; `operation` the occurrence.
+    `kind` is operation, step, grant, resource, package, script or audit; `subject` the instance; `operation` the occurrence.
     """
 
     seq: int

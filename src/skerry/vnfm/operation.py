@@ -15,7 +15,7 @@ from skerry.engine.diff import diff
 from skerry.engine.graph import settle
 from skerry.errors import ConflictError
 from skerry.model.descriptors import DeploymentFlavour
-from skerry.model.operations import Change, Operation, Plan, Step, Verdict
+from skerry.model.operations import Change, Event, Operation, Plan, Step, Verdict
 from skerry.model.resources import Resource, ResourceState, Wanted
 from skerry.model.states import InstantiationState, OperationState, VnfOperationalState
 from skerry.model.time import stamp
@@ -124,6 +124,7 @@ class VnfOperation:
     def moved(self, tx: Transaction, operation: Operation, state: OperationState) -> None:
         if state is OperationState.PROCESSING:
             self._under_way(tx, operation)
+            self._tell_grant(tx, operation)
         elif state is OperationState.COMPLETED:
             goal = _goal_of(operation)
             aggregates.vnf_instances.change(tx, operation.subject, lambda doc: self.completed(doc, goal))
@@ -226,6 +227,21 @@ class VnfOperation:
     def _events_after(self) -> tuple[str, ...]:
         return (self.event, f"{self.event}_end")
 
+    def _tell_grant(self, tx: Transaction, operation: Operation) -> None:
+        """Put the grant into the event log: which new VNFC goes where."""
+        if sites := sites_of(operation):
+            event = Event(
+                seq=0,
+                time=stamp(self.desk.clock.now()),
+                kind="grant",
+                subject=operation.subject,
+                operation=operation.id,
+                name=operation.kind,
+                state="GRANTED",
+                detail=", ".join(f"{name} on {vim}" for name, vim in sorted(sites.items())),
+            )
+            journal.announce(tx, event)
+
     def _under_way(self, tx: Transaction, operation: Operation) -> None:
         """While it runs, the record shows the goal and whoever is still there of those that go."""
         goal = _goal_of(operation)
@@ -236,6 +252,16 @@ class VnfOperation:
             return msgspec.structs.replace(applied(doc, goal), vnfcs={**doc.vnfcs, **both}, placement=placement)
 
         aggregates.vnf_instances.change(tx, operation.subject, show)
+
+
+def sites_of(operation: Operation) -> dict[str, str]:
+    """New VNFC → where its grant puts it; empty for an operation that needed none."""
+    if operation.plan is None or "verdicts" not in operation.plan.outcome:
+        return {}
+    goal, before = operation.plan.outcome["goal"], operation.plan.outcome["before"]
+    names = {name for group in goal["vnfcs"].values() for name in group}
+    old = before["placement"]
+    return {name: vim for name, vim in goal["placement"].items() if name in names and old.get(name) != vim}
 
 
 def still_unborn(instance: VnfInstance, left: set[str]) -> VnfInstance:

@@ -222,6 +222,8 @@ class Steps:
             raise UnsupportedError(f"cannot run scripts: VIM {spec['vim']} cannot execute commands in instances")
         try:
             env = environment(lookup, {**flavour.vdus[spec["vdu"]].env, **script.inputs})
+            if cause := context.operation.params.get("cause"):
+                env["cause"] = str(cause)  # of a healing
             arguments = [text(lookup.resolve(value)) for value in script.arguments]
         except InvalidError as error:
             if not context.args.get("lenient"):
