@@ -47,6 +47,7 @@ from skerry.store import aggregates, backups, upkeep
 from skerry.store.database import Database
 from skerry.vim.connections import Vims
 from skerry.vim.driver import DriverContext
+from skerry.vnfm.configuration import Configurations
 from skerry.vnfm.desk import Desk
 from skerry.vnfm.element import Elements
 from skerry.vnfm.foreign_nfvo import ForeignNfvo
@@ -120,13 +121,11 @@ class Node:
         )
         self.vnfm = Vnfm(desk, self.engine, self.ids)
         self._elements = HttpSender(self._targets(), self.clock, self._files())
+        elements = Elements(self._elements)
         self.indicators = Indicators(
-            desk,
-            self.engine.events,
-            self.performance.collector,
-            Elements(self._elements),
-            period_s=settings.indicator_period_s,
+            desk, self.engine.events, self.performance.collector, elements, period_s=settings.indicator_period_s
         )
+        self.configurations = Configurations(desk, elements)
         ns_desk = NsDesk(database=self.store, vnfm=self.vnfm, vims=self.vims, granter=self.granter, clock=self.clock)
         self.watch = Watch(desk, self.engine, sweep_s=settings.sweep_s)
         self.orphans = Orphans(desk, self.engine)
@@ -161,6 +160,7 @@ class Node:
         await self.watch.start()
         await self.performance.start()
         await self.indicators.start()
+        await self.configurations.start()
         self._pruning = asyncio.get_running_loop().create_task(self._prune())
         self.ready = True
 
@@ -170,6 +170,7 @@ class Node:
         if self._pruning:
             self._pruning.cancel()
         await self.catalogue.stop()
+        await self.configurations.stop()
         await self.indicators.stop()
         await self.performance.stop()
         await self.watch.stop()

@@ -21,6 +21,7 @@ from skerry.api.mec011 import APP_SUPPORT, MP1, SERVICE_MGMT, bus
 from skerry.api.own import API as OWN
 from skerry.api.route import Api, Endpoint, Resource
 from skerry.api.services import Services
+from skerry.api.sol002.vnfconfig import API as VNFCONFIG
 from skerry.api.sol003 import VNFLCM
 from skerry.api.sol003.granting import API as GRANT
 from skerry.api.sol003.vnffm import API as VNFFM
@@ -41,6 +42,7 @@ APIS: tuple[Api, ...] = (
     NSPM,
     VNFPM,
     VNFIND,
+    VNFCONFIG,
     APP_PKGM,
     APP_LCM,
     GRANTING,
@@ -88,7 +90,8 @@ def resources(services: Services) -> list[tuple[str, Resource]]:
     for api in APIS:
         for major, version in api.versions.items():
             endpoints = (*api.served(major), versions.endpoint(api, (major,)))
-            found += _grouped(services, api.root(major), version, endpoints)
+            grouped = _grouped(services, api.root(major), version, endpoints)
+            found += [*grouped, *((api.within + path, resource) for path, resource in grouped if api.within)]
         both = versions.endpoint(api, tuple(api.versions))
         found += _grouped(services, f"/{api.name}", "", [both])
     return found

@@ -13,6 +13,7 @@ from skerry.model.alarms import AckState, Alarm, Scope, Severity
 from skerry.model.app import AppGrant, AppInstance, AppPkgInfo, MecHost
 from skerry.model.explanation import Explanation
 from skerry.model.grants import Asked, GrantRecord
+from skerry.model.configuration import Change, VnfConfiguration
 from skerry.model.indicators import Indicator
 from skerry.model.notifications import Authentication, Standing, Subscription
 from skerry.model.ns import NsdInfo, NsInstance, PnfdInfo
@@ -227,6 +228,14 @@ class Indicators(Protocol):
     async def tell(self, vnf: str, indicator: str, value: Any, *, tenant: str) -> Indicator: ...
 
 
+class Configurations(Protocol):
+    """Configurations of running VNFs."""
+
+    def get(self, vnf: VnfInstance) -> VnfConfiguration: ...
+    async def own(self, vnf: VnfInstance, change: Any = ...) -> Any: ...
+    async def change(self, vnf: VnfInstance, change: Change, *, version: int) -> VnfConfiguration: ...
+
+
 class Orphans(Protocol):
     """What infrastructure and records disagree about."""
 
@@ -325,6 +334,8 @@ class Services(Protocol):
     def orphans(self) -> Orphans: ...
     @property
     def alarms(self) -> AlarmBook: ...
+    @property
+    def configurations(self) -> Configurations: ...
     @property
     def indicators(self) -> Indicators: ...
     @property

@@ -17,7 +17,6 @@ from skerry.model.notifications import Authentication, Basic
 from skerry.model.vnf import VnfInstance
 
 ENDPOINT, USER, PASSWORD = "sol002_endpoint", "sol002_user", "sol002_password"
-SECRETS = frozenset({PASSWORD})
 VERSIONS: Mapping[str, str] = {"vnfind": "1.4.0", "vnfconfig": "1.3.0", "lcmcoord": "1.1.0"}
 MERGE_PATCH = "application/merge-patch+json"
 
