@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 import pytest
@@ -64,5 +65,19 @@ def test_every_action_is_told() -> None:
         told = it.node.engine.events.since(0, subject=vnf.id, limit=100_000)
         assert [name for name, fits in ACTIONS.items() if not any(fits(event) for event in told)] == []
         assert [event.seq for event in told] == sorted({event.seq for event in told})
+
+    lab(body)
+
+
+@pytest.mark.feature("D35", "A4")
+def test_what_monitoring_finds_dead_is_an_error_until_it_is_mended() -> None:
+    async def body(it: Lab) -> None:
+        vnf = await it.vnf(SCRIPTED)
+        assert it.node.vnfm.status(vnf.id) == "ACTIVE"
+        it.world.kill(it.node.vnfm.instance(vnf.id).resources["compute:one-0"].spec["name"])
+        await asyncio.sleep(0.5)
+        assert it.node.vnfm.status(vnf.id) == "ERROR"
+        await it.done("vnf.heal", vnf.id)
+        assert it.node.vnfm.status(vnf.id) == "ACTIVE"
 
     lab(body)
