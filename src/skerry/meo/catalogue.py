@@ -310,6 +310,6 @@ def _nfv_part(source: Path, folder: Path, package: AppPackage) -> tuple[Path, Pa
 def _same_checksum(record: AppPkgInfo, digest: str) -> None:
     """Compare with what the creator named (CreateAppPkg.checksum) if it is an SHA-256. `InvalidError` where it differs."""
     algorithm, expected = record.expected
-    if algorithm.lower().replace("-", "") == "sha256" and expected.lower() != digest:
+    if algorithm.lower().replace("-", "") == "sha256" and expected and expected.lower() != digest:
         fault = Fault(message=f"it is {digest}", path="/checksum", code="checksum", fix="upload the archive meant")
         raise InvalidError("cannot onboard the application package: its checksum differs", faults=[fault])

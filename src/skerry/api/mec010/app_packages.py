@@ -181,12 +181,17 @@ async def descriptor(call: Call) -> Response:
 
 def appd_of(appd: AppD) -> dict[str, Any]:
     """The AppD in the form of the official file: versions in one text, what a connection point inherits once more in
-    `inherited_attributes`."""
+    `inherited_attributes`, and what the file requires also where it is the default."""
     plain: dict[str, Any] = msgspec.to_builtins(appd)
     plain["mecVersion"] = ",".join(appd.mec_version)
     for point in plain.get("appExtCpd", ()):
         own = ("virtualNetworkInterfaceRequirements", "additionalServiceData")
         point["inherited_attributes"] = {name: value for name, value in point.items() if name not in own}
+        for data in point.get("additionalServiceData", ()):
+            for port in data["portData"]:
+                port.setdefault("portConfigurable", False)
+    for container in plain.get("osContainerDescriptor", ()):
+        container.setdefault("description", container["name"])
     return plain
 
 
