@@ -1,0 +1,64 @@
+"""Traffic rules in force on the node's data plane."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+from skerry.dataplane.intents import Classifier, Intents, Port, Steering
+from skerry.dataplane.views import RuleState, RuleView
+from skerry.mep import translate
+from skerry.model.mec import App, TrafficRule
+
+
+class Plane(Protocol):
+    """What is needed of a data plane; `skerry.dataplane.service.DataPlane` fits it."""
+
+    def ports(self, *, tenant: str | None = None) -> list[Port]: ...
+    def intents(self, *, tenant: str | None = None, owner: str = "") -> list[Intents]: ...
+    async def replace_owner(self, owner: str, intents: Sequence[Intents]) -> None: ...
+    async def rules(self, *, tenant: str | None = None, device: str = "", owner: str = "") -> list[RuleView]: ...
+
+
+class PlaneSteering:
+    """Fits `skerry.mep.steering.Steering`. The data plane proves, applies, reads back and probes; the intents of an application
+    change as a whole."""
+
+    def __init__(self, plane: Plane) -> None:
+        self._plane = plane
+
+    async def put(self, app: App, rules: Sequence[TrafficRule]) -> Mapping[str, bool]:
+        """Translate and replace; a rule is verified when every flow of its intents was. One that another rule overrules is in
+        force and cannot be verified."""
+        ports = self._plane.ports(tenant=app.tenant)
+        made = {rule.traffic_rule_id: translate.steerings(rule, app, ports) for rule in rules}
+        intents = deciding(intent for several in made.values() for intent in several)
+        await self._plane.replace_owner(translate.owner_of(app.id), intents)
+        states: dict[str, list[RuleState]] = {}
+        for view in await self._plane.rules() if intents else ():
+            states.setdefault(view.rule.owner, []).append(view.state)
+        return {id: _verified(states, [intent.id for intent in several]) for id, several in made.items()}
+
+    async def owners(self) -> Sequence[str]:
+        """The applications that own intents."""
+        owners = {intent.owner for intent in self._plane.intents()}
+        return sorted(one.removeprefix(translate.PREFIX) for one in owners if one.startswith(translate.PREFIX))
+
+    async def remove(self, app_id: str) -> None:
+        """Nothing stays."""
+        if app_id in await self.owners():
+            await self._plane.replace_owner(translate.owner_of(app_id), ())
+
+
+def deciding(intents: Iterable[Steering]) -> list[Steering]:
+    """Without those that never decide, since another one of the same application means the same traffic with a higher
+    priority: the standard lets rules conflict, the data plane refuses rules that no frame reaches. Pure."""
+    first: dict[Classifier, Steering] = {}
+    for intent in sorted(intents, key=lambda one: (-one.priority, one.id)):
+        first.setdefault(intent.classifier, intent)
+    return list(first.values())
+
+
+def _verified(states: Mapping[str, Sequence[RuleState]], ids: Sequence[str]) -> bool:
+    found = [state for id in ids for state in states.get(id, ())]
+    return bool(found) and all(state is RuleState.VERIFIED for state in found)
