@@ -20,6 +20,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "docs/reference/errors.md": errors.errors,
     "docs/reference/states.md": states.states,
     "docs/images/operation-states.svg": states.operation_states,
+    "docs/images/application-states.svg": states.application_states,
     "docs/images/compute-states.svg": states.compute_states,
     "docs/images/architecture.svg": overview.architecture,
     "docs/reference/drivers.md": drivers.drivers,

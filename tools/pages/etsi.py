@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from skerry.api import mec010
 from skerry.api.app import APIS
 from skerry.api.route import Api
 from tools.pages import code, page, table
@@ -20,8 +21,8 @@ made from the types that decode the requests. Errors are [problem documents](err
 is, is on [a page of its own](etsi-coverage.md).
 """
 COVERAGE = """\
-Resources and methods that the official OpenAPI files of ETSI (V3.7.1) name, and which of them this node serves. *More* are
-methods that we serve beyond them.
+Resources and methods that the official OpenAPI files of ETSI (NFV V3.7.1, MEC 010-2 and 011 V3.1.1) name, and which of them
+this node serves. *More* are methods that we serve beyond them.
 """
 OFFICIAL: Mapping[str, str] = {
     "nsd": "nfv-sol005/SOL005/NSDManagement/NSDManagement.json",
@@ -30,8 +31,18 @@ OFFICIAL: Mapping[str, str] = {
     "vnflcm": "nfv-sol002-sol003/SOL003/VNFLifecycleManagement/VNFLifecycleManagement.json",
     "nsfm": "nfv-sol005/SOL005/NSFaultManagement/NSFaultManagement.json",
     "vnffm": "nfv-sol002-sol003/SOL003/VNFFaultManagement/VNFFaultManagement.json",
+    "app_pkgm": "mec/MEC01002_AppPkgMgmt.json",
+    "app_lcm": "mec/MEC01002_AppLcm.json",
+    "granting": "mec/MEC01002_AppGrant.json",
+    "mec_app_support": "mec/MecAppSupportApi.json",
+    "mec_service_mgmt": "mec/MecServiceMgmtApi.json",
 }
 """API name -> its official file below `openapi/`."""
+REASONS: Mapping[str, str] = {
+    **mec010.NOT_SERVED,
+    "/resource_uri_allocated_by_MEC_platform": "stands for `/applications/{}/services/{}/liveness`, which is served",
+}
+"""Official paths that no node can serve as they stand, and why."""
 METHODS = ("get", "put", "post", "patch", "delete")
 
 
@@ -109,7 +120,7 @@ def _compared(wanted: Mapping[str, set[str]], have: Mapping[str, set[str]]) -> s
             (
                 code(path),
                 _list(methods & served_here),
-                _list(methods - served_here),
+                _list(methods - served_here) + (f": {REASONS[path]}" if path in REASONS else ""),
                 _list(served_here - methods),
             )
         )

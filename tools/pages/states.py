@@ -24,6 +24,7 @@ def states() -> str:
     plain = [
         model.InstantiationState,
         model.VnfOperationalState,
+        model.AppOperationalState,
         model.OnboardingState,
         model.OperationalState,
         model.UsageState,
@@ -40,6 +41,10 @@ def states() -> str:
         prose(ComputeState.__doc__),
         "![States of a compute resource](../images/compute-states.svg)",
         _moves(TRANSITIONS),
+        "## Applications",
+        "What may be done to an edge application in each of its states (MEC 010-2), and where that leads.",
+        "![States of an application](../images/application-states.svg)",
+        table(("State", "Tasks that it allows"), [_tasks(state) for state in model.APP_MOVES]),
         "## Other states",
         table(("Of", "Values", "From"), [_values(kind) for kind in plain]),
     )
@@ -48,6 +53,12 @@ def states() -> str:
 def operation_states() -> str:
     """The drawing of an operation's states."""
     return drawing("States of an operation", model.OPERATION_MOVES)
+
+
+def application_states() -> str:
+    """The drawing of an application's states."""
+    moves = {state: set(tasks.values()) - {state} for state, tasks in model.APP_MOVES.items()}
+    return drawing("States of an application", moves)
 
 
 def compute_states() -> str:
@@ -62,6 +73,11 @@ def _moves(moves: Mapping[S, Set[S]]) -> str:
         for state, ends in moves.items()
     ]
     return table(("State", "May become"), rows)
+
+
+def _tasks(state: str) -> tuple[str, str]:
+    tasks = model.APP_MOVES[state]
+    return code(state), ", ".join(f"{task} → {code(end)}" for task, end in tasks.items()) or "none: it is final"
 
 
 def _values(kind: type[enum.StrEnum]) -> tuple[str, ...]:
