@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from skerry.errors import SkerryError
@@ -27,7 +27,10 @@ CHANGES = (
     "stop_compute",
     "delete_compute",
     "exec",
+    "snapshot_compute",
+    "delete_image",
 )
+SNAPSHOTS = 4
 
 
 class Storm:
@@ -55,6 +58,8 @@ class Storm:
         await packages_only(life)
         for number in range(2):
             await life.node.vnfm.create("web", name=f"web {number}")
+        for _ in range(SNAPSHOTS):
+            await life.node.vnfm.snapshots.create(tenant="")
         await life.vnf(packages.DB, name="db")
         await life.ns(packages.SHOP, instantiate=False)
 
@@ -115,7 +120,7 @@ class Storm:
                 chosen.id,
                 {"flavourId": pick(("default", "wide")) if chosen.vnfd_id == "web" else ""},
             )
-        kind, params = pick(self.requests())
+        kind, params = pick(self.requests([each.id for each in node.vnfm.snapshots.all(tenant="")]))
         return kind, chosen.id, params
 
     def ns_request(self, kind: str) -> dict[str, Any]:
@@ -126,7 +131,7 @@ class Storm:
         }
         return params.get(kind, {})
 
-    def requests(self) -> list[tuple[str, dict[str, Any]]]:
+    def requests(self, snapshots: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
         """Operations on a VNF that runs, with parameters."""
         pick = self.random.choice
         return [
@@ -139,6 +144,8 @@ class Storm:
             ("vnf.modify", {"vnfConfigurableProperties": {"mode": pick(("calm", "wild"))}}),
             ("vnf.change_flavour", {"newFlavourId": pick(("default", "wide"))}),
             ("vnf.change_package", {"vnfdId": pick(("web2", "bad"))}),
+            ("vnf.create_snapshot", {"vnfSnapshotInfoId": pick(snapshots)}),
+            ("vnf.revert_to_snapshot", {"vnfSnapshotInfoId": pick(snapshots)}),
             ("vnf.terminate", {"terminationType": pick(("GRACEFUL", "FORCEFUL"))}),
         ]
 
@@ -179,6 +186,10 @@ class Storm:
                 ended = await life.run(kind, subject, {"terminationType": "FORCEFUL"})
                 if ended.state is not OperationState.COMPLETED:
                     return [*found, f"{kind} ended {ended.state}: {ended.error}"]
+        for snapshot in life.node.vnfm.snapshots.all(tenant=""):
+            await life.node.vnfm.snapshots.delete(snapshot.id, tenant="")
+        kept = [name for one in life.worlds.values() for name in one.has.images if name.startswith("snapshot:")]
+        found += [f"image {name} is left" for name in kept]
         if not life.nothing_left():
             found.append(f"left: {[one.inventory() for one in life.worlds.values()]}")
         return found
