@@ -1,0 +1,246 @@
+"""Forwarding graphs of an NS as intents of the data plane: a pure function from paths and attachments.
+
+A path begins where its traffic comes from. Its rules classify what enters there and lead it through the functions of the
+positions in between, in order, and out at the last one. What no rule concerns goes on over the virtual links as before.
+Interfaces of functions carry the traffic of their paths only: a function that bridges two interfaces would turn a virtual
+link that both are on into a loop.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+from skerry.dataplane.intents import (
+    Chain,
+    Classifier,
+    Device,
+    Function,
+    Hop,
+    Intents,
+    LinkMember,
+    Port,
+    PortRange,
+    Side,
+    Steer,
+    Steering,
+    VirtualLink,
+)
+from skerry.dataplane.parts import Part
+from skerry.errors import ConflictError, Fault, InvalidError
+from skerry.model.descriptors import Nfp, NfpElement, NfpPosition, NfpRule, Sap, Vnffg
+from skerry.packages.forwarding import PROTOCOLS
+from skerry.vim.driver import Tap
+
+_ETHER_TYPES = {"ipv4": 0x0800, "ipv6": 0x86DD}
+_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.:-]{0,126}[A-Za-z0-9])?")
+
+
+class Attachment(msgspec.Struct, frozen=True, kw_only=True):
+    """An interface of a member VNF on a virtual link of the NS. `names` are those that the NSD may use for its external
+    connection point."""
+
+    profile: str
+    vnfc: str  # unique in the NS
+    names: tuple[str, ...]
+    link: str
+    vim: str
+    tap: Tap
+
+
+def owner_of(ns_id: str) -> str:
+    """The owner of an NS's intents; its ports are named after it."""
+    return f"ns:{ns_id}"
+
+
+def device_of(vim: str, tap: Tap) -> Device:
+    """The device that the interfaces of one namespace of a VIM are attached to."""
+    return Device(id=_named("vim", vim, tap.namespace), engine=tap.engine, namespace=tap.namespace)
+
+
+def lay(
+    ns_id: str, tenant: str, vnffgs: Iterable[Vnffg], saps: Mapping[str, Sap], attachments: Sequence[Attachment]
+) -> Part:
+    """Everything that the data plane shall do for an NS. `InvalidError` and `ConflictError` name what paths lack."""
+    paths = [_Path(nfp, saps, attachments) for vnffg in vnffgs for nfp in vnffg.nfps.values()]
+    if faults := [fault for path in paths for fault in path.faults]:
+        raise InvalidError("cannot lay the forwarding paths", faults=faults)
+    touched = {one.link for path in paths for one in path.attachments}
+    on = [one for one in attachments if one.link in touched]
+    devices = {device.id: device for device in (device_of(one.vim, one.tap) for one in on)}
+    functions = {id(one) for path in paths for one in path.functions}
+    intents: list[Intents] = [
+        VirtualLink(
+            id=_named(owner_of(ns_id), "vl", link),
+            tenant=tenant,
+            members=tuple(
+                LinkMember(port=port_id(ns_id, one)) for one in on if one.link == link and id(one) not in functions
+            ),
+        )
+        for link in sorted(touched)
+    ]
+    for path in paths:
+        intents += path.intents(ns_id, tenant)
+    return Part(
+        devices=tuple(devices.values()), ports=tuple(_port(ns_id, tenant, one) for one in on), intents=tuple(intents)
+    )
+
+
+def port_id(ns_id: str, attachment: Attachment) -> str:
+    """The port of an attachment."""
+    return _named(owner_of(ns_id), attachment.vnfc, attachment.tap.interface)
+
+
+def _port(ns_id: str, tenant: str, one: Attachment) -> Port:
+    return Port(
+        id=port_id(ns_id, one),
+        device=device_of(one.vim, one.tap).id,
+        side=Side.VNFC,
+        interface=one.tap.interface,
+        mac=one.tap.mac,
+        ips=(one.tap.ip,) if one.tap.ip else (),
+        tenant=tenant,
+    )
+
+
+class _Path:
+    """One NFP with the attachments that its positions mean."""
+
+    def __init__(self, nfp: Nfp, saps: Mapping[str, Sap], attachments: Sequence[Attachment]) -> None:
+        self.nfp, self.faults = nfp, list[Fault]()
+        self._saps, self._all = saps, attachments
+        first, *between, last = nfp.positions
+        self.hops = [self._pairs(position) for position in between]
+        self.functions = [end for pairs in self.hops for pair in pairs for end in pair]
+        self.sources = self._ends(first)
+        self.targets = self._ends(last)
+
+    @property
+    def attachments(self) -> list[Attachment]:
+        return [*self.sources, *self.functions, *self.targets]
+
+    def _ends(self, position: NfpPosition) -> list[Attachment]:
+        """Where the path begins or ends: connection points, or all that is on the link of a SAP."""
+        found: list[Attachment] = []
+        for element in position.elements:
+            if element.is_sap:
+                functions = {id(one) for one in self.functions}
+                link = self._saps[element.profile].virtual_link
+                found += [one for one in self._all if one.link == link and id(one) not in functions]
+            else:
+                found += self._of(element, element.ingress)
+        return found
+
+    def _pairs(self, position: NfpPosition) -> list[tuple[Attachment, Attachment]]:
+        """The instances of functions at a position: the way in and the way out of each."""
+        found: list[tuple[Attachment, Attachment]] = []
+        for element in position.elements:
+            if element.is_sap:
+                self._fault(f"the SAP {element.profile} is between functions", element)
+                continue
+            outs = {one.vnfc: one for one in self._of(element, element.egress)}
+            found += [(one, outs[one.vnfc]) for one in self._of(element, element.ingress) if one.vnfc in outs]
+        if not found:
+            self._fault(f"nothing serves the position {position.id}", position.elements[0])
+        return found
+
+    def _of(self, element: NfpElement, point: str) -> list[Attachment]:
+        own = [one for one in self._all if one.profile == element.profile]
+        found = [one for one in own if point in one.names] if point else own
+        if not found:
+            known = ", ".join(sorted({name for one in own for name in one.names})) or "none"
+            self._fault(f"{element.profile} has no connection point {point!r} on a link; there are: {known}", element)
+        elif not point and len({one.names for one in own}) > 1:
+            self._fault(f"{element.profile} has several connection points; name the one that is meant", element)
+        return found
+
+    def _fault(self, message: str, element: NfpElement) -> None:
+        self.faults.append(Fault(message=message, code="path", path=f"{self.nfp.id}/{element.id}"))
+
+    def intents(self, ns_id: str, tenant: str) -> list[Intents]:
+        """The chain, and a steering for each rule."""
+        name = _named(owner_of(ns_id), "nfp", self.nfp.id)
+        chain = Chain(
+            id=name,
+            tenant=tenant,
+            hops=tuple(
+                self._hop(ns_id, position, pairs)
+                for position, pairs in zip(self.nfp.positions[1:-1], self.hops, strict=True)
+            ),
+            exit=port_id(ns_id, self.targets[0]) if len(self.targets) == 1 else "",
+        )
+        ports = tuple(port_id(ns_id, one) for one in self.sources)
+        rules = self.nfp.rules or (NfpRule(id="all"),)
+        return [
+            chain,
+            *(
+                Steering(
+                    id=_named(name, rule.id),
+                    tenant=tenant,
+                    classifier=classifier(rule, ports),
+                    actions=(Steer(chain=name),),
+                )
+                for rule in rules
+            ),
+        ]
+
+    def _hop(self, ns_id: str, position: NfpPosition, pairs: list[tuple[Attachment, Attachment]]) -> Hop:
+        functions = tuple(
+            Function(
+                id=_named(self.nfp.id, position.id, there.vnfc),
+                ingress=port_id(ns_id, there),
+                egress=port_id(ns_id, back) if back is not there else "",
+            )
+            for there, back in pairs
+        )
+        if position.forwarding_behaviour == "lb":
+            return Hop(functions=functions)
+        rest = functions[1:] if position.forwarding_behaviour == "all" else ()
+        return Hop(functions=functions[:1], copies=tuple(function.ingress for function in rest))
+
+
+def classifier(rule: NfpRule, ports: tuple[str, ...]) -> Classifier:
+    """An NfpRule as the data plane says it, for frames that enter at these ports."""
+    return Classifier(
+        ports=ports,
+        eth_src=rule.ether_source_address,
+        eth_dst=rule.ether_destination_address,
+        eth_type=_ETHER_TYPES.get(rule.ether_type),
+        vlan=rule.vlan_tag if rule.vlan_tag >= 0 else None,
+        ip_src=rule.source_ip_address_prefix,
+        ip_dst=rule.destination_ip_address_prefix,
+        proto=_number(rule.protocol),
+        dscp=rule.dscp if rule.dscp >= 0 else None,
+        src_ports=_range(rule.source_port_range),
+        dst_ports=_range(rule.destination_port_range),
+    )
+
+
+def _number(protocol: str) -> int | None:
+    if not protocol:
+        return None
+    return int(protocol) if protocol.isdecimal() else PROTOCOLS[protocol]
+
+
+def _range(bounds: tuple[int, int] | None) -> tuple[PortRange, ...]:
+    return (PortRange(low=bounds[0], high=bounds[1]),) if bounds else ()
+
+
+def _named(*parts: str) -> str:
+    """A name that the data plane takes; where the parts do not make one, their digest stands for them."""
+    text = ":".join(part for part in parts if part)
+    if _NAME.fullmatch(text):
+        return text
+    digest = hashlib.blake2b("\0".join(parts).encode(), digest_size=8).hexdigest()
+    return f"{re.sub(r'[^A-Za-z0-9_.:-]', '-', text)[:80]}-{digest}".lstrip("_.:-")
+
+
+def unsteerable(vim: str) -> ConflictError:
+    """A VIM whose instances cannot be reached by a data plane."""
+    return ConflictError(
+        f"cannot lay a forwarding path over {vim}: its driver does not say where the traffic of instances is",
+        suggestion="place the VNFs of the path on the embedded driver",
+    )
