@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from skerry.dataplane.service import DataPlane
 from skerry.errors import ConflictError, InvalidError
 from skerry.model.descriptors import DeploymentFlavour, Nsd, NsDeploymentFlavour, Vnfd, VnfProfile
 from skerry.model.ns import NsInstance
@@ -29,6 +30,7 @@ class NsDesk:
     vims: Vims
     granter: PlacingGranter
     clock: Clock
+    dataplane: DataPlane | None = None
 
     def instance(self, id: str) -> NsInstance:
         return aggregates.ns_instances.get(self.database, id)

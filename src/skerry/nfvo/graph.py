@@ -14,6 +14,7 @@ from skerry.model.resources import Wanted
 from skerry.nfvo.goal import NsGoal
 from skerry.vnfm.naming import link_key, resource_name
 
+FORWARDING = "forwarding:paths"
 MEMBER_IN_PLACE = ("values", "depends")
 
 
@@ -43,7 +44,27 @@ def wanted(instance_id: str, flavour: NsDeploymentFlavour, goal: NsGoal, layout:
             graph.update(networks)
             member = _member(profile, name, goal, layout, links, tuple(networks))
             graph[member.key] = member
+    if flavour.vnffgs and graph:
+        graph[FORWARDING] = _forwarding(flavour, goal)
     return graph
+
+
+def _forwarding(flavour: NsDeploymentFlavour, goal: NsGoal) -> Wanted:
+    """The forwarding graphs: laid when the members are there, changed when other members are."""
+    members = [name for names in goal.groups.values() for name in names]
+    spec = {
+        "vnffgs": msgspec.to_builtins(flavour.vnffgs),
+        "saps": msgspec.to_builtins(flavour.saps),
+        "members": members,
+    }
+    return Wanted(
+        key=FORWARDING,
+        kind="forwarding",
+        spec=spec,
+        after=tuple(f"vnf:{name}" for name in members),
+        in_place=tuple(spec),
+        note="forwarding paths " + ", ".join(nfp for graph in flavour.vnffgs.values() for nfp in graph.nfps),
+    )
 
 
 def _links(
