@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from skerry.access.clients import Clients
 from skerry.access.roles import Principal
+from skerry.dataplane.hosting import Hosting
+from skerry.dataplane.service import DataPlane
 from skerry.engine.clock import RandomIds, SystemClock
 from skerry.engine.engine import Engine
 from skerry.meo.catalogue import AppCatalogue
@@ -45,6 +49,7 @@ from skerry.policy.sampling import Sampler
 from skerry.settings import Settings, is_loopback
 from skerry.store import aggregates, backups, upkeep
 from skerry.store.database import Database
+from skerry.store.dataplane import Ledger
 from skerry.vim.connections import Vims
 from skerry.vim.driver import DriverContext
 from skerry.vnfm.configuration import Configurations
@@ -80,6 +85,7 @@ class Node:
         self.clock: Clock = clock or SystemClock()
         self.ids: Ids = ids or RandomIds()
         self.ready = False
+        self._telling: set[asyncio.Task[None]] = set()
         self._pruning: asyncio.Task[None] | None = None
         self._caller: HttpSender | None = None
         data = settings.data_dir
@@ -141,6 +147,12 @@ class Node:
             signatures=settings.package_signatures,
             trust_store=settings.trust_store,
         )
+        self.dataplane = DataPlane(
+            Ledger(self.store),
+            Hosting(settings.node, data / "dataplane", self.clock, settings.dataplane_engine),
+            self.clock,
+            tell=self._data_plane_tells,
+        )
         hosts = Hosts(self.store, self.vims, platforms or self.mep, self.clock)
         meo_desk = MeoDesk(database=self.store, nfvo=self.nfvo, hosts=hosts, clock=self.clock)
         self.meo = Meo(meo_desk, self.engine, self.ids)
@@ -155,6 +167,7 @@ class Node:
         await self.catalogue.recover()
         await self.applications.recover()
         await self.notifications.start()
+        await self.dataplane.start()
         await self.mep.start()
         await self.engine.start()
         await self.watch.start()
@@ -180,6 +193,8 @@ class Node:
         await self._elements.close()
         if self._caller:
             await self._caller.close()
+        await self.dataplane.stop()
+        await asyncio.gather(*self._telling, return_exceptions=True)
         await self.vims.close()
         self.store.close()
 
@@ -198,6 +213,19 @@ class Node:
                 tx, "audit", name=who.name, state=str(status), detail=f"{method} {path}", data=data
             )
         )
+
+    def _data_plane_tells(self, kind: str, subject: str, data: Mapping[str, Any]) -> None:
+        """What happens on devices is an event, written when there is time."""
+
+        async def write() -> None:
+            detail = str(data.get("detail", ""))
+            await self.store.write(
+                lambda tx: self.engine.events.add(tx, kind, subject=subject, detail=detail, data=dict(data))
+            )
+
+        task = asyncio.get_running_loop().create_task(write())
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
 
     async def _prune(self) -> None:
         """Keep the store bounded: at the start and every hour."""

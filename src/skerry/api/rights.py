@@ -22,6 +22,13 @@ OWN: tuple[tuple[str, str, Right], ...] = (
     ("GET", "/vims/{vimId}/resources", Right.NODE),
     ("PUT", "/hosts", Right.NODE),
     ("DELETE", "/hosts", Right.NODE),
+    ("GET", "/dataplane", Right.READ),
+    ("POST", "/dataplane/trace", Right.READ),
+    ("*", "/dataplane/ports/{portId}/next", Right.CHANGE),
+    ("*", "/dataplane/devices", Right.NODE),
+    ("*", "/dataplane/ports", Right.NODE),
+    ("*", "/dataplane/links", Right.NODE),
+    ("*", "/dataplane/topology", Right.NODE),
     ("*", "/orphans", Right.NODE),
     ("*", "/backup", Right.NODE),
 )

@@ -20,9 +20,10 @@ from skerry.dataplane.compile import Network, Retired, compile_network, pin_valu
 from skerry.dataplane.driver import Effective, EngineEvent, EventKind
 from skerry.dataplane.flows import Change, DeviceState, Field
 from skerry.dataplane.hosting import Hosting, missing
-from skerry.dataplane.intents import Device, Intents, Link, Port, Steering
+from skerry.dataplane.intents import Intents, Link, Port, Steering, Topology
 from skerry.dataplane.interpreter import Memory
 from skerry.dataplane.order import changes
+from skerry.dataplane.parts import Part, numbered, put_hardware
 from skerry.dataplane.proof import Problem, Violation
 from skerry.dataplane.proving import Prover, counted, proven
 from skerry.dataplane.records import DeviceRecord, IntentRecord, Ledger, Wishes
@@ -124,15 +125,18 @@ class DataPlane:
 
     async def put(self, *intents: Intents, tenant: str | None = None) -> None:
         """Add intents, or replace those of their ids. `ConflictError` for an id of another tenant's."""
+        self._mine(intents, tenant)
+        async with self.changing() as draft:
+            for intent in intents:
+                self._put(draft, intent)
+
+    def _mine(self, intents: Sequence[Intents], tenant: str | None) -> None:
         for intent in intents:
             known = self._wishes.intents.get(intent.id)
             if known is not None and known.intent.tenant != intent.tenant:
                 raise ConflictError(f"cannot put the intent {intent.id}: the id is taken", suggestion="take another id")
             if tenant is not None and intent.tenant != tenant:
                 raise InvalidError(f"cannot put an intent of the tenant {intent.tenant} for {tenant}")
-        async with self.changing() as draft:
-            for intent in intents:
-                self._put(draft, intent)
 
     def _put(self, draft: Wishes, intent: Intents) -> None:
         known = draft.intents.get(intent.id)
@@ -154,11 +158,20 @@ class DataPlane:
     async def replace_owner(self, owner: str, intents: Sequence[Intents]) -> None:
         """Make exactly these the intents of an owner, in one change. Without any: nothing of the owner stays."""
         async with self.changing() as draft:
-            kept = {intent.id for intent in intents}
-            for id in [id for id, one in draft.intents.items() if one.intent.owner == owner and id not in kept]:
-                self._retire(draft, draft.intents.pop(id))
-            for intent in intents:
-                self._put(draft, msgspec.structs.replace(intent, owner=owner))
+            self._put_owner(draft, owner, intents)
+
+    async def replace_part(self, owner: str, part: Part) -> None:
+        """Make exactly these the ports and intents of an owner, in one change; an empty part removes all of it."""
+        async with self.changing() as draft:
+            self._put_owner(draft, owner, part.intents)
+            put_hardware(draft, owner, part)
+
+    def _put_owner(self, draft: Wishes, owner: str, intents: Sequence[Intents]) -> None:
+        kept = {intent.id for intent in intents}
+        for id in [id for id, one in draft.intents.items() if one.intent.owner == owner and id not in kept]:
+            self._retire(draft, draft.intents.pop(id))
+        for intent in intents:
+            self._put(draft, msgspec.structs.replace(intent, owner=owner))
 
     def _retire(self, draft: Wishes, known: IntentRecord | None) -> None:
         """Flows of a sticky steering that goes may go on."""
@@ -166,14 +179,16 @@ class DataPlane:
             value = str(pin_value(known.intent))
             draft.retired[value] = Retired(steering=known.intent, until=self._time() + known.intent.sticky_s)
 
-    async def put_device(self, device: Device) -> None:
-        """Add a device, or change it."""
-        async with self.changing() as draft:
-            known = draft.devices.get(device.id)
-            revision = known.revision if known else 0
-            draft.devices[device.id] = DeviceRecord(
-                device=device, engine=known.engine if known else "", revision=revision
-            )
+    async def put_topology(self, topology: Topology) -> None:
+        """Add devices, ports and links, or change them, all in one change. Ports without a number keep theirs or get one. A
+        link that is not `up` may leave things without a way."""
+        async with self.changing(failing=any(not link.up for link in topology.links)) as draft:
+            for device in topology.devices:
+                known = draft.devices.get(device.id) or DeviceRecord(device=device)
+                draft.devices[device.id] = msgspec.structs.replace(known, device=device)
+            for port in topology.ports:
+                draft.ports[port.id] = numbered(draft, port)
+            draft.links.update((link.id, link) for link in topology.links)
 
     async def remove_device(self, id: str) -> None:
         """Remove a device that has no ports. It is torn down."""
@@ -181,34 +196,11 @@ class DataPlane:
         async with self.changing() as draft:
             del draft.devices[id]
 
-    async def put_port(self, port: Port) -> Port:
-        """Add a port, or change it; the answer has its number."""
-        async with self.changing() as draft:
-            numbered = self._numbered(draft, port)
-            draft.ports[port.id] = numbered
-        return numbered
-
-    @staticmethod
-    def _numbered(draft: Wishes, port: Port) -> Port:
-        known = draft.ports.get(port.id)
-        if port.number:
-            return port
-        if known is not None and known.device == port.device:
-            return msgspec.structs.replace(port, number=known.number)
-        taken = {one.number for one in draft.ports.values() if one.device == port.device}
-        free = next(number for number in range(1, 65280) if number not in taken)
-        return msgspec.structs.replace(port, number=free)
-
     async def remove_port(self, id: str) -> None:
         """Remove a port that no intent names."""
         self._need(self._wishes.ports, id, "port")
         async with self.changing() as draft:
             del draft.ports[id]
-
-    async def put_link(self, link: Link) -> None:
-        """Add a link, or change it: `up` false leads everything around it."""
-        async with self.changing(failing=not link.up) as draft:
-            draft.links[link.id] = link
 
     async def remove_link(self, id: str) -> None:
         """Remove a link."""
@@ -448,7 +440,7 @@ class DataPlane:
         }
         for link in list(self._wishes.links.values()):
             if ends & {link.a, link.b} and link.up != up:
-                await self.put_link(msgspec.structs.replace(link, up=up))
+                await self.put_topology(Topology(links=(msgspec.structs.replace(link, up=up),)))
 
     def _later(self, seconds: float, do: Callable[[], Any]) -> None:
         async def work() -> None:

@@ -4,6 +4,7 @@ from skerry.api.own import (
     access,
     applications,
     backup,
+    dataplane,
     events,
     indicators,
     instances,
@@ -28,6 +29,7 @@ ROUTES = (
     *snapshots.ROUTES,
     *performance.ROUTES,
     *indicators.ROUTES,
+    *dataplane.ROUTES,
     *access.ROUTES,
 )
 API = Api("skerry", "Skerry", {1: "1.0.0"}, ROUTES)

@@ -1,0 +1,231 @@
+"""`skerry dataplane` and `skerry path`: what traffic shall do, what it became, and where a frame goes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+import msgspec
+
+from skerry.cli import output
+from skerry.cli.session import Session, body, command, pairs
+from skerry.client.dataplane import DataPlaneClient, TraceShown
+from skerry.errors import InvalidError
+
+KINDS = ("device", "port", "link", "intent")
+
+
+def client(session: Session) -> DataPlaneClient:
+    """The data plane of the node."""
+    return DataPlaneClient(session.node.http)
+
+
+@click.group()
+def dataplane() -> None:
+    """See and decide what traffic does: devices, ports, intents, rules, chains."""
+
+
+@dataplane.command()
+@command
+def devices(session: Session) -> None:
+    """List devices and the engines that serve them."""
+    found = client(session).devices()
+    if session.as_json:
+        session.emit(found)
+        return
+    rows = [
+        (one.id, one.engine, one.namespace, str(one.revision), one.trouble or ("ok" if one.served else ""))
+        for one in found
+    ]
+    output.table(("DEVICE", "ENGINE", "NAMESPACE", "REVISION", "STATE"), rows)
+
+
+@dataplane.command()
+@command
+def ports(session: Session) -> None:
+    """List ports."""
+    found = client(session).ports()
+    if session.as_json:
+        session.emit(found)
+        return
+    rows = [(one.id, one.device, str(one.number), one.side.value, one.interface, one.mac, one.tenant) for one in found]
+    output.table(("PORT", "DEVICE", "NUMBER", "SIDE", "INTERFACE", "MAC", "TENANT"), rows)
+
+
+@dataplane.command()
+@command
+def links(session: Session) -> None:
+    """List links between devices."""
+    found = client(session).links()
+    if session.as_json:
+        session.emit(found)
+        return
+    rows = [(one.id, one.a, one.b, str(one.cost), "up" if one.up else "down") for one in found]
+    output.table(("LINK", "A", "B", "COST", "STATE"), rows)
+
+
+@dataplane.command()
+@click.argument("file")
+@command
+def topology(session: Session, file: str) -> None:
+    """Add or change the devices, ports and links of FILE (JSON or YAML, "-" for stdin) in one change."""
+    client(session).put_topology(body(file, {}))
+
+
+@dataplane.command()
+@click.option("--owner", default="", help="Only of this owner.")
+@command
+def intents(session: Session, owner: str) -> None:
+    """List intents."""
+    found = client(session).intents(owner)
+    if session.as_json:
+        session.emit(found)
+        return
+    rows = [(one.id, str(one.__struct_config__.tag), one.owner, _brief(one)) for one in found]
+    output.table(("INTENT", "KIND", "OWNER", "WHAT"), rows)
+
+
+def _brief(intent: Any) -> str:
+    """The intent on a line."""
+    plain = msgspec.to_builtins(intent)
+    for key in ("kind", "id", "tenant", "owner", "rev"):
+        plain.pop(key, None)
+    return msgspec.json.encode(plain).decode()[:100]
+
+
+@dataplane.command()
+@click.argument("file")
+@command
+def put(session: Session, file: str) -> None:
+    """Put the intents of FILE in force in one change: one intent, or a map with a list `intents`. Refused with a witness frame
+    where the proof forbids it."""
+    given = body(file, {})
+    wanted = given.get("intents", [given])
+    if not isinstance(wanted, list):
+        raise InvalidError(f"cannot use {file}: intents is no list", suggestion="write intents: [...]")
+    client(session).put_intents(wanted)
+
+
+@dataplane.command()
+@click.argument("kind", type=click.Choice(KINDS))
+@click.argument("id")
+@command
+def delete(session: Session, kind: str, id: str) -> None:
+    """Remove the device, port, link or intent ID."""
+    client(session).delete(f"{kind}s", id)
+    if session.as_json:
+        session.emit({"deleted": id})
+
+
+@dataplane.command()
+@click.option("--device", default="", help="Only of this device.")
+@click.option("--intent", default="", help="Only of this intent.")
+@command
+def rules(session: Session, device: str, intent: str) -> None:
+    """List rules: requested, effective (read back from the device), verified (a probe or real frames have shown it)."""
+    found = client(session).rules(device, intent)
+    if session.as_json:
+        session.emit(found)
+        return
+    rows = [
+        (
+            one.device,
+            f"{one.table}/{one.priority}",
+            one.match,
+            ", ".join(one.actions) or "drop",
+            one.intent,
+            one.state,
+            str(one.packets),
+        )
+        for one in found
+    ]
+    output.table(("DEVICE", "TABLE", "MATCH", "ACTIONS", "INTENT", "STATE", "PACKETS"), rows)
+
+
+@dataplane.command()
+@command
+def chains(session: Session) -> None:
+    """List chains as they are laid out: service path, functions in order."""
+    found = client(session).chains()
+    if session.as_json:
+        session.emit(found)
+        return
+    rows = []
+    for one in found:
+        hops = " > ".join("|".join(f"{stop.function}@{stop.entry}" for stop in hop) for hop in one.hops)
+        rows.append((one.id, str(one.spi), hops, "; ".join(fault.message for fault in one.unreachable) or "ok"))
+    output.table(("CHAIN", "SPI", "FUNCTIONS", "STATE"), rows)
+
+
+@dataplane.command("next")
+@click.argument("port")
+@click.option("--match", default=None, help="Flowspace, as tcp,nw_dst=10.0.0.0/8,tp_dst=80; empty: everything.")
+@click.option("--to", "target", default="", help="Port where it goes.")
+@click.option("--delete", "gone", is_flag=True, help="Remove the next hop instead.")
+@command
+def next_hop(session: Session, port: str, match: str | None, target: str, gone: bool) -> None:
+    """Show the next hops of PORT, set one with --to, or remove them with --delete."""
+    asked = client(session)
+    if gone:
+        asked.delete_next(port, match)
+    elif target:
+        asked.put_next(port, match or "", target)
+    found = [] if gone else asked.next_hops(port)
+    if session.as_json:
+        session.emit(found)
+    elif not gone:
+        output.table(
+            ("MATCH", "NEXT", "PRIORITY"), [(one.match or "any", one.next, str(one.priority)) for one in found]
+        )
+
+
+@dataplane.command()
+@click.argument("file", required=False)
+@click.option("--owner", default="", help="Only what this owner asked for.")
+@command
+def graph(session: Session, file: str | None, owner: str) -> None:
+    """Print the forwarding graph as JSON, or do as the one in FILE says."""
+    if file:
+        client(session).put_graph(body(file, {}))
+    else:
+        session.emit(client(session).graph(owner))
+
+
+@click.group()
+def path() -> None:
+    """See where traffic goes."""
+
+
+@path.command("trace")
+@click.argument("port")
+@click.option("--frame", default="", help="The frame, in hexadecimal.")
+@click.option(
+    "--field", "fields", multiple=True, metavar="NAME=VALUE", help="A field of it, such as ipv4_dst=10.0.0.2."
+)
+@command
+def trace(session: Session, port: str, frame: str, fields: tuple[str, ...]) -> None:
+    """Follow a frame that comes in at PORT: which rules, which functions, out of which port. Nothing is sent."""
+    found = client(session).trace(port, frame=frame, fields=pairs(fields, "--field"))
+    if session.as_json:
+        session.emit(found)
+    else:
+        _shown(found)
+
+
+def _shown(found: TraceShown) -> None:
+    for step in found.steps:
+        click.echo(f"{click.style(step.device, bold=True)} in at {step.port}")
+        for rule in step.rules:
+            click.echo(f"  {rule}")
+        for note in step.notes:
+            click.echo(f"  {click.style(note, fg='yellow')}")
+        for sent in step.sent:
+            where = f" to {sent.function}" if sent.function else ""
+            click.echo(f"  -> {sent.port or 'a port of another tenant'} ({sent.to}{where})")
+    output.facts(
+        (
+            ("functions", " > ".join(found.functions)),
+            ("out", ", ".join(one.port for one in found.outputs) or "dropped"),
+            ("looped", "yes" if found.looped else ""),
+        )
+    )
