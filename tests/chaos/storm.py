@@ -120,7 +120,9 @@ class Storm:
                 chosen.id,
                 {"flavourId": pick(("default", "wide")) if chosen.vnfd_id == "web" else ""},
             )
-        kind, params = pick(self.requests([each.id for each in node.vnfm.snapshots.all(tenant="")]))
+        every = node.vnfm.snapshots.all(tenant="")
+        taken = [each.id for each in every if each.finished_at and each.vnf_instance_id == chosen.id]
+        kind, params = pick(self.requests([each.id for each in every], taken))
         return kind, chosen.id, params
 
     def ns_request(self, kind: str) -> dict[str, Any]:
@@ -131,10 +133,12 @@ class Storm:
         }
         return params.get(kind, {})
 
-    def requests(self, snapshots: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
-        """Operations on a VNF that runs, with parameters."""
+    def requests(self, snapshots: Sequence[str], taken: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
+        """Operations on a VNF that runs, with parameters; `taken` are the snapshots that there are of it."""
         pick = self.random.choice
+        back = [("vnf.revert_to_snapshot", {"vnfSnapshotInfoId": pick(taken)})] * 3 if taken else []
         return [
+            *back,
             ("vnf.scale", scale("SCALE_OUT")),
             ("vnf.scale", scale("SCALE_IN")),
             ("vnf.scale_to_level", {"instantiationLevelId": pick(("small", "large"))}),
@@ -145,7 +149,6 @@ class Storm:
             ("vnf.change_flavour", {"newFlavourId": pick(("default", "wide"))}),
             ("vnf.change_package", {"vnfdId": pick(("web2", "bad"))}),
             ("vnf.create_snapshot", {"vnfSnapshotInfoId": pick(snapshots)}),
-            ("vnf.revert_to_snapshot", {"vnfSnapshotInfoId": pick(snapshots)}),
             ("vnf.terminate", {"terminationType": pick(("GRACEFUL", "FORCEFUL"))}),
         ]
 
