@@ -31,13 +31,16 @@ from skerry.model.notifications import Authentication, ClientCredentials
 from skerry.model.platform import Platforms
 from skerry.model.time import Clock, Ids, stamp
 from skerry.model.vnf import VimConnection
+from skerry.nfvo.capacity import Capacities
 from skerry.nfvo.catalogue import Catalogue
+from skerry.nfvo.coordination import Coordinations
 from skerry.nfvo.desk import NsDesk
 from skerry.nfvo.fetch import Fetcher
 from skerry.nfvo.granting import Grants
 from skerry.nfvo.grants import PlacingGranter
 from skerry.nfvo.lifecycle import Nfvo
 from skerry.nfvo.orphans import Orphans
+from skerry.nfvo.quotas import Quotas
 from skerry.notifications.http import Files, HttpSender
 from skerry.notifications.sending import Sender
 from skerry.notifications.service import Notifications, Rules
@@ -93,6 +96,9 @@ class Node:
         self.engine = Engine(self.store, self.clock, self.ids, slots=settings.step_concurrency)
         self.vims = Vims(self._context)
         self.granter = PlacingGranter(self.vims, self.ids)
+        self.quotas = Quotas(self.store, self.engine.events, self.vims, self.clock, period_s=settings.sweep_s)
+        self.granter.on_refused = self.quotas.refused
+        self.coordinations = Coordinations(self.store, self.engine, self.clock, self.ids)
         self.grants = Grants(self.store, self.granter, self.clock, self.ids)
         self.catalogue = Catalogue(
             self.store,
@@ -105,6 +111,15 @@ class Node:
         )
         self.notifications = Notifications(
             self.store, self.engine.events, self.clock, self.ids, sender or self._sender(), self._rules()
+        )
+        self.capacities = Capacities(
+            self.store,
+            self.engine.events,
+            self.vims,
+            self.clock,
+            self.ids,
+            self.notifications,
+            every_s=settings.performance_threshold_s,
         )
         self.alarms = AlarmBook(self.store, self.engine.events, self.clock, self.ids)
         self.performance = Performance(
@@ -167,12 +182,14 @@ class Node:
         await self.catalogue.recover()
         await self.applications.recover()
         await self.notifications.start()
+        await self.capacities.start()
         await self.dataplane.start()
         await self.mep.start()
         await self.engine.start()
         await self.watch.start()
         await self.performance.start()
         await self.indicators.start()
+        await self.quotas.start()
         await self.configurations.start()
         self._pruning = asyncio.get_running_loop().create_task(self._prune())
         self.ready = True
@@ -183,7 +200,9 @@ class Node:
         if self._pruning:
             self._pruning.cancel()
         await self.catalogue.stop()
+        await self.capacities.stop()
         await self.configurations.stop()
+        await self.quotas.stop()
         await self.indicators.stop()
         await self.performance.stop()
         await self.watch.stop()

@@ -205,7 +205,8 @@ async def test_every_role_at_every_endpoint(tmp_path: Path) -> None:
                 allowed = role_allows(Principal(name="x", role=role, tenant=tenant), right)
                 assert (answer.status_code == 403) == (not allowed), (who, endpoint.method, path, answer.text)
                 assert answer.status_code not in (401, 405, 429, 500), (who, endpoint.method, path, answer.text)
-                plain_list = endpoint.method == "GET" and "{" not in endpoint.path and allowed
+                one_of_a_kind = endpoint.path == "/configuration"  # of a VNF, and there is none
+                plain_list = endpoint.method == "GET" and "{" not in endpoint.path and allowed and not one_of_a_kind
                 assert not plain_list or answer.status_code == 200, (who, path, answer.text)
                 seen.setdefault(who, set()).add(answer.status_code)
         assert {200, 404} <= set.intersection(*seen.values())

@@ -85,7 +85,7 @@ async def test_read_and_change_the_configuration_of_a_vnf(rig: Rig, judge: Judge
 
 @pytest.mark.feature("A39")
 async def test_what_cannot_be_configured_is_said(rig: Rig, judge: Judge) -> None:
-    assert (await rig.client.get(f"{ROOT}/configuration")).status_code == 400
+    assert (await rig.client.get(f"{ROOT}/configuration")).status_code == 404
     await package(rig, "plain")
     vnf = await rig.vnf("plain")
     one = f"/vnf/{vnf}{ROOT}/configuration"

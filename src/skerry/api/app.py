@@ -15,6 +15,7 @@ from starlette.routing import Route
 from skerry.access.authority import Authority, Policy
 from skerry.access.tokens import Tokens, ensure_tokens
 from skerry.api import oauth2, openapi, problem, rights, versions
+from skerry.api.dispatch import grouped
 from skerry.api.gate import STARTING, Audit, Gate
 from skerry.api.mec010 import APP_LCM, APP_PKGM, GRANTING
 from skerry.api.mec011 import APP_SUPPORT, MP1, SERVICE_MGMT, bus
@@ -27,7 +28,10 @@ from skerry.api.sol003.granting import API as GRANT
 from skerry.api.sol003.vnffm import API as VNFFM
 from skerry.api.sol003.vnfind import API as VNFIND
 from skerry.api.sol003.vnfpm import API as VNFPM
+from skerry.api.sol003.vrqan import API as VRQAN
 from skerry.api.sol005 import NSD, NSLCM, VNFPKGM
+from skerry.api.sol005.lcmcoord import API as LCMCOORD
+from skerry.api.sol005.nfvici import API as NFVICI
 from skerry.api.sol005.nsfm import API as NSFM
 from skerry.api.sol005.nspm import API as NSPM
 
@@ -37,12 +41,15 @@ APIS: tuple[Api, ...] = (
     NSLCM,
     VNFLCM,
     GRANT,
+    LCMCOORD,
+    NFVICI,
     NSFM,
     VNFFM,
     NSPM,
     VNFPM,
     VNFIND,
     VNFCONFIG,
+    VRQAN,
     APP_PKGM,
     APP_LCM,
     GRANTING,
@@ -59,7 +66,7 @@ def build(services: Services, tokens: Tokens | None = None, audit: Audit | None 
     known = tokens or ensure_tokens(services.settings.data_dir / "access", os.urandom)
     authority = authority_of(services, known)
     pages = [*_own_pages(services), *oauth2.routes(authority), *bus.routes(services)]
-    app = Starlette(routes=[*routes, *pages], exception_handlers=dict(problem.HANDLERS))
+    app = Starlette(routes=[*grouped(routes), *pages], exception_handlers=dict(problem.HANDLERS))
     app.state.started = services.clock.monotonic()
     app.state.authority = authority
     app.add_middleware(Gate, services=services, authority=authority, audit=audit or services.audit)

@@ -43,7 +43,7 @@ class Grants:
         vdus = self._vdus(asked, new, tenant)
         here = tuple(dict.fromkeys(one.vim for one in (*asked.remove, *asked.update) if one.vim))
         demands = [_demand(one, vdus[one.id]) for one in new if one.id in vdus]
-        choice = await self._granter.choose(demands, here)
+        choice = await self._granter.choose(demands, here, tenant=tenant)
         places = _with_parts(new, choice.placement, here)
         record = GrantRecord(
             id=self._ids.new(),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
-from skerry.errors import DriverError, UnauthorizedError, UnavailableError
+from skerry.errors import DriverError, RejectedError, UnauthorizedError, UnavailableError
 from skerry.model.time import Ids
 from skerry.placement.solve import Choice, Demand, Site, place
 from skerry.vim.connections import Vims
@@ -15,24 +15,34 @@ from skerry.vnfm.grants import Grant, GrantRequest, ResourceRequest
 NOTHING = Capacity(vcpus=0, memory_bytes=0, storage_bytes=0, instances=0)
 
 
+Refused = Callable[[str, Sequence[Site], Sequence[Demand]], Awaitable[None]]
+"""Told of a refusal: the tenant, the sites that were asked, the demands."""
+
+
 class PlacingGranter:
     """Fits `vnfm.grants.Granter`."""
 
     def __init__(self, vims: Vims, ids: Ids) -> None:
         self._vims = vims
         self._ids = ids
+        self.on_refused: Refused | None = None
 
     async def grant(self, request: GrantRequest) -> Grant:
         here = tuple(dict.fromkeys((*request.present.values(), *request.prefer)))
-        choice = await self.choose([demand(asked.vnfc, asked) for asked in request.add], here)
+        choice = await self.choose([demand(asked.vnfc, asked) for asked in request.add], here, tenant=request.tenant)
         return Grant(id=self._ids.new(), placement=choice.placement, verdicts=choice.verdicts)
 
-    async def choose(self, demands: Sequence[Demand], prefer: Sequence[str]) -> Choice:
-        """Where these demands go, with the reasons. Only the VIMs that matter are asked."""
+    async def choose(self, demands: Sequence[Demand], prefer: Sequence[str], *, tenant: str = "") -> Choice:
+        """Where these demands of a tenant go, with the reasons. Only the VIMs that matter are asked."""
         named = {demand.site for demand in demands}
         asked = [c.id for c in self._vims.connections() if "" in named or c.id in named]
         sites = await asyncio.gather(*(self._site(id) for id in asked))
-        return place(demands, sites, prefer)
+        try:
+            return place(demands, sites, prefer)
+        except RejectedError:
+            if self.on_refused:
+                await self.on_refused(tenant, sites, demands)
+            raise
 
     async def _site(self, id: str) -> Site:
         try:

@@ -17,7 +17,7 @@ from skerry.api.sol003 import translate
 from skerry.api.sol003.types import CpProtocolInfo
 from skerry.api.sol003.vnf_instances import flavour_of
 from skerry.api.wire import KeyValuePairs, Wire
-from skerry.errors import Fault, InvalidError, MalformedError
+from skerry.errors import Fault, InvalidError, MalformedError, NotFoundError
 from skerry.model.configuration import SECRETS, Change
 from skerry.model.configuration import VnfConfiguration as Record
 from skerry.model.states import InstantiationState
@@ -87,7 +87,9 @@ def _vnf(call: Call) -> VnfInstance:
         for vnf in call.services.vnfm.instances(tenant=call.tenant)
         if vnf.instantiation_state is InstantiationState.INSTANTIATED
     ]
-    if len(there) != 1:
+    if not there:
+        raise NotFoundError("cannot find a VNF to configure", suggestion="instantiate one")
+    if len(there) > 1:
         raise MalformedError(
             f"cannot tell which of {len(there)} VNFs is meant",
             suggestion="use /vnf/VNF_INSTANCE_ID as the apiRoot, or give vnfInstanceId",
