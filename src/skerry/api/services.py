@@ -15,9 +15,11 @@ from skerry.dataplane.views import DeviceView, RuleView
 from skerry.mep.service import Platform
 from skerry.model.alarms import AckState, Alarm, Scope, Severity
 from skerry.model.app import AppGrant, AppInstance, AppPkgInfo, MecHost
+from skerry.model.capacity import CapacityInfo, CapacityThreshold
+from skerry.model.configuration import Change, VnfConfiguration
+from skerry.model.coordination import Coordination
 from skerry.model.explanation import Explanation
 from skerry.model.grants import Asked, GrantRecord
-from skerry.model.configuration import Change, VnfConfiguration
 from skerry.model.indicators import Indicator
 from skerry.model.notifications import Authentication, Standing, Subscription
 from skerry.model.ns import NsdInfo, NsInstance, PnfdInfo
@@ -257,6 +259,27 @@ class Grants(Protocol):
     def grant_of(self, id: str, *, tenant: str) -> GrantRecord: ...
 
 
+class Capacities(Protocol):
+    """What infrastructures have left."""
+
+    async def infos(self) -> Sequence[CapacityInfo]: ...
+    async def info(self, vim: str) -> CapacityInfo: ...
+    async def create(self, wished: CapacityThreshold, callback: Callback) -> CapacityThreshold: ...
+    async def modify(
+        self, id: str, uri: str | None, authentication: Authentication | None, *, tenant: str
+    ) -> CapacityThreshold: ...
+    async def delete(self, id: str, *, tenant: str) -> None: ...
+    def thresholds(self, *, tenant: str) -> Sequence[CapacityThreshold]: ...
+    def threshold(self, id: str, *, tenant: str) -> CapacityThreshold: ...
+
+
+class Coordinations(Protocol):
+    """Coordination of life-cycle operations."""
+
+    async def decide(self, wished: Coordination) -> Coordination: ...
+    def coordination(self, id: str, *, tenant: str) -> Coordination: ...
+
+
 class EventLog(Protocol):
     """The node's ordered, durable events."""
 
@@ -357,6 +380,10 @@ class Services(Protocol):
     def meo(self) -> Meo: ...
     @property
     def granting(self) -> Granting: ...
+    @property
+    def capacities(self) -> Capacities: ...
+    @property
+    def coordinations(self) -> Coordinations: ...
     @property
     def grants(self) -> Grants: ...
     @property

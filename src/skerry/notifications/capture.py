@@ -52,6 +52,7 @@ class Capture:
             "alarm": self._alarms,
             "performance": self._performance,
             "indicator": self._indicators,
+            "capacity": lambda event: [watched.capacity(event, self._ids.new())],
             "quota": lambda event: [watched.quota(event, self._ids.new())],
         }
 

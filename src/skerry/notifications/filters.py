@@ -35,6 +35,7 @@ THRESHOLD_CROSSED = "ThresholdCrossedNotification"
 INDICATOR_VALUE = "VnfIndicatorValueChangeNotification"
 INDICATORS_SUPPORTED = "SupportedIndicatorsChangeNotification"
 QUOTA_AVAILABLE = "VrQuotaAvailNotification"
+CAPACITY_SHORTAGE = "CapacityShortageNotification"
 
 SPELLINGS: Mapping[str, str] = {
     "NsLcmOperationOccurenceNotification": NS_OPERATION,  # the official V3.7.1 file of SOL005
@@ -114,6 +115,7 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
     "vnfpm": {**_VNFS, **_SOURCES},  # SOL003 V2.6.1 6.5.3.2; a PM job's or threshold's own callback
     "nspm": {**_NSS, **_SOURCES},  # SOL005 V2.6.1 7.5.3.2
     "vnfind": {**_VNFS, "indicatorIds": Rule("vnfIndicatorId")},  # SOL003 8.5.3.2
+    "nfvici": _same("thresholdId"),
     "vrqan": {  # SOL003 11.5.3.2
         "vimIds": Rule("vimId"),
         "resourceProviderIds": Rule("resourceProviderId"),

@@ -226,9 +226,10 @@ class Notifications:
         await self._database.write(lambda tx: store.remove(tx, source))
         await self._delivery.drop(source)
 
-    def attached(self) -> set[str]:
-        """The resources whose callbacks are told."""
-        return {one.source for one in store.subscriptions.select(self._database) if one.source}
+    def attached(self, *apis: str) -> set[str]:
+        """The resources of these APIs whose callbacks are told."""
+        known = store.subscriptions.select(self._database)
+        return {one.source for one in known if one.source and one.api in apis}
 
     # -- how they fare --------------------------------------------------------------------------------------------------
 

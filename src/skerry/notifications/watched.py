@@ -180,3 +180,25 @@ def quota(event: Event, id: str) -> Message:
     also = {"vimId": event.subject, "resourceType": type, "resourceGroupId": body["resourceGroupId"]}
     facts = {"tenant": event.data["tenant"]}
     return _message(event, facts, id, "vrqan", filters.QUOTA_AVAILABLE, event.subject, body=body, also=also)
+
+
+def capacity(event: Event, id: str) -> Message:
+    """CapacityShortageNotification (SOL005 10.5.2.10): a capacity crossed a threshold, down or up again."""
+    one, vim = event.data["measurement"], str(event.data["vim"])
+    unit = {"unit": one["unit"]} if one.get("unit") else {}
+    amounts = {"total": one["total"], "allocated": one["allocated"], "available": one["total"] - one["allocated"]}
+    information = {
+        "resourceType": one["type"],
+        "capacityMeasurementName": one["name"],
+        **{f"{name}Capacity": {"value": value, **unit} for name, value in amounts.items()},
+    }
+    body = {
+        "thresholdId": event.subject,
+        "objectInstanceId": vim,
+        "direction": event.state,
+        "capacityInformation": information,
+    }
+    links = {"threshold": f"/capacity_thresholds/{event.subject}", "objectInstance": f"/nfvi_capacity_infos/{vim}"}
+    facts, also = {"tenant": event.data["tenant"]}, {"thresholdId": event.subject}
+    type = filters.CAPACITY_SHORTAGE
+    return _message(event, facts, id, "nfvici", type, event.subject, body=body, links=links, also=also)

@@ -55,7 +55,7 @@ class Callbacks(Protocol):
     ) -> None: ...
     async def redirect(self, source: str, uri: str | None, authentication: Authentication | None) -> None: ...
     async def detach(self, source: str) -> None: ...
-    def attached(self) -> set[str]: ...
+    def attached(self, *apis: str) -> set[str]: ...
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,7 +98,7 @@ class Performance:
         for threshold in store.thresholds.select(self._database):
             known.add(threshold.id)
             self._watch_threshold(threshold)
-        for source in self._callbacks.attached() - known:  # its job was never recorded, or is deleted
+        for source in self._callbacks.attached(*TYPES) - known:  # its job was never recorded, or is deleted
             await self._callbacks.detach(source)
         self.collector.start()
 

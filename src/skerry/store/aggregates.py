@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from skerry.model.capacity import CapacityThreshold
+from skerry.model.coordination import Coordination
 from skerry.model.grants import GrantRecord
 from skerry.model.ns import NsdInfo, NsInstance, PnfdInfo
 from skerry.model.vnf import VimConnection, VnfInstance, VnfPkgInfo, VnfSnapshotInfo
@@ -33,4 +35,6 @@ ns_instances = Collection("ns_instances", NsInstance, "NS instance", {"nsd_info_
 vnf_snapshots = Collection(
     "vnf_snapshots", VnfSnapshotInfo, "VNF snapshot", {"vnf_instance_id": lambda doc: doc.vnf_instance_id}
 )
+capacity_thresholds = Collection("capacity_thresholds", CapacityThreshold, "capacity threshold")
+coordinations = Collection("coordinations", Coordination, "coordination")
 grants = Collection("grants", GrantRecord, "grant", {"operation": lambda doc: doc.asked.vnf_lcm_op_occ_id})
