@@ -147,7 +147,20 @@ class Node:
             desk, self.engine.events, self.performance.collector, elements, period_s=settings.indicator_period_s
         )
         self.configurations = Configurations(desk, elements)
-        ns_desk = NsDesk(database=self.store, vnfm=self.vnfm, vims=self.vims, granter=self.granter, clock=self.clock)
+        self.dataplane = DataPlane(
+            Ledger(self.store),
+            Hosting(settings.node, data / "dataplane", self.clock, settings.dataplane_engine),
+            self.clock,
+            tell=self._data_plane_tells,
+        )
+        ns_desk = NsDesk(
+            database=self.store,
+            vnfm=self.vnfm,
+            vims=self.vims,
+            granter=self.granter,
+            clock=self.clock,
+            dataplane=self.dataplane,
+        )
         self.watch = Watch(desk, self.engine, sweep_s=settings.sweep_s)
         self.orphans = Orphans(desk, self.engine)
         self.nfvo = Nfvo(ns_desk, self.engine, self.ids)
@@ -161,12 +174,6 @@ class Node:
             self.ids,
             signatures=settings.package_signatures,
             trust_store=settings.trust_store,
-        )
-        self.dataplane = DataPlane(
-            Ledger(self.store),
-            Hosting(settings.node, data / "dataplane", self.clock, settings.dataplane_engine),
-            self.clock,
-            tell=self._data_plane_tells,
         )
         hosts = Hosts(self.store, self.vims, platforms or self.mep, self.clock)
         meo_desk = MeoDesk(database=self.store, nfvo=self.nfvo, hosts=hosts, clock=self.clock)
