@@ -19,6 +19,8 @@ import msgspec
 from msgspec import Meta
 
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9]([A-Za-z0-9_.:-]{0,126}[A-Za-z0-9])?$")]
+Unnamed = Annotated[str, Meta(pattern=r"^([A-Za-z0-9]([A-Za-z0-9_.:-]{0,126}[A-Za-z0-9])?)?$")]
+"""A name, or "" for none."""
 Tenant = Annotated[str, Meta(pattern=r"^([a-z0-9][a-z0-9-]{0,62})?$")]
 Mac = Annotated[str, Meta(pattern=r"^([0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5})?$")]
 Vid = Annotated[int, Meta(ge=0, le=4094)]
@@ -249,7 +251,7 @@ class Function(Value, frozen=True, kw_only=True):
 
     id: Name
     ingress: Name
-    egress: Name | Annotated[str, Meta(max_length=0)] = ""
+    egress: Unnamed = ""
     encapsulation: Encapsulation = Encapsulation.NONE
     weight: Annotated[int, Meta(ge=1, le=256)] = 1
 
@@ -299,7 +301,7 @@ class Chain(Intent, frozen=True, kw_only=True, tag="CHAIN"):
     """
 
     hops: Annotated[tuple[Hop, ...], Meta(max_length=63)] = ()
-    exit: Name | Annotated[str, Meta(max_length=0)] = ""
+    exit: Unnamed = ""
     exit_way: Way | None = None
     symmetric: bool = False
     context: Long = 0
