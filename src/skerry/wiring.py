@@ -22,6 +22,7 @@ from skerry.meo.catalogue import AppCatalogue
 from skerry.meo.desk import MeoDesk
 from skerry.meo.grants import Granting
 from skerry.meo.hosts import Hosts
+from skerry.meo.inward import Doors
 from skerry.meo.lifecycle import Meo
 from skerry.mep.dns.contract import Server, View
 from skerry.mep.dns.names import Names, dns_server
@@ -56,6 +57,7 @@ from skerry.store.dataplane import Ledger
 from skerry.vim.connections import Vims
 from skerry.vim.driver import DriverContext
 from skerry.vnfm.configuration import Configurations
+from skerry.vnfm.coordination import Coordinator
 from skerry.vnfm.desk import Desk
 from skerry.vnfm.element import Elements
 from skerry.vnfm.foreign_nfvo import ForeignNfvo
@@ -147,6 +149,7 @@ class Node:
             desk, self.engine.events, self.performance.collector, elements, period_s=settings.indicator_period_s
         )
         self.configurations = Configurations(desk, elements)
+        Coordinator(desk, elements, self._own_root()).register(self.engine)
         self.dataplane = DataPlane(
             Ledger(self.store),
             Hosting(settings.node, data / "dataplane", self.clock, settings.dataplane_engine),
@@ -176,7 +179,8 @@ class Node:
             trust_store=settings.trust_store,
         )
         hosts = Hosts(self.store, self.vims, platforms or self.mep, self.clock)
-        meo_desk = MeoDesk(database=self.store, nfvo=self.nfvo, hosts=hosts, clock=self.clock)
+        self.doors = Doors(data / "client.json")
+        meo_desk = MeoDesk(database=self.store, nfvo=self.nfvo, hosts=hosts, clock=self.clock, doors=self.doors)
         self.meo = Meo(meo_desk, self.engine, self.ids)
         self.granting = Granting(self.meo, self.ids)
         desk.told = self.meo.environment
@@ -192,6 +196,7 @@ class Node:
         await self.capacities.start()
         await self.dataplane.start()
         await self.mep.start()
+        await self.meo.start_doors()
         await self.engine.start()
         await self.watch.start()
         await self.performance.start()
@@ -213,6 +218,7 @@ class Node:
         await self.indicators.stop()
         await self.performance.stop()
         await self.watch.stop()
+        self.doors.stop()
         await self.engine.stop()
         await self.mep.stop()
         await self.notifications.stop()
@@ -279,10 +285,12 @@ class Node:
         trusting = msgspec.structs.replace(files, authorities=(*files.authorities, *((asked.ca,) if asked.ca else ())))
         # the administrator named it: no address is forbidden
         self._caller = HttpSender(Policy(allowed=("0.0.0.0/0", "::/0"), loopback=True), self.clock, trusting)
-        scheme = "http" if self.settings.plain else "https"
-        own = f"{scheme}://{self.settings.listen}:{self.settings.port}"
         exchange = partial(self._caller.call, who=who)
-        return ForeignNfvo(asked.endpoint, own, exchange, self.vims, self._keep_vim)
+        return ForeignNfvo(asked.endpoint, self._own_root(), exchange, self.vims, self._keep_vim)
+
+    def _own_root(self) -> str:
+        """The node's address, for links in what it asks of others."""
+        return f"{'http' if self.settings.plain else 'https'}://{self.settings.listen}:{self.settings.port}"
 
     async def _keep_vim(self, connection: VimConnection) -> None:
         await self.store.write(lambda tx: aggregates.vims.insert(tx, connection))

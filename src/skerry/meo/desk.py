@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from skerry.errors import ConflictError
 from skerry.meo.hosts import Hosts
+from skerry.meo.inward import Doors
 from skerry.model.app import AppInstance, AppPkgInfo
 from skerry.model.appd import AppD
 from skerry.model.descriptors import DeploymentFlavour, Vnfd
@@ -31,6 +32,7 @@ class MeoDesk:
     nfvo: Nfvo
     hosts: Hosts
     clock: Clock
+    doors: Doors
 
     def instance(self, id: str) -> AppInstance:
         return applications.instances.get(self.database, id)
@@ -105,6 +107,16 @@ class MeoDesk:
                     )
                 )
         return tuple(found)
+
+    def gateway(self, vnf: VnfInstance) -> tuple[str, str]:
+        """Infrastructure and gateway of the first network that the VNF is on and its network service made; "" for none."""
+        ns = aggregates.ns_instances.find(self.database, vnf.ns_id)
+        networks = [one for one in ns.resources.values() if one.kind == "network"] if ns else []
+        for link in vnf.ext_links.values():
+            for network in networks:
+                if network.spec["name"] == link.network:
+                    return str(network.spec["vim"]), str(network.outputs.get("gateway", ""))
+        return "", ""
 
     def _flavour(self, vnf: VnfInstance) -> tuple[Vnfd, DeploymentFlavour]:
         vnfd = self.nfvo.desk.vnfm.desk.descriptor(vnf.vnf_pkg_id, vnf.inputs)

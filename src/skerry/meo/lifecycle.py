@@ -20,13 +20,14 @@ from skerry.meo.terminate import TerminateApp
 from skerry.model.app import AppInstance
 from skerry.model.operations import Operation, Plan
 from skerry.model.platform import Access, AppAddress
-from skerry.model.states import FINAL, OperationState
+from skerry.model.states import FINAL, AppOperationalState, OperationState
 from skerry.model.time import Ids, stamp
 from skerry.model.vnf import VnfInstance
 from skerry.notifications import facts
 from skerry.store import applications, journal
 from skerry.store.database import Transaction
 
+TOKENS = "/oauth2/token"
 KINDS = (InstantiateApp, OperateApp, TerminateApp, ConfigureApp)
 
 
@@ -153,7 +154,14 @@ class Meo:
         self.instance(id, tenant=tenant)
         return await self.engine.preview(kind, id, params, tenant=tenant)
 
-    def environment(self, vnf: VnfInstance) -> dict[str, str]:
+    async def start_doors(self) -> None:
+        """After a start of the node: let running applications in again."""
+        for instance in applications.instances.select(self.desk.database):
+            if instance.operational_state is AppOperationalState.STARTED:
+                for vnf in self.desk.vnfs(instance):
+                    await self._door(vnf)
+
+    async def environment(self, vnf: VnfInstance) -> dict[str, str]:
         """What the containers of an application find in their environment; nothing for VNFs that are none."""
         if not vnf.ns_id:
             return {}
@@ -162,6 +170,9 @@ class Meo:
         if known is None:
             return {}
         instance, access = found[0], msgspec.convert(known.outputs.get("access", {}), Access)
+        if not access.mp1_endpoint and (way := await self._door(vnf)):
+            env = {**access.env, "SKERRY_MP1": way, "SKERRY_APP_INSTANCE_ID": instance.id}
+            access = Access(mp1_endpoint=way, token_endpoint=way + TOKENS, env=env)
         told = {
             "MEC_APP_INSTANCE_ID": instance.id,
             "MEC_APP_D_ID": instance.app_d_id,
@@ -172,3 +183,10 @@ class Meo:
             **access.env,
         }
         return {name: value for name, value in told.items() if value}
+
+    async def _door(self, vnf: VnfInstance) -> str:
+        """The node's URL as this VNF's containers reach it through the gateway of their first network; "" for none."""
+        vim, gateway = self.desk.gateway(vnf)
+        if not gateway:
+            return ""
+        return await self.desk.doors.open(vim, await self.desk.nfvo.desk.vims.driver(vim), gateway)

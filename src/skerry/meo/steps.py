@@ -146,6 +146,8 @@ class AppSteps:
             return
         await context.engine.children.release(ns_id, keep="" if context.undoing else context.operation.id)
         ns = self.desk.nfvo.instance(ns_id, tenant=instance.tenant)
+        for vnf in self.desk.vnfs(instance):
+            self.desk.doors.close(*self.desk.gateway(vnf))
         if ns.ns_state is InstantiationState.INSTANTIATED or ns.resources:
             how = "FORCEFUL" if context.undoing else context.args.get("how", "GRACEFUL")
             params = {"additionalParams": self._manner(context, how, "Termination")}

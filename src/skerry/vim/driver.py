@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import builtins
 import enum
+import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
@@ -389,6 +390,14 @@ class Logs(Protocol):
     """Reads what the instance's program printed; with `follow` it goes on until the instance is deleted."""
 
     def logs(self, name: str, *, follow: bool = False, tail: int | None = None) -> AsyncIterator[LogLine]: ...
+
+
+@runtime_checkable
+class Inward(Protocol):
+    """Lets the node listen where only instances come from: a listening TCP socket on an address of one of its networks, such
+    as a gateway. `OSError` where there is no such address."""
+
+    async def inner_socket(self, address: str, port: int) -> socket.socket: ...
 
 
 @runtime_checkable

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from skerry.vnfm.goal import flavour_of
 from skerry.vnfm.grants import Granter
 
 
-def _nothing(_vnf: VnfInstance) -> Mapping[str, str]:
+async def _nothing(_vnf: VnfInstance) -> Mapping[str, str]:
     return {}
 
 
@@ -39,7 +39,7 @@ class Desk:
     alarms: AlarmBook
     archive: Callable[[str], Path]
     scratch: Path
-    told: Callable[[VnfInstance], Mapping[str, str]] = _nothing
+    told: Callable[[VnfInstance], Awaitable[Mapping[str, str]]] = _nothing
     _bound: dict[tuple[str, int, str], Vnfd] = field(default_factory=dict[tuple[str, int, str], Vnfd])
     _extracting: threading.Lock = field(default_factory=threading.Lock)
 

@@ -173,7 +173,7 @@ class Steps:
             for entry in spec["files"]
         ]
         files += [File(path=path, content=content) for path, content in parameter_files(spec["given"]).items()]
-        env = {**cleared, **self.desk.told(lookup.instance), **environment(lookup, spec["env"])}
+        env = {**cleared, **await self.desk.told(lookup.instance), **environment(lookup, spec["env"])}
         command = [text(lookup.resolve(part)) for part in spec["command"]]
         hosts = neighbours(lookup)
         try:

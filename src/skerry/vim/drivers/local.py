@@ -90,6 +90,7 @@ class Driver:
         self._news = News(context.clock)
         self._exits = watch.Exits()
         self._ports = Ports(lambda kind: self._work(self.network.socket, kind))
+        self.inner_socket = lambda address, port: self._work(self.network.listening, address, port)
         self._threads: ThreadPoolExecutor | None = None
         self._linking: ThreadPoolExecutor | None = None  # one thread: networks are made one after another
         self._shop: workshop.Workshop | None = None

@@ -85,6 +85,18 @@ class EdgeNetwork:
         with namespaces.inside(self._path):
             return socket.socket(socket.AF_INET, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
 
+    def listening(self, address: str, port: int) -> socket.socket:
+        """A non-blocking socket that listens on an address of one of the networks."""
+        made = self.socket(socket.SOCK_STREAM)
+        try:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            made.bind((address, port))
+            made.listen(128)
+        except OSError:
+            made.close()
+            raise
+        return made
+
     def release(self) -> None:
         """Give the edge host's namespace back. Call when no network is left."""
         namespaces.unpin(self._path)
