@@ -23,6 +23,7 @@ from skerry.model.vnf import VnfInstance
 from skerry.store import aggregates, journal
 from skerry.store.database import Transaction
 from skerry.vnfm import scripts
+from skerry.vnfm.coordination import coordinated
 from skerry.vnfm.desk import Desk, change
 from skerry.vnfm.goal import Goal, applied, current
 from skerry.vnfm.grants import GrantRequest, ResourceRequest
@@ -106,6 +107,8 @@ class VnfOperation:
         goal = scripts.waiting(goal, made)
         steps = _with_checks(steps, self.checks(operation.params))
         adjusted = tuple(self.adjust(step, operation.params) for step in steps)
+        if self.scripted(operation.params):
+            adjusted = coordinated(adjusted, operation.kind, applied(instance, goal), flavour.coordinations)
         told = [Change(resource=s.key, effect="run", detail=s.note) for s in adjusted if s.action == "script.run"]
         outcome = {"goal": msgspec.to_builtins(goal), "before": msgspec.to_builtins(before)}
         if verdicts:
