@@ -265,6 +265,7 @@ async def test_what_others_did_to_the_switch_is_seen_and_mended(lab: Lab) -> Non
     bridge = f"unix:{_place(lab).management(_bridge(lab))}"
     for call in (
         ["add-flow", bridge, "table=10,priority=7,in_port=3,actions=output:4"],
+        ["add-flow", bridge, "table=10,priority=8,in_port=3,ct_state=+trk,ip,actions=output:4"],
         ["--strict", "mod-flows", bridge, "table=10,priority=100,in_port=1,actions=drop"],
         ["--strict", "del-flows", bridge, "table=10,priority=100,in_port=2"],
     ):
@@ -274,6 +275,7 @@ async def test_what_others_did_to_the_switch_is_seen_and_mended(lab: Lab) -> Non
     await lab.rules(*FORWARD)
     assert {one.rule for one in (await lab.driver.read_back(DEVICE)).rules} == set(FORWARD)
     assert [out for out, _ in await lab.inject(3, udp())] == []
+    assert "ct_state" not in _dump(lab)
 
 
 async def test_devices_of_a_namespace_share_a_switch(lab: Lab) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import ClassVar
 
@@ -22,8 +22,9 @@ from skerry.dataplane.ovs import instance, matches, translate
 from skerry.dataplane.ovs.device import Device
 from skerry.dataplane.ovs.instance import Instance
 from skerry.dataplane.ovs.ovsdb import Database
-from skerry.errors import ConflictError, NotFoundError, UnavailableError, UnsupportedError
+from skerry.errors import ConflictError, DriverError, NotFoundError, UnavailableError, UnsupportedError
 
+_DYING_S = 0.2
 _LIMITS = (
     "GTP-U is forwarded as any UDP: its headers are neither matched nor changed",
     "a second VLAN tag is looked at only after the frame left the device and came back",
@@ -120,11 +121,21 @@ class Driver:
         if host is not None:
             await host.database.close()
         place = Instance(self._node, namespace)
-        await place.ensure()
-        host = self._hosts[namespace] = _Host(place, await Database.open(place.database))
+        host = self._hosts[namespace] = _Host(place, await self._connected(place))
         host.database.changed = lambda interface, up: self._link(namespace, interface, up=up)
         host.database.lost = lambda: self._stopped(namespace)
         return host
+
+    @staticmethod
+    async def _connected(place: Instance) -> Database:
+        """The switch's database. One that is just dying still takes a connection: then once more."""
+        await place.ensure()
+        try:
+            return await Database.open(place.database)
+        except (DriverError, UnavailableError):
+            await asyncio.sleep(_DYING_S)
+            await place.ensure()
+            return await Database.open(place.database)
 
     async def teardown(self, device: str) -> None:
         """Remove the device; with the last one of a namespace, its switch."""
@@ -190,7 +201,7 @@ class Driver:
         return found
 
     @asynccontextmanager
-    async def observe(self, device: str, ports: Sequence[int]) -> AsyncIterator[AsyncIterator[Emitted]]:
+    async def observe(self, device: str, ports: Sequence[int]) -> AsyncGenerator[AsyncIterator[Emitted]]:
         """What leaves at ports, from their interfaces."""
         found = self._get(device)
         for port in ports:

@@ -24,7 +24,6 @@ class Channel:
         self._turn = asyncio.Lock()
         self._xid = 0
         self._inbox: asyncio.Queue[tuple[int, int, bytes] | None] = asyncio.Queue()
-        self._listener: Callable[[openflow.PacketIn], None] | None = None
         self.lost: Callable[[], None] | None = None
         self._pump = asyncio.create_task(self._receive())
 
@@ -55,10 +54,6 @@ class Channel:
         with contextlib.suppress(OSError):
             await self._writer.wait_closed()
         await asyncio.gather(self._pump, return_exceptions=True)
-
-    def listen(self, listener: Callable[[openflow.PacketIn], None] | None) -> None:
-        """Who gets the frames that rules send to the controller."""
-        self._listener = listener
 
     async def barrier(self) -> None:
         """Wait until all that was sent is done."""
@@ -186,8 +181,5 @@ class Channel:
         if kind == openflow.ECHO_REQUEST:
             reply = openflow.message(openflow.ECHO_REPLY, data[8:])
             self._writer.write(openflow.numbered(reply, xid))
-        elif kind == openflow.PACKET_IN:
-            if self._listener:
-                self._listener(openflow.packet_in(data))
         elif kind in (openflow.ERROR, openflow.BARRIER_REPLY, openflow.MULTIPART_REPLY):
             self._inbox.put_nowait((kind, xid, data))

@@ -127,15 +127,16 @@ def _l4(ports: Iterable[Term], proto: int, *, fragment: bool) -> Iterable[oxm.Co
     """Later fragments have no ports in the contract, but zeros in the switch: they are kept out."""
     if proto not in _PORTS:
         raise InvalidError("cannot match L4 ports without TCP, UDP or SCTP", suggestion="match ip_proto too")
-    names = dict(zip((Field.L4_SRC, Field.L4_DST), _PORTS[proto], strict=True))
     found: list[oxm.Condition] = [
-        (names[one.field], one.value, None if one.mask == 0xFFFF else one.mask) for one in ports
+        (port_field(one.field, proto), one.value, None if one.mask == 0xFFFF else one.mask) for one in ports
     ]
     return found if fragment else [*found, _NOT_LATER]
 
 
-def decode(conditions: Iterable[oxm.Condition]) -> Match | None:
+def decode(conditions: Iterable[oxm.Condition] | None) -> Match | None:
     """The match of the contract; None for one that the contract cannot say."""
+    if conditions is None:
+        return None
     terms: dict[Field, Term] = {}
     for name, value, mask in conditions:
         if (name, value, mask) == _NOT_LATER:

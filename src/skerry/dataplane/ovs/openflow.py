@@ -14,7 +14,7 @@ from skerry.dataplane.ovs import oxm
 from skerry.dataplane.ovs.oxm import Condition
 
 VERSION = 4
-HELLO, ERROR, ECHO_REQUEST, ECHO_REPLY, EXPERIMENTER, SET_CONFIG, PACKET_IN = 0, 1, 2, 3, 4, 9, 10
+HELLO, ERROR, ECHO_REQUEST, ECHO_REPLY, EXPERIMENTER, SET_CONFIG = 0, 1, 2, 3, 4, 9
 PACKET_OUT, FLOW_MOD, MULTIPART_REQUEST, MULTIPART_REPLY, BARRIER_REQUEST, BARRIER_REPLY, METER_MOD = (
     13, 14, 18, 19, 20, 21, 29,
 )  # fmt: skip
@@ -30,7 +30,7 @@ _DROP_BAND = 1
 _ANY = 0xFFFFFFFF
 ALL_TABLES = 0xFF
 _NO_BUFFER = 0xFFFFFFFF
-_FRAGMENTS_NX_MATCH, _WHOLE = 3, 0xFFFF
+_FRAGMENTS_NX_MATCH = 3
 _HEADER = struct.Struct("!BBHI")
 _FLOW_MOD = struct.Struct("!QQBBHHHIIIH2x")
 _FLOW_STATS = struct.Struct("!HBxIIHHHH4xQQQ")
@@ -49,8 +49,8 @@ class FlowStats(msgspec.Struct, frozen=True):
     idle_s: int = 0
     hard_s: int = 0
 
-    def conditions(self) -> tuple[Condition, ...]:
-        """The match, read."""
+    def conditions(self) -> tuple[Condition, ...] | None:
+        """The match, read; None where it has a field that is not known."""
         return oxm.conditions(self.match)
 
 
@@ -60,15 +60,6 @@ class MeterConfig(msgspec.Struct, frozen=True):
     id: int
     rate_kbps: int
     burst_kbit: int
-
-
-class PacketIn(msgspec.Struct, frozen=True):
-    """A frame that a rule sent to the controller."""
-
-    table: int
-    cookie: int
-    port: int
-    frame: bytes
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -137,8 +128,8 @@ def barrier() -> bytes:
 
 
 def set_config() -> bytes:
-    """Whole frames to the controller; first fragments have their ports, later ones zeros."""
-    return message(SET_CONFIG, struct.pack("!HH", _FRAGMENTS_NX_MATCH, _WHOLE))
+    """First fragments have their ports, later ones zeros; no frame is sent to the controller."""
+    return message(SET_CONFIG, struct.pack("!HH", _FRAGMENTS_NX_MATCH, 0))
 
 
 def flow_add(table: int, priority: int, cookie: int, match: bytes, instructions: bytes) -> bytes:
@@ -247,11 +238,3 @@ def failure(data: bytes) -> Failure:
     """An error message, read."""
     kind, code = struct.unpack_from("!HH", data, 8)
     return Failure(kind, code, data[12:])
-
-
-def packet_in(data: bytes) -> PacketIn:
-    """A packet-in, read."""
-    table, cookie = struct.unpack_from("!BQ", data, 15)
-    size = int.from_bytes(data[26:28], "big")
-    port = next((value for name, value, _ in oxm.conditions(data[28 : 24 + size]) if name == "in_port"), 0)
-    return PacketIn(table, cookie, port, data[24 + (size + 7 & ~7) + 2 :])

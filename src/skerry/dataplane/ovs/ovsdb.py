@@ -15,17 +15,15 @@ from skerry.errors import DriverError
 
 DATABASE = "Open_vSwitch"
 _APPLIED_S = 10.0
-_INTERFACE = ("name", "type", "ofport", "error", "external_ids", "link_state", "mac_in_use")
+_INTERFACE = ("name", "ofport", "error", "external_ids")
 
 
 class Interface(msgspec.Struct, frozen=True):
     """One interface of a bridge. `number` is its OpenFlow port (-1: the switch could not open it; `error` says why)."""
 
     name: str
-    type: str
     number: int
     error: str
-    up: bool
     labels: Mapping[str, str]
 
 
@@ -90,20 +88,6 @@ class Database:
             for row in bridges
         ]
 
-    async def set_global(self, other: Mapping[str, str], labels: Mapping[str, str]) -> None:
-        """Add to the settings and labels of the whole switch."""
-        await self._change(
-            {
-                "op": "mutate",
-                "table": "Open_vSwitch",
-                "where": [],
-                "mutations": [
-                    ["other_config", "insert", _wire_map(other)],
-                    ["external_ids", "insert", _wire_map(labels)],
-                ],
-            }
-        )
-
     async def add_bridge(self, name: str, labels: Mapping[str, str], *, mac: str) -> None:
         """Make a userspace bridge that forwards nothing by itself and speaks to no controller."""
         bridge = {
@@ -132,14 +116,6 @@ class Database:
         row = await self._id("Bridge", name)
         if row:
             await self._change(_mutate("Open_vSwitch", [], "bridges", "delete", ["uuid", row]))
-
-    async def label_bridge(self, name: str, labels: Mapping[str, str]) -> None:
-        """Add labels to a bridge, replacing those of the same names."""
-        where = [["name", "==", name]]
-        await self._change(
-            _mutate("Bridge", where, "external_ids", "delete", ["set", sorted(labels)]),
-            _mutate("Bridge", where, "external_ids", "insert", _wire_map(labels)),
-        )
 
     async def add_port(
         self, bridge: str, interface: str, *, number: int, labels: Mapping[str, str], type: str = "", mac: str = ""
@@ -171,11 +147,6 @@ class Database:
         row = await self._id("Port", interface)
         if row:
             await self._change(_mutate("Bridge", [["name", "==", bridge]], "ports", "delete", ["uuid", row]))
-
-    async def statistics(self) -> Mapping[str, Mapping[str, int]]:
-        """Counters of every interface, as the switch last wrote them (every five seconds): `rx_packets`, `tx_bytes` …"""
-        rows = await self._transact(_select("Interface", ("name", "statistics")))
-        return {row["name"]: dict(row["statistics"][1]) for row in rows[0]["rows"]}
 
     async def _id(self, table: str, name: str) -> str:
         rows = (await self._transact(_select(table, ("_uuid",), [["name", "==", name]])))[0]["rows"]
@@ -218,13 +189,13 @@ class Database:
             self._link(row, change.get("new"))
 
     def _link(self, row: str, new: Mapping[str, Any] | None) -> None:
-        name, was = self._states.pop(row, ("", None))
-        up: bool | None = None
+        """A link that is not there any more is down."""
+        before = self._states.pop(row, None)
+        up = new is not None and new["link_state"] == "up"
         if new is not None:
-            name, up = new["name"], new["link_state"] == "up"
-            self._states[row] = (name, up)
-        if was is not None and bool(up) != was and self.changed:
-            self.changed(name, bool(up))
+            self._states[row] = (new["name"], up)
+        if before is not None and before[1] != up and self.changed:
+            self.changed(before[0], up)
 
 
 def _select(table: str, columns: Sequence[str], where: Sequence[Any] = ()) -> Mapping[str, Any]:
@@ -261,9 +232,7 @@ def _interface(row: Mapping[str, Any]) -> Interface:
     number, error = row["ofport"], row["error"]
     return Interface(
         name=row["name"],
-        type=row["type"],
         number=number if isinstance(number, int) else 0,
         error=error if isinstance(error, str) else "",
-        up=row["link_state"] == "up",
         labels=_map(row["external_ids"]),
     )

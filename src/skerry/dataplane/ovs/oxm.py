@@ -11,8 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
-from skerry.errors import DriverError
-
 _BASIC, _NXM0, _NXM1, _EXPERIMENTER = 0x8000, 0x0000, 0x0001, 0xFFFF
 _NSH = 0x005AD650
 _MATCH_OXM = 1
@@ -36,20 +34,16 @@ class Field(msgspec.Struct, frozen=True):
 
 def _fields() -> Iterator[Field]:
     basic = (
-        "in_port:0:4 eth_dst:3:6 eth_src:4:6 eth_type:5:2 vlan_vid:6:2 vlan_pcp:7:1 ip_dscp:8:1 ip_proto:10:1 "
+        "in_port:0:4 eth_dst:3:6 eth_src:4:6 eth_type:5:2 vlan_vid:6:2 ip_dscp:8:1 ip_proto:10:1 "
         "ipv4_src:11:4 ipv4_dst:12:4 tcp_src:13:2 tcp_dst:14:2 udp_src:15:2 udp_dst:16:2 sctp_src:17:2 sctp_dst:18:2 "
-        "arp_op:21:2 arp_spa:22:4 arp_tpa:23:4 arp_sha:24:6 arp_tha:25:6 ipv6_src:26:16 ipv6_dst:27:16 "
-        "tunnel_id:38:8 packet_type:44:4"
+        "arp_op:21:2 arp_spa:22:4 arp_tpa:23:4 arp_sha:24:6 arp_tha:25:6 ipv6_src:26:16 ipv6_dst:27:16"
     )
     registers = " ".join(f"reg{number}:{number}:4" for number in range(16))
-    nxm = f"{registers} ip_frag:26:1 ip_ttl:29:1 tun_src:31:4 tun_dst:32:4 ct_state:105:4 ct_zone:106:2 ct_mark:107:4"
-    wide = "xxreg0:111:16 xxreg1:112:16 xxreg2:113:16 xxreg3:114:16"
-    nsh = "nsh_spi:4:4 nsh_si:5:1 nsh_c1:6:4 nsh_c2:7:4 nsh_c3:8:4 nsh_c4:9:4 nsh_ttl:10:1"
+    nsh = "nsh_spi:4:4 nsh_si:5:1 nsh_c1:6:4 nsh_c2:7:4 nsh_c3:8:4 nsh_c4:9:4"
     groups = (
         (_BASIC, 0, basic),
         (_NXM0, 0, "nxm_in_port:0:2"),
-        (_NXM1, 0, nxm),
-        (_NXM1, 0, wide),
+        (_NXM1, 0, f"{registers} ip_frag:26:1"),
         (_EXPERIMENTER, _NSH, nsh),
     )
     for kind, vendor, text in groups:
@@ -115,8 +109,8 @@ def framed(body: bytes) -> bytes:
     return struct.pack("!HH", _MATCH_OXM, size) + body + b"\0" * (-size % 8)
 
 
-def conditions(body: bytes) -> tuple[Condition, ...]:
-    """What a match holds, in its order; `body` is without header and padding. `DriverError` for an unknown field."""
+def conditions(body: bytes) -> tuple[Condition, ...] | None:
+    """What a match holds, in its order; `body` is without header and padding. None where a field is not known."""
     found: list[Condition] = []
     at = 0
     while at + 4 <= len(body):
@@ -128,7 +122,7 @@ def conditions(body: bytes) -> tuple[Condition, ...]:
             vendor, value = int.from_bytes(value[:4], "big"), value[4:]
         field = _BY_WIRE.get((kind, number >> 1, vendor))
         if field is None:
-            raise DriverError(f"cannot read a match with the unknown field {kind:#x}/{number >> 1}")
+            return None
         width = field.width
         mask = int.from_bytes(value[width:], "big") if number & 1 else None
         found.append((field.name, int.from_bytes(value[:width], "big"), mask))

@@ -195,6 +195,7 @@ class Table:
         self.installed: dict[FlowKey, bytes] = {}
         self.parts: dict[PartKey, tuple[Flow, ...]] = {}
         self.values: dict[PartKey, Rule | Part] = {}
+        self.foreign: set[FlowKey] = set()  # put by somebody else, and nothing that the contract could name
         self._needs: Counter[FlowKey] = Counter()
 
     def put(self, key: PartKey, flows: tuple[Flow, ...], value: Rule | Part | None = None) -> None:
@@ -224,7 +225,7 @@ class Table:
         """A table to try a change on."""
         other = Table()
         other.installed, other.parts, other.values = dict(self.installed), dict(self.parts), dict(self.values)
-        other._needs = Counter(self._needs)
+        other._needs, other.foreign = Counter(self._needs), set(self.foreign)
         return other
 
     def intact(self, key: PartKey) -> bool:
@@ -257,7 +258,7 @@ def plan(table: Table, change: Change) -> Plan:
             after += made
     marked = revision_flow(change.revision)
     table.put(("revision",), (marked,))
-    before.update(_by_match(change.drop_rules))
+    before.update(_by_match(change.drop_rules), table.foreign)
     bundle = [*_added(table, [*after, marked]), *_removed(table, before)]
     bundle += [_forget(domain) for domain in change.drop_domains]
     return Plan(tuple(bundle), change.put_meters, change.drop_meters)
@@ -346,6 +347,7 @@ def _rule(one: FlowStats, known: Table, table: Table) -> Rule | None:
     key: FlowKey = (one.table, one.priority, one.match)
     match = matches.decode(one.conditions())
     if match is None:
+        table.foreign.add(key)
         return None
     identity = (one.table - layout.FIRST, one.priority, match)
     mine = known.values.get(identity)
