@@ -323,8 +323,8 @@ class NfpElement(Part, frozen=True):
 
 
 class NfpPosition(Part, frozen=True):
-    """NfpPosition: one stop of the path, served by its elements. `forwarding_behaviour` is all (each gets a copy), lb (they share
-    the flows) or ff (the first that is there)."""
+    """NfpPosition: one stop of the path, served by its elements. `forwarding_behaviour` is all (each gets a copy), lb (they
+    share the flows) or ff (the first that is there)."""
 
     id: str
     elements: tuple[NfpElement, ...]
@@ -332,7 +332,8 @@ class NfpPosition(Part, frozen=True):
 
 
 class Nfp(Part, frozen=True):
-    """Network forwarding path: from where traffic comes (the first position), through functions, to where it goes (the last)."""
+    """Network forwarding path: from where traffic comes (the first position), through functions, to where it goes (the
+    last)."""
 
     id: str
     positions: tuple[NfpPosition, ...]

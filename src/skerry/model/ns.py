@@ -12,6 +12,9 @@ from skerry.model.resources import Resource
 from skerry.model.states import InstantiationState, OnboardingState, OperationalState, UsageState
 from skerry.model.vnf import Record
 
+FORWARDING = "forwarding:paths"
+"""The key of the resource that stands for all forwarding paths of an NS."""
+
 
 class NsdInfo(Record, frozen=True, kw_only=True, omit_defaults=True):
     """NsdInfo (SOL005 5.5.2.2)."""

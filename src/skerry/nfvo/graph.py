@@ -9,12 +9,12 @@ import msgspec
 
 from skerry.errors import Fault, InvalidError
 from skerry.model.descriptors import DeploymentFlavour, NsDeploymentFlavour, VirtualLink, VnfDependency, VnfProfile
+from skerry.model.ns import FORWARDING
 from skerry.model.operations import Verdict
 from skerry.model.resources import Wanted
 from skerry.nfvo.goal import NsGoal
 from skerry.vnfm.naming import link_key, resource_name
 
-FORWARDING = "forwarding:paths"
 MEMBER_IN_PLACE = ("values", "depends")
 
 

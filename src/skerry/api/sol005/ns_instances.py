@@ -15,11 +15,12 @@ from skerry.api.sol005 import types as wire
 from skerry.api.wire import Links, ResourceHandle, links
 from skerry.errors import Fault, InvalidError, NotFoundError
 from skerry.model.descriptors import NsDeploymentFlavour
-from skerry.model.ns import NsInstance
+from skerry.model.ns import FORWARDING, NsInstance
 from skerry.model.resources import Resource
 from skerry.model.states import InstantiationState
+from skerry.model.vnf import VnfInstance
 
-HIDDEN = ("vnfInstance", "virtualLinkInfo", "sapInfo", "nsScaleStatus")
+HIDDEN = ("vnfInstance", "virtualLinkInfo", "vnffgInfo", "sapInfo", "nsScaleStatus")
 
 
 def render(call: Call, record: NsInstance) -> wire.NsInstance:
@@ -42,6 +43,7 @@ def render(call: Call, record: NsInstance) -> wire.NsInstance:
         flavour_id=record.flavour_id or None,
         vnf_instance=[vnf for vnf in (_vnf(call, m.vnf_instance_id) for m in record.members.values()) if vnf] or None,
         virtual_link_info=networks or None,
+        vnffg_info=_vnffgs(flavour, record) if flavour else None,
         sap_info=_saps(flavour) if flavour and record.ns_state is InstantiationState.INSTANTIATED else None,
         ns_scale_status=levels or None,
     )
@@ -53,6 +55,32 @@ def _flavour(call: Call, record: NsInstance) -> NsDeploymentFlavour | None:
     except NotFoundError:
         return None
     return package.nsd.flavours.get(record.flavour_id) if package else None
+
+
+def _vnffgs(flavour: NsDeploymentFlavour, record: NsInstance) -> list[wire.VnffgInfo] | None:
+    """The forwarding graphs that are laid."""
+    if FORWARDING not in record.resources:
+        return None
+    found: list[wire.VnffgInfo] = []
+    for vnffg in flavour.vnffgs.values():
+        elements = [e for nfp in vnffg.nfps.values() for position in nfp.positions for e in position.elements]
+        profiles = {*vnffg.profiles, *(element.profile for element in elements)}
+        members = [one for one in record.members.values() if one.profile in profiles]
+        on = {link for one in members for link in flavour.vnf_profiles[one.profile].links.values()}
+        found.append(
+            wire.VnffgInfo(
+                id=vnffg.id,
+                vnffgd_id=vnffg.id,
+                vnf_instance_id=[one.vnf_instance_id for one in members],
+                pnf_info_id=[],
+                ns_virtual_link_info_id=[
+                    key.removeprefix("network:")
+                    for key in sorted(record.resources)
+                    if key.startswith("network:") and key.removeprefix("network:").split("@")[0] in on
+                ],
+            )
+        )
+    return found
 
 
 def _saps(flavour: NsDeploymentFlavour) -> list[wire.SapInfo] | None:
@@ -70,13 +98,15 @@ def _vnf(call: Call, id: str) -> Mapping[str, Any] | None:
         record = call.services.vnfm.instance(id, tenant=call.tenant)
     except NotFoundError:
         return None
-    rendered = vnf_instances.render(call, record)
-    plain: dict[str, Any] = msgspec.to_builtins(rendered)
-    del plain["_links"]
+    return without_links(msgspec.to_builtins(vnf_instances.render(call, record)), record)
+
+
+def without_links(shown: Mapping[str, Any], record: VnfInstance) -> Mapping[str, Any]:
+    """A VNF as SOL003 shows it, in the form of SOL005 6.5.3.57: with its package, without links and connections."""
+    plain = {name: value for name, value in shown.items() if name not in ("_links", "vimConnectionInfo")}
     plain["vnfPkgId"] = record.vnf_pkg_id
-    plain.pop("vimConnectionInfo", None)
-    if "instantiatedVnfInfo" in plain:
-        plain["instantiatedVnfInfo"].pop("extVirtualLinkInfo", None)
+    if info := plain.get("instantiatedVnfInfo"):
+        plain["instantiatedVnfInfo"] = {name: part for name, part in info.items() if name != "extVirtualLinkInfo"}
     return plain
 
 

@@ -228,6 +228,45 @@ class ModifyVnfInfoData(Wire, frozen=True, kw_only=True):
     extensions: KeyValuePairs | None = None
 
 
+class ChangeVnfFlavourData(Wire, frozen=True, kw_only=True):
+    """ChangeVnfFlavourData (6.5.3.23)."""
+
+    vnf_instance_id: Identifier
+    new_flavour_id: str
+    instantiation_level_id: str | None = None
+    ext_virtual_links: list[ExtVirtualLinkData] | None = None
+    additional_params: KeyValuePairs | None = None
+    extensions: KeyValuePairs | None = None
+    vnf_configurable_properties: KeyValuePairs | None = None
+
+
+class ChangeVnfPackageData(Wire, frozen=True, kw_only=True):
+    """ChangeVnfPackageData (6.5.3.61)."""
+
+    vnf_instance_id: Identifier
+    vnfd_id: Identifier
+    ext_virtual_links: list[ExtVirtualLinkData] | None = None
+    additional_params: KeyValuePairs | None = None
+    extensions: KeyValuePairs | None = None
+    vnf_configurable_properties: KeyValuePairs | None = None
+
+
+class CreateVnfSnapshotData(Wire, frozen=True, kw_only=True):
+    """CreateVnfSnapshotData (6.5.3.71)."""
+
+    vnf_instance_id: Identifier
+    additional_params: KeyValuePairs | None = None
+    user_defined_data: KeyValuePairs | None = None
+
+
+class VnfSnapshotData(Wire, frozen=True, kw_only=True):
+    """RevertVnfToSnapshotData and DeleteVnfSnapshotData (6.5.3.72 f.)."""
+
+    vnf_instance_id: Identifier
+    vnf_snapshot_info_id: Identifier
+    additional_params: KeyValuePairs | None = None
+
+
 UPDATES = {
     "ADD_VNF": "addVnfInstance",
     "REMOVE_VNF": "removeVnfInstanceId",
@@ -235,6 +274,11 @@ UPDATES = {
     "TERMINATE_VNF": "terminateVnfData",
     "OPERATE_VNF": "operateVnfData",
     "MODIFY_VNF_INFORMATION": "modifyVnfInfoData",
+    "CHANGE_VNF_DF": "changeVnfFlavourData",
+    "CHANGE_VNFPKG": "changeVnfPackageData",
+    "CREATE_VNF_SNAPSHOT": "createSnapshotData",
+    "REVERT_VNF_TO_SNAPSHOT": "revertVnfToSnapshotData",
+    "DELETE_VNF_SNAPSHOT_INFO": "deleteVnfSnapshotData",
 }
 """updateType -> the attribute that it needs, for the updates that are served."""
 
@@ -243,7 +287,17 @@ class UpdateNsRequest(Wire, frozen=True, kw_only=True):
     """UpdateNsRequest (6.5.2.12). The official V3.7.1 file spells `addVnfIstance`: both spellings are taken."""
 
     update_type: Literal[
-        "ADD_VNF", "REMOVE_VNF", "INSTANTIATE_VNF", "TERMINATE_VNF", "OPERATE_VNF", "MODIFY_VNF_INFORMATION"
+        "ADD_VNF",
+        "REMOVE_VNF",
+        "INSTANTIATE_VNF",
+        "TERMINATE_VNF",
+        "OPERATE_VNF",
+        "MODIFY_VNF_INFORMATION",
+        "CHANGE_VNF_DF",
+        "CHANGE_VNFPKG",
+        "CREATE_VNF_SNAPSHOT",
+        "REVERT_VNF_TO_SNAPSHOT",
+        "DELETE_VNF_SNAPSHOT_INFO",
     ]
     add_vnf_instance: list[VnfInstanceData] | None = None
     add_vnf_istance: list[VnfInstanceData] | None = None
@@ -252,6 +306,11 @@ class UpdateNsRequest(Wire, frozen=True, kw_only=True):
     terminate_vnf_data: list[TerminateVnfData] | None = None
     operate_vnf_data: list[OperateVnfData] | None = None
     modify_vnf_info_data: list[ModifyVnfInfoData] | None = None
+    change_vnf_flavour_data: list[ChangeVnfFlavourData] | None = None
+    change_vnf_package_data: list[ChangeVnfPackageData] | None = None
+    create_snapshot_data: CreateVnfSnapshotData | None = None
+    revert_vnf_to_snapshot_data: VnfSnapshotData | None = None
+    delete_vnf_snapshot_data: VnfSnapshotData | None = None
     update_time: str | None = None
 
     def __post_init__(self) -> None:
@@ -268,6 +327,11 @@ _UPDATE_FIELDS = {
     "TERMINATE_VNF": "terminate_vnf_data",
     "OPERATE_VNF": "operate_vnf_data",
     "MODIFY_VNF_INFORMATION": "modify_vnf_info_data",
+    "CHANGE_VNF_DF": "change_vnf_flavour_data",
+    "CHANGE_VNFPKG": "change_vnf_package_data",
+    "CREATE_VNF_SNAPSHOT": "create_snapshot_data",
+    "REVERT_VNF_TO_SNAPSHOT": "revert_vnf_to_snapshot_data",
+    "DELETE_VNF_SNAPSHOT_INFO": "delete_vnf_snapshot_data",
 }
 
 
@@ -307,6 +371,16 @@ class SapInfo(Wire, frozen=True, kw_only=True):
     description: str | None = None
 
 
+class VnffgInfo(Wire, frozen=True, kw_only=True):
+    """VnffgInfo (6.5.3.26). The official V3.7.1 file asks for `pnfInfoId`, which is empty here."""
+
+    id: str
+    vnffgd_id: str
+    vnf_instance_id: list[str]
+    pnf_info_id: list[str]
+    ns_virtual_link_info_id: list[str]
+
+
 class NsInstance(Wire, frozen=True, kw_only=True):
     """NsInstance (6.5.2.10). A VNF instance in it has the form of SOL003, with `vnfPkgId`."""
 
@@ -320,6 +394,7 @@ class NsInstance(Wire, frozen=True, kw_only=True):
     flavour_id: str | None = None
     vnf_instance: list[Mapping[str, Any]] | None = None
     virtual_link_info: list[NsVirtualLinkInfo] | None = None
+    vnffg_info: list[VnffgInfo] | None = None
     sap_info: list[SapInfo] | None = None
     ns_scale_status: list[NsScaleInfo] | None = None
 
