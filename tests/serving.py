@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 from uvicorn.config import Config
 
-from skerry.serve import Quiet
+from skerry.serve import Bounded, Quiet
 from tests.api.rig import Rig
 
 
@@ -21,7 +21,7 @@ async def served(rig: Rig) -> AsyncGenerator[str]:
         listener.listen(128)
         listener.setblocking(False)
         config = Config(
-            rig.app, http="h11", ws="wsproto", loop="asyncio", lifespan="off", log_config=None, access_log=False
+            rig.app, http=Bounded, ws="wsproto", loop="asyncio", lifespan="off", log_config=None, access_log=False
         )
         server = Quiet(config)
         task = asyncio.create_task(server.serve(sockets=[listener]))

@@ -22,7 +22,7 @@ from typing import Any
 
 import msgspec
 from uvicorn.config import Config
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import Server
 
 from skerry.access.authority import Peer
@@ -39,6 +39,10 @@ NOT_READY = (
     b'{"status":503,"type":"urn:skerry:problem:unavailable","title":"Service Unavailable",'
     b'"detail":"cannot serve this yet: the node is starting","suggestion":"try again in a second"}'
 )
+
+
+MOST_HEAD_BYTES = 64 << 10
+TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
 class Front:
@@ -64,8 +68,34 @@ async def _early(path: str, send: Any) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-class Mutual(H11Protocol):
-    """uvicorn's HTTP that tells the application which client certificate TLS has verified."""
+class Bounded(HttpToolsProtocol):
+    """uvicorn's HTTP whose requests have heads of a bounded size: its parser itself would keep whatever comes."""
+
+    _head = 0
+    _in_head = True
+
+    def data_received(self, data: bytes) -> None:
+        """A part of a request. A head that is too large ends the connection."""
+        super().data_received(data)
+        if self._in_head:
+            self._head += len(data)
+            if self._head > MOST_HEAD_BYTES:
+                self.transport.write(TOO_LARGE)
+                self.transport.close()
+
+    def on_headers_complete(self) -> None:
+        """The head was whole."""
+        self._in_head, self._head = False, 0
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """The next head may come."""
+        self._in_head = True
+        super().on_message_complete()
+
+
+class Mutual(Bounded):
+    """HTTP that tells the application which client certificate TLS has verified."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """TLS is up: note whose certificate the caller showed."""
@@ -170,7 +200,7 @@ def _server(front: Front, settings: Settings, certificates: Certificates | None)
     mutual = settings.client_certificates != "off"
     config = Config(
         front,
-        http=Mutual if mutual else "h11",
+        http=Mutual if mutual else Bounded,
         ws="wsproto",
         ws_max_size=settings.max_body_bytes,
         loop="asyncio",

@@ -163,17 +163,21 @@ class Registry:
 
     def _tell(self, tx: Transaction, service: Service, change: ChangeType, note: Note | None) -> None:
         """The lines of the event log, and the notification where somebody may want it."""
+        data = {"tenant": service.tenant, "appInstanceId": service.app_id, "change": change.value}
         if note is not None:
-            self._events.add(tx, "audit", **note)
-        self._events.add(
-            tx,
-            "mec",
-            subject=service.id,
-            name=service.info.ser_name,
-            state=change.value,
-            detail=service.info.state.value,
-            data={"tenant": service.tenant, "appInstanceId": service.app_id},
-        )
+            # One line tells who did it and what it was about.
+            told = {**note, "data": {**note["data"], **data}}
+            self._events.add(tx, "audit", subject=service.id, **told)
+        else:
+            self._events.add(
+                tx,
+                "mec",
+                subject=service.id,
+                name=service.info.ser_name,
+                state=change.value,
+                detail=service.info.state.value,
+                data=data,
+            )
         reference = {
             "serName": service.info.ser_name,
             "serInstanceId": service.id,

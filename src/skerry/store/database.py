@@ -132,6 +132,8 @@ class Database:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA cache_size=-2048")
+        # Folding the log into the file costs several syncs: a fourth as often is a fourth of the slow commits (16 MB of log).
+        connection.execute("PRAGMA wal_autocheckpoint=4000")
         return connection
 
     @staticmethod
