@@ -14,13 +14,14 @@ from importlib.metadata import entry_points
 
 from skerry.errors import DriverError, InvalidError
 from skerry.vim import drivers
-from skerry.vim.driver import Driver, Events, Exec, Logs, Resize, Snapshots, Stats, Strangers, Taps, Written
+from skerry.vim.driver import Driver, Events, Exec, Inward, Logs, Resize, Snapshots, Stats, Strangers, Taps, Written
 
 GROUP = "skerry.vim_drivers"
 
 _ABILITIES: Mapping[str, type] = {
     "events": Events,
     "exec": Exec,
+    "inward": Inward,
     "logs": Logs,
     "resize": Resize,
     "snapshots": Snapshots,

@@ -5,7 +5,7 @@ idempotent by its deterministic name: creating what exists with the same spec re
 Everything a driver makes carries an owner label, so that a sweep can tell our own from foreign and list orphans.
 
 The mandatory part is small (`Driver`); what not every infrastructure can do is an optional protocol of its own
-(`Exec`, `Logs`, `Stats`, `Written`, `Events`, `Resize`, `Taps`, `Snapshots`,
+(`Exec`, `Inward`, `Logs`, `Stats`, `Written`, `Events`, `Resize`, `Taps`, `Snapshots`,
 `Strangers`), tested with `isinstance`, never by a driver's type.
 
 A compute resource is created first and started later: `create_compute` allocates its addresses (so that other instances
