@@ -155,8 +155,13 @@ class DataPlane:
             for id in ids:
                 self._retire(draft, draft.intents.pop(id))
 
-    async def replace_owner(self, owner: str, intents: Sequence[Intents]) -> None:
-        """Make exactly these the intents of an owner, in one change. Without any: nothing of the owner stays."""
+    async def replace_owner(self, owner: str, intents: Sequence[Intents], *, tenant: str | None = None) -> None:
+        """Make exactly these the intents of an owner, in one change. Without any: nothing of the owner stays. `tenant`: only
+        its own are replaced."""
+        self._mine(intents, tenant)
+        if tenant is not None:
+            others = [one for one in self.intents(owner=owner) if one.tenant != tenant]
+            intents = [*others, *intents]
         async with self.changing() as draft:
             self._put_owner(draft, owner, intents)
 
