@@ -53,7 +53,8 @@ def judge(rig: Rig) -> Judge:
     made = Judge()
     document, element = official(SOL003), official(SOL002)
     one = "/subscriptions/{subscriptionId}"
-    document["paths"][one] = document["paths"].pop(f"/indicators{one}")
+    misplaced = {f"/indicators{one}": document["paths"].pop(f"/indicators{one}")}
+    document["paths"] = {**misplaced, one: misplaced[f"/indicators{one}"], **document["paths"]}
     assert one in element["paths"]
     document["components"]["schemas"]["VnfIndicator"]["properties"]["value"] = {}
     content = document["paths"]["/subscriptions"]["post"]["responses"]["201"]["content"]["application/json"]
@@ -119,7 +120,9 @@ async def test_indicators_and_who_is_told_of_them(rig: Rig, judge: Judge, receiv
     listed = (await rig.client.get(f"{ROOT}/subscriptions")).json()
     assert len(listed) == 2
     assert (await rig.client.get(f"{ROOT}/subscriptions/{listed[0]['id']}")).status_code == 200
+    assert (await rig.client.get(f"{ROOT}/indicators/subscriptions/{listed[1]['id']}")).json() == listed[1]
     assert (await rig.client.delete(f"{ROOT}/subscriptions/{listed[0]['id']}")).status_code == 204
+    assert (await rig.client.delete(f"{ROOT}/indicators/subscriptions/{listed[1]['id']}")).status_code == 204
 
 
 @pytest.mark.feature("A66")

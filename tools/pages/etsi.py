@@ -31,6 +31,14 @@ OFFICIAL: Mapping[str, str] = {
     "vnflcm": "nfv-sol002-sol003/SOL003/VNFLifecycleManagement/VNFLifecycleManagement.json",
     "nsfm": "nfv-sol005/SOL005/NSFaultManagement/NSFaultManagement.json",
     "vnffm": "nfv-sol002-sol003/SOL003/VNFFaultManagement/VNFFaultManagement.json",
+    "nspm": "nfv-sol005/SOL005/NSPerformanceManagement/NSPerformanceManagement.json",
+    "vnfpm": "nfv-sol002-sol003/SOL003/VNFPerformanceManagement/VNFPerformanceManagement.json",
+    "vnfind": "nfv-sol002-sol003/SOL003/VNFIndicator/VNFIndicator.json",
+    "vnfconfig": "nfv-sol002-sol003/SOL002/VNFConfiguration/VNFConfiguration.json",
+    "vrqan": (
+        "nfv-sol002-sol003/SOL003/VirtualisedResourcesQuotaAvailableNotification/"
+        "VirtualisedResourcesQuotaAvailableNotification.json"
+    ),
     "app_pkgm": "mec/MEC01002_AppPkgMgmt.json",
     "app_lcm": "mec/MEC01002_AppLcm.json",
     "granting": "mec/MEC01002_AppGrant.json",
@@ -40,6 +48,7 @@ OFFICIAL: Mapping[str, str] = {
 """API name -> its official file below `openapi/`."""
 REASONS: Mapping[str, str] = {
     **mec010.NOT_SERVED,
+    "/api-versions": "spelt `/api_versions` in every other file, which is served",
     "/resource_uri_allocated_by_MEC_platform": "stands for `/applications/{}/services/{}/liveness`, which is served",
 }
 """Official paths that no node can serve as they stand, and why."""

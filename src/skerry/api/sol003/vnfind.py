@@ -75,6 +75,10 @@ async def show(call: Call) -> Response:
     return call.show(render(call, call.services.indicators.get(vnf, indicator, tenant=call.tenant)))
 
 
+SUBSCRIPTIONS = shared.routes("vnfind", VnfIndicatorSubscriptionRequest)
+MISPLACED = tuple(one._replace(path=f"/indicators{one.path}") for one in SUBSCRIPTIONS if "{" in one.path)
+"""The official file of SOL003 has single subscriptions here, for clients made from it."""
+
 OF_VNF = "/indicators/{vnfInstanceId}"
 API = Api(
     "vnfind",
@@ -84,6 +88,7 @@ API = Api(
         Endpoint("GET", "/indicators", listing, "List indicators", answer=list[VnfIndicator], query=QUERY),
         Endpoint("GET", OF_VNF, of_vnf, "List indicators of a VNF", answer=list[VnfIndicator], query=QUERY),
         Endpoint("GET", f"{OF_VNF}/{{indicatorId}}", show, "Read an indicator", answer=VnfIndicator),
-        *shared.routes("vnfind", VnfIndicatorSubscriptionRequest),
+        *MISPLACED,
+        *SUBSCRIPTIONS,
     ),
 )
