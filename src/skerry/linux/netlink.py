@@ -122,6 +122,13 @@ def link_up(name: str) -> Message:
     return Message(_NEWLINK, 0, _head(up=True) + _text(_IFNAME, name), f"set {name} up")
 
 
+def enslave(name: str, master: int) -> Message:
+    """Make an interface a port of a bridge (by its index), or of none (0)."""
+    return Message(
+        _NEWLINK, 0, _head() + _text(_IFNAME, name) + _number(_MASTER, master), f"give {name} the master {master}"
+    )
+
+
 def link_gone(name: str) -> Message:
     """Delete an interface (and the other end of a veth pair); one that is gone is no error."""
     return Message(_DELLINK, 0, _head() + _text(_IFNAME, name), f"delete the link {name}", frozenset({errno.ENODEV}))

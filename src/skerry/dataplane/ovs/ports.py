@@ -16,7 +16,7 @@ from skerry.linux import namespaces, netlink, offload
 VXLAN_PORT = 4789
 _VXLAN_MTU = 9000
 """Frames grow by chains; what does not fit the path between hosts travels in fragments."""
-CHECKSUMS, IPV6 = "checksums", "ipv6"
+CHECKSUMS, IPV6, MASTER = "checksums", "ipv6", "master="
 
 
 def interface(node: str, device: str, port: PortState) -> str:
@@ -39,6 +39,8 @@ def make_ready(instance: Instance, name: str, port: PortState) -> tuple[str, ...
             raise NotFoundError(f"cannot find the interface {name}", suggestion="make it before it is attached")
         changed = [IPV6] if _quiet(name, quiet=True) else []
         _run(kernel, [netlink.link_up(name)], f"cannot set {name} up")
+        if port.kind is PortKind.INTERFACE:
+            changed += _freed(kernel, name)
         if port.kind is PortKind.INTERFACE and offload.set_peer_checksums(name, on=False):
             changed.append(CHECKSUMS)
     return tuple(changed)
@@ -56,12 +58,31 @@ def give_back(instance: Instance, name: str, port: PortState, changed: tuple[str
         with instance.enter(), netlink.Netlink() as kernel:
             if port.kind is PortKind.VXLAN:
                 _run(kernel, [netlink.link_gone(name)], f"cannot delete {name}")
+            _bound(kernel, name, changed)
             if IPV6 in changed:
                 _quiet(name, quiet=False)
             if CHECKSUMS in changed:
                 offload.set_peer_checksums(name, on=True)
     except NotFoundError:
         return  # the namespace is gone, and its interfaces with it
+
+
+def _freed(kernel: netlink.Netlink, name: str) -> list[str]:
+    """Take an interface out of its bridge, which would forward beside the switch."""
+    links = {link.index: link for link in kernel.links()}
+    bridge = next((links[link.master].name for link in links.values() if link.name == name and link.master), "")
+    if not bridge:
+        return []
+    _run(kernel, [netlink.enslave(name, 0)], f"cannot take {name} out of the bridge {bridge}")
+    return [f"{MASTER}{bridge}"]
+
+
+def _bound(kernel: netlink.Netlink, name: str, changed: tuple[str, ...]) -> None:
+    """Put an interface back into the bridge that it was in; what of the two is gone stays gone."""
+    bridge = next((one.removeprefix(MASTER) for one in changed if one.startswith(MASTER)), "")
+    index = {link.name: link.index for link in kernel.links()} if bridge else {}
+    if bridge in index and name in index:
+        _run(kernel, [netlink.enslave(name, index[bridge])], f"cannot put {name} back into the bridge {bridge}")
 
 
 def _quiet(name: str, *, quiet: bool) -> bool:
