@@ -269,11 +269,37 @@ class Assembler:
     # -- output -----------------------------------------------------------------------------------------------------------
 
     def assemble(self, maps: Mapping[str, int] | None = None) -> bytes:
-        """The bytecode. `maps` gives the descriptor of each map that is named."""
+        """The bytecode, without what no way leads to (the kernel refuses that). `maps` gives the descriptor of each map that
+        is named."""
         if not self._code or len(self._code) > MOST_INSTRUCTIONS:
             raise self._refused(f"{len(self._code)} instructions")
+        self._drop_unreachable()
         known = maps or {}
-        return b"".join(self._encoded(at, one, known) for at, one in enumerate(self._code))
+        return b"".join([self._encoded(at, one, known) for at, one in enumerate(self._code)])
+
+    def _drop_unreachable(self) -> None:
+        kept = self._reachable()
+        if len(kept) == len(self._code):
+            return
+        order = sorted(kept)
+        renumbered = {old: new for new, old in enumerate(order)}
+        self._places = {label: renumbered[at] for label, at in self._places.items() if at in renumbered}
+        self._code = [self._code[at] for at in order]
+
+    def _reachable(self) -> set[int]:
+        found: set[int] = set()
+        waiting = [0]
+        while waiting:
+            at = waiting.pop()
+            while at < len(self._code) and at not in found:
+                found.add(at)
+                one = self._code[at]
+                if one.target is not None:
+                    waiting.append(at + 1 + self._distance(at, one.target))
+                if one.code in (_EXIT, _JMP | Jump.ALWAYS):
+                    break
+                at += 1
+        return found
 
     def _encoded(self, at: int, one: _Instruction, maps: Mapping[str, int]) -> bytes:
         offset, imm = one.offset, one.imm

@@ -13,17 +13,14 @@ import errno
 import os
 import platform
 import struct
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from skerry.dataplane.ebpf.assembler import disassemble
 from skerry.errors import DriverError, UnsupportedError
 
-T = TypeVar("T")
 SYS_BPF = {"x86_64": 321, "aarch64": 280}
-CLONE_NEWNET = 0x40000000
 BPFFS = Path("/sys/fs/bpf")
 BPFFS_MAGIC = 0xCAFE4A11
 LOG_SIZE = 1 << 22
@@ -177,6 +174,11 @@ class Map(_Object):
         data = value.ljust(self._stride, b"\0") * self._cpus
         self._element(Command.MAP_UPDATE, key, data, "write to")
 
+    def put_each(self, key: bytes, value: bytes) -> None:
+        """Add or replace an entry of a per-CPU map: the value on the first processor, zeros on the others."""
+        stride = self._stride
+        self._element(Command.MAP_UPDATE, key, value.ljust(stride * self._cpus, b"\0"), "write to")
+
     def get(self, key: bytes) -> bytes | None:
         """The value, None if there is none. For a per-CPU map those of all processors, one after the other."""
         return self._read(Command.MAP_LOOKUP, key, self._stride * self._cpus)
@@ -191,7 +193,7 @@ class Map(_Object):
     def _element(self, command: Command, key: bytes, value: bytes, what: str) -> None:
         keys, values = ctypes.create_string_buffer(key, len(key)), ctypes.create_string_buffer(value, len(value) or 1)
         try:
-            _bpf(command, struct.pack("<IIQQQ", self.fd, 0, _address(keys), _address(values), 0))
+            _bpf(command, struct.pack("<IIQQQ", self.fd, 0, _address(keys), _address(values) if value else 0, 0))
         except OSError as error:
             if error.errno == errno.ENOENT:
                 raise KeyError(key) from None
@@ -398,33 +400,3 @@ def file_system(path: Path) -> int:
     if _libc.statfs(os.fsencode(path), buffer) < 0:
         return 0
     return int(struct.unpack_from("<q", buffer.raw)[0]) & 0xFFFFFFFF
-
-
-def in_namespace(name: str, work: Callable[[], T]) -> T:
-    """Do something in a network namespace of /run/netns, "" being this one. Only the calling thread goes there, and back."""
-    if not name:
-        return work()
-    home = os.open(f"/proc/self/task/{threading.get_native_id()}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        _enter(f"/run/netns/{name}")
-        try:
-            return work()
-        finally:
-            _libc.setns(home, CLONE_NEWNET)
-    finally:
-        os.close(home)
-
-
-def _enter(path: str) -> None:
-    try:
-        there = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise DriverError(
-            f"cannot enter the network namespace {path}: {error.strerror}", suggestion="make it, or mend the topology"
-        ) from error
-    try:
-        if _libc.setns(there, CLONE_NEWNET) < 0:
-            code = ctypes.get_errno()
-            raise DriverError(f"cannot enter the network namespace {path}: {os.strerror(code)}")
-    finally:
-        os.close(there)
