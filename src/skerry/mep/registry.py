@@ -95,7 +95,7 @@ class Registry:
 
         def work(tx: Transaction) -> Service:
             # That the application is still there when its service is recorded is decided here.
-            store.apps.get(tx, app_id, tenant=tenant)
+            store.require_app(tx, app_id, tenant)
             made = store.services.insert(tx, new)
             self._tell(tx, made, ChangeType.ADDED, note)
             return made

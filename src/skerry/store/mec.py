@@ -12,5 +12,12 @@ apps = Collection("mec_apps", App, "application instance")
 services = Collection("mec_services", Service, "service", {"app": lambda doc: doc.app_id})
 rules = Collection("mec_rules", Rule, "rule", {"app": lambda doc: doc.app_id, "kind": lambda doc: doc.kind})
 
+
+def require_app(tx: Transaction, id: str, tenant: str) -> None:
+    """`NotFoundError` where an application is not there, or another tenant's."""
+    if not tx.execute("SELECT 1 FROM mec_apps WHERE id = ? AND tenant = ?", (id, tenant)).fetchall():
+        raise apps.missing(id)
+
+
 Change = Callable[[Transaction], App]
 """A change of an application inside a transaction."""

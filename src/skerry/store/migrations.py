@@ -63,7 +63,6 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE TABLE mec_apps (id TEXT PRIMARY KEY, rev INTEGER NOT NULL, tenant TEXT NOT NULL, doc BLOB NOT NULL);
     CREATE TABLE mec_services (
         id TEXT PRIMARY KEY, rev INTEGER NOT NULL, tenant TEXT NOT NULL, app TEXT NOT NULL, doc BLOB NOT NULL);
-    CREATE INDEX mec_services_app ON mec_services (app);
     CREATE TABLE mec_rules (
         id TEXT PRIMARY KEY, rev INTEGER NOT NULL, tenant TEXT NOT NULL, app TEXT NOT NULL, kind TEXT NOT NULL,
         doc BLOB NOT NULL);
