@@ -73,11 +73,13 @@ class Bounded(HttpToolsProtocol):
 
     _head = 0
     _in_head = True
+    _ended = False
 
     def data_received(self, data: bytes) -> None:
         """A part of a request. A head that is too large ends the connection."""
+        self._ended = False
         super().data_received(data)
-        if self._in_head:
+        if self._in_head and not self._ended:  # where a request ended in it, most of it was a body
             self._head += len(data)
             if self._head > MOST_HEAD_BYTES:
                 self.transport.write(TOO_LARGE)
@@ -90,7 +92,7 @@ class Bounded(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The next head may come."""
-        self._in_head = True
+        self._in_head = self._ended = True
         super().on_message_complete()
 
 
