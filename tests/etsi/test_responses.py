@@ -4,96 +4,18 @@ official OpenAPI files (V3.7.1): its status must be described there and its body
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 import re
-from pathlib import Path
+import shutil
 from typing import Any
 
-import httpx
-import jsonschema  # type: ignore[import-untyped]
 import pytest
 
 from skerry.api.app import APIS
-from tests.api.rig import VNFD, Rig
-
-HOME = Path(os.environ.get("SKERRY_ETSI") or Path(__file__).parents[2].parent / "shared" / "etsi") / "openapi"
-FILES = {
-    "/nsd/v2": "nfv-sol005/SOL005/NSDManagement/NSDManagement.json",
-    "/vnfpkgm/v2": "nfv-sol005/SOL005/VNFPackageManagement/VNFPackageManagement.json",
-    "/nslcm/v2": "nfv-sol005/SOL005/NSLifecycleManagement/NSLifecycleManagement.json",
-    "/vnflcm/v2": "nfv-sol002-sol003/SOL003/VNFLifecycleManagement/VNFLifecycleManagement.json",
-}
-MISPLACED = ("/nslcm/v1/ns_lcm_op_occs/{nsLcmOpOccId}/fail", "/nslcm/v1/ns_lcm_op_occs/{nsLcmOpOccId}/cancel")
-"""Paths that the official file of NS LCM writes with the root of another version."""
-
-SINGLE = {("GET", "/vnf_lcm_op_occs")}
-"""Lists whose official description has the schema of one entry."""
-
-PLURAL = {("GET", "/vnf_snapshots/{vnfSnapshotInfoId}")}
-"""Single resources whose official description has the schema of a list."""
-
-CONFLICTS = {
-    ("PATCH", "/alarms/{alarmId}"),  # it has that state already (SOL003 7.4.3.3.4)
-    ("POST", "/vnf_instances"),  # of a disabled package (SOL003 5.4.2.3.1)
-    ("PATCH", "/pnf_descriptors/{pnfdInfoId}"),
-    ("DELETE", "/pnf_descriptors/{pnfdInfoId}"),  # in use (SOL005 5.4.7.3.5)
-}
-"""Requests whose conflicts are in the text of the specifications and forgotten in the official files."""
-
-EMPTY = {("PATCH", "/vnf_instances/{vnfInstanceId}"): "the text says that the body is empty, the file gives a schema"}
-"""Answers whose body the official file describes against its own text."""
+from skerry.packages import build
+from tests.api.rig import EXAMPLES, VNFD, Rig
+from tests.etsi.judge import HOME, Judge
 
 pytestmark = pytest.mark.skipif(not HOME.is_dir(), reason=f"no official OpenAPI files in {HOME} (set SKERRY_ETSI)")
-
-
-class Judge:
-    """Checks answers against the official files, and remembers which of their operations it has seen."""
-
-    def __init__(self) -> None:
-        self.documents = {root: json.loads((HOME / file).read_text()) for root, file in FILES.items()}
-        self.seen: set[tuple[str, str, str]] = set()
-
-    async def __call__(self, response: httpx.Response) -> None:
-        """Look at one answer (an event hook of httpx)."""
-        path = response.request.url.path
-        root = next((root for root in self.documents if path.startswith(root + "/")), "")
-        if not root:
-            return
-        template, operation = self.described(root, path.removeprefix(root), response.request.method)
-        self.seen.add((root, response.request.method, template))
-        described = operation["responses"].get(str(response.status_code))
-        forgotten = response.status_code == 409 and (response.request.method, template) in CONFLICTS
-        assert described is not None or forgotten or response.status_code in (413, 415), (
-            f"{response.status_code} of {path} is not described"
-        )
-        body = await response.aread()
-        schema = ((described or {}).get("content") or {}).get("application/json", {}).get("schema")
-        if (response.request.method, template) in SINGLE:
-            schema = {"type": "array", "items": schema}
-        if (response.request.method, template) in PLURAL:
-            schema = schema["items"]
-        if schema is None:
-            return
-        if not body:
-            assert (response.request.method, template) in EMPTY, f"the answer of {path} must have a body"
-            return
-        self._check(root, schema, json.loads(body), path)
-
-    def described(self, root: str, path: str, method: str) -> tuple[str, dict[str, Any]]:
-        """The template of a path and what the official file says of the method."""
-        for template, methods in self.documents[root]["paths"].items():
-            own = template.removeprefix("/nslcm/v1") if template in MISPLACED else template
-            pattern = re.sub(r"\{artifactPath\}", ".+", own)
-            if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", pattern), path) and method.lower() in methods:
-                return own, methods[method.lower()]
-        raise AssertionError(f"{method} {root}{path} is in no official file")
-
-    def _check(self, root: str, schema: dict[str, Any], value: Any, path: str) -> None:
-        whole = {**schema, "components": self.documents[root]["components"]}
-        faults = sorted(jsonschema.Draft202012Validator(whole).iter_errors(value), key=lambda fault: list(fault.path))
-        told = "\n".join(f"{'/'.join(map(str, fault.path))}: {fault.message[:300]}" for fault in faults)
-        assert not faults, f"{path}:\n{told}"
 
 
 @pytest.fixture
@@ -107,9 +29,8 @@ def test_every_resource_is_official() -> None:
     """What is served under an ETSI name is in the official file of that name, with the same methods."""
     judge = Judge()
     for api in APIS:
-        if (root := api.root(2)) not in judge.documents:
-            continue
-        for endpoint in api.endpoints:
+        root = api.root(max(api.versions))
+        for endpoint in api.endpoints if root in judge.documents else ():
             path = re.sub(r"\{\w+(:path)?\}", "x", endpoint.path)
             judge.described(root, path, endpoint.method)
 
@@ -240,6 +161,73 @@ async def test_ns_life(rig: Rig, judge: Judge) -> None:
     assert (await rig.client.get(f"{root}/ns_lcm_op_occs")).status_code == 200
     assert (await rig.client.delete(one)).status_code == 204
     assert (await rig.client.get(one)).status_code == 404
+
+
+async def upgraded(rig: Rig) -> str:
+    """Onboard the server again as another version; its VNFD."""
+    folder = rig.folder / "newer"
+    shutil.copytree(EXAMPLES / "server", folder)
+    other = VNFD.replace("5b0d", "6c1e")
+    for file in folder.rglob("*.yaml"):
+        file.write_text(file.read_text().replace(VNFD, other))
+    created = (await rig.client.post("/vnfpkgm/v2/vnf_packages", json={})).json()["id"]
+    put = await rig.client.put(
+        f"/vnfpkgm/v2/vnf_packages/{created}/package_content",
+        content=build(folder, rig.folder / "newer.csar").read_bytes(),
+        headers={"Content-Type": "application/zip"},
+    )
+    assert put.status_code == 202, put.text
+    return other
+
+
+@pytest.mark.feature("A27", "A29")
+async def test_updates_of_a_service_that_change_its_vnfs(rig: Rig, judge: Judge) -> None:
+    """Snapshots, going back to one, removing it, and another package: each is an update of the NS."""
+    root = "/nslcm/v2"
+    await rig.onboard_all()
+    nsd = (await rig.client.get("/nsd/v2/ns_descriptors")).json()[0]["nsdId"]
+    body = {"nsdId": nsd, "nsName": "sip", "nsDescription": "calls"}
+    one = (await rig.client.post(f"{root}/ns_instances", json=body)).headers["Location"]
+    await rig.finished(await rig.client.post(f"{one}/instantiate", json={"nsFlavourId": "default"}))
+    shown = (await rig.client.get(one)).json()
+    vnf = next(vnf for vnf in shown["vnfInstance"] if vnf["vnfProductName"] == "sipp-server")["id"]
+
+    async def update(kind: str, name: str, data: Any) -> dict[str, Any]:
+        answer = await rig.client.post(f"{one}/update", json={"updateType": kind, name: data})
+        done = await rig.finished(answer)
+        assert done["operationState"] == "COMPLETED", done.get("error")
+        return done
+
+    taken = {"vnfInstanceId": vnf, "userDefinedData": {"a": 1}}
+    await update("CREATE_VNF_SNAPSHOT", "createSnapshotData", taken)
+    (snapshot,) = (await rig.client.get(f"{root}/vnf_snapshots?all_fields")).json()
+    named = {"vnfInstanceId": vnf, "vnfSnapshotInfoId": snapshot["id"]}
+    assert snapshot["vnfSnapshot"]["userDefinedData"] == {"a": 1}
+    await update("REVERT_VNF_TO_SNAPSHOT", "revertVnfToSnapshotData", named)
+    assert (await rig.client.delete(f"{root}/vnf_snapshots/{snapshot['id']}")).status_code == 409
+    again = await rig.client.post(f"{one}/heal", json={"healVnfData": [{"vnfInstanceId": vnf, "cause": "test"}]})
+    assert (await rig.finished(again))["operationState"] == "COMPLETED"
+    await update("CREATE_VNF_SNAPSHOT", "createSnapshotData", taken)
+    newer = next(
+        one["id"] for one in (await rig.client.get(f"{root}/vnf_snapshots")).json() if one["id"] != snapshot["id"]
+    )
+    await update("DELETE_VNF_SNAPSHOT_INFO", "deleteVnfSnapshotData", {**named, "vnfSnapshotInfoId": newer})
+    assert (await rig.client.get(f"{root}/vnf_snapshots/{newer}")).status_code == 404
+    wrong = {"updateType": "CHANGE_VNFPKG", "changeVnfPackageData": [{"vnfInstanceId": vnf, "vnfdId": "none"}]}
+    refused = await rig.finished(await rig.client.post(f"{one}/update", json=wrong))
+    assert refused["operationState"] != "COMPLETED"
+    await rig.client.post(f"{root}/ns_lcm_op_occs/{refused['id']}/rollback")
+    await rig.node.engine.wait(refused["id"], 10)
+    newer_vnfd = await upgraded(rig)
+    await update("CHANGE_VNFPKG", "changeVnfPackageData", [{"vnfInstanceId": vnf, "vnfdId": newer_vnfd}])
+    shown = (await rig.client.get(one)).json()
+    assert newer_vnfd in {vnf["vnfdId"] for vnf in shown["vnfInstance"]}
+    same = [{"vnfInstanceId": vnf, "newFlavourId": "default"}]
+    body = {"updateType": "CHANGE_VNF_DF", "changeVnfFlavourData": same}
+    refused = await rig.finished(await rig.client.post(f"{one}/update", json=body))
+    assert "has flavour 'default' already" in refused["error"]["detail"]
+    empty = await rig.client.post(f"{one}/update", json={"updateType": "CHANGE_VNFPKG"})
+    assert empty.status_code == 422
 
 
 async def test_refusals_are_problem_details(rig: Rig, judge: Judge) -> None:

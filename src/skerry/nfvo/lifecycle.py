@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from skerry.engine.engine import Engine
-from skerry.errors import ConflictError, InvalidError
+from skerry.errors import ConflictError, InvalidError, SkerryError
 from skerry.model.ns import NsInstance
 from skerry.model.operations import Operation, Plan
 from skerry.model.states import InstantiationState, OperationalState
@@ -114,9 +114,17 @@ class Nfvo:
         return aggregates.ns_instances.get(self.desk.database, id, tenant=tenant)
 
     async def start(self, kind: str, id: str, params: Mapping[str, Any], *, tenant: str = "") -> Operation:
-        """Begin an operation; it goes on by itself."""
+        """Begin an operation; it goes on by itself. A snapshot of a member gets its record here, for the operation to fill."""
         self.instance(id, tenant=tenant)
-        return await self.engine.submit(kind, id, params, tenant=tenant)
+        if params.get("updateType") != "CREATE_VNF_SNAPSHOT":
+            return await self.engine.submit(kind, id, params, tenant=tenant)
+        record = await self.desk.vnfm.snapshots.create(tenant=tenant)
+        data = {**params["createSnapshotData"], "vnfSnapshotInfoId": record.id}
+        try:
+            return await self.engine.submit(kind, id, {**params, "createSnapshotData": data}, tenant=tenant)
+        except SkerryError:
+            await self.desk.vnfm.snapshots.delete(record.id, tenant=tenant)
+            raise
 
     async def plan(self, kind: str, id: str, params: Mapping[str, Any], *, tenant: str = "") -> Plan:
         """What an operation would do; nothing is changed."""

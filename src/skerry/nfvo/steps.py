@@ -10,6 +10,7 @@ import msgspec
 from skerry.engine.children import derive
 from skerry.engine.engine import Engine
 from skerry.engine.kinds import StepContext
+from skerry.errors import InvalidError, NotFoundError
 from skerry.model.descriptors import VnfDependency
 from skerry.model.states import InstantiationState, OperationState
 from skerry.model.vnf import VnfInstance
@@ -36,6 +37,7 @@ class MemberSteps:
             ("member.configure", self.configure),
             ("member.run", self.run),
             ("member.revert", self.revert),
+            ("member.forget_snapshot", self.forget_snapshot),
         ):
             engine.add_handler(action, handler, waits=True)
 
@@ -88,6 +90,19 @@ class MemberSteps:
         if spec["level_id"]:
             request["instantiationLevelId"] = spec["level_id"]
         return request
+
+    async def forget_snapshot(self, context: StepContext) -> None:
+        """Remove a snapshot of a member with its images; one that is gone is as wished."""
+        tenant, id = context.operation.tenant, context.args["snapshot"]
+        try:
+            info = self.desk.vnfm.snapshots.get(id, tenant=tenant)
+        except NotFoundError:
+            return
+        if info.vnf_instance_id != context.args["vnf"]:
+            raise InvalidError(
+                f"cannot delete VNF snapshot {id}: it is of VNF {info.vnf_instance_id}", suggestion="name that VNF"
+            )
+        await self.desk.vnfm.snapshots.delete(id, tenant=tenant)
 
     async def update(self, context: StepContext) -> Mapping[str, Any]:
         ns_id = context.operation.subject

@@ -1,4 +1,4 @@
-"""Update an NS (SOL005 6.4.6): add, remove, start, stop or modify a member VNF."""
+"""Update an NS (SOL005 6.4.6): add or remove a member VNF, or do something to one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,17 @@ from skerry.model.operations import Step
 from skerry.nfvo.goal import NsGoal, adopting, current, grown, without
 from skerry.nfvo.operation import NsOperation, member_named, member_step
 
-SUPPORTED = ("INSTANTIATE_VNF", "ADD_VNF", "REMOVE_VNF", "TERMINATE_VNF", "OPERATE_VNF", "MODIFY_VNF_INFORMATION")
+ON_MEMBERS: Mapping[str, tuple[str, str]] = {
+    "OPERATE_VNF": ("operateVnfData", "vnf.operate"),
+    "MODIFY_VNF_INFORMATION": ("modifyVnfInfoData", "vnf.modify"),
+    "CHANGE_VNF_DF": ("changeVnfFlavourData", "vnf.change_flavour"),
+    "CHANGE_VNFPKG": ("changeVnfPackageData", "vnf.change_package"),
+    "CREATE_VNF_SNAPSHOT": ("createSnapshotData", "vnf.create_snapshot"),
+    "REVERT_VNF_TO_SNAPSHOT": ("revertVnfToSnapshotData", "vnf.revert_to_snapshot"),
+}
+"""Updates that are an operation of one or more members: where its data is, and the operation."""
+
+SUPPORTED = ("INSTANTIATE_VNF", "ADD_VNF", "REMOVE_VNF", "TERMINATE_VNF", *ON_MEMBERS, "DELETE_VNF_SNAPSHOT_INFO")
 LEAVING = ("REMOVE_VNF", "TERMINATE_VNF")
 """One update under two names: V3.7.1 has the first, with `terminateVnfData` for how; older clients send the second."""
 
@@ -43,16 +53,33 @@ class UpdateNs(NsOperation):
         return goal
 
     async def besides(self, instance: NsInstance, params: Mapping[str, Any]) -> list[Step]:
-        found: list[Step] = []
-        if params["updateType"] == "OPERATE_VNF":
-            for entry in params.get("operateVnfData", ()):
-                body = {k: entry[k] for k in ("changeStateTo", "stopType", "gracefulStopTimeout") if k in entry}
-                found.append(member_step(instance, entry["vnfInstanceId"], "vnf.operate", body))
-        elif params["updateType"] == "MODIFY_VNF_INFORMATION":
-            for entry in params.get("modifyVnfInfoData", ()):
-                body = {k: v for k, v in entry.items() if k != "vnfInstanceId"}
-                found.append(member_step(instance, entry["vnfInstanceId"], "vnf.modify", body))
-        return found
+        kind = params["updateType"]
+        if kind == "DELETE_VNF_SNAPSHOT_INFO":
+            return [_forgetting(instance, params["deleteVnfSnapshotData"])]
+        name, operation = ON_MEMBERS.get(kind, ("", ""))
+        given = params.get(name, ())
+        return [
+            member_step(instance, entry["vnfInstanceId"], operation, _request(operation, entry))
+            for entry in ([given] if isinstance(given, Mapping) else given)
+        ]
+
+
+def _request(operation: str, entry: Mapping[str, Any]) -> dict[str, Any]:
+    """The member's request in an entry of the NS's."""
+    if operation == "vnf.operate":
+        return {k: entry[k] for k in ("changeStateTo", "stopType", "gracefulStopTimeout") if k in entry}
+    return {k: v for k, v in entry.items() if k != "vnfInstanceId"}
+
+
+def _forgetting(instance: NsInstance, entry: Mapping[str, Any]) -> Step:
+    name, id = member_named(instance, entry["vnfInstanceId"]), entry["vnfSnapshotInfoId"]
+    return Step(
+        key=f"forget:{id}",
+        action="member.forget_snapshot",
+        note=f"snapshot {id} of VNF {name} goes",
+        args={"snapshot": id, "vnf": entry["vnfInstanceId"]},
+        timeout_s=600.0,
+    )
 
 
 def terminations(params: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
