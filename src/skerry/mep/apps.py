@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 import msgspec
 
@@ -143,7 +144,11 @@ class Apps:
 
     async def placed(self, app: App, ports: tuple[str, ...]) -> App:
         """Its interfaces are known now."""
-        return app if app.ports == ports else await self._put(msgspec.structs.replace(app, ports=ports))
+        if app.ports == ports:
+            return app
+        # it may be telling of itself at this very moment: only this attribute is changed
+        only = partial(msgspec.structs.replace, ports=ports)
+        return await self._changed(lambda tx: store.apps.change(tx, app.id, only), "CHANGED")
 
     async def update(self, app: App, info: AppInfo) -> App:
         """Replace what a registered application told of itself. `ConflictError` for one that told nothing."""
@@ -171,12 +176,7 @@ class Apps:
 
     async def confirm_ready(self, app: App) -> App:
         """The application is up and running (MEC 011 5.2.2). `ConflictError` where that is not awaited."""
-        if app.state is not AppState.PREPARED:
-            raise ConflictError(
-                f"cannot confirm that {app.id} is ready: it is {app.state}",
-                suggestion="an application confirms once after each of its starts",
-            )
-        return await self._put(msgspec.structs.replace(app, state=AppState.READY), "READY")
+        return await self._changed(lambda tx: store.apps.change(tx, app.id, _readied), "READY")
 
     # -- going --------------------------------------------------------------------------------------------------------
 
@@ -314,6 +314,16 @@ class Apps:
     def _note(self, tx: Transaction, app: App, state: str) -> None:
         data = {"tenant": app.tenant}
         self._events.add(tx, "mec", subject=app.id, name=app.info.app_name, state=state, data=data)
+
+
+def _readied(app: App) -> App:
+    """The application once it has confirmed; `ConflictError` where that is not awaited."""
+    if app.state is not AppState.PREPARED:
+        raise ConflictError(
+            f"cannot confirm that {app.id} is ready: it is {app.state}",
+            suggestion="an application confirms once after each of its starts",
+        )
+    return msgspec.structs.replace(app, state=AppState.READY)
 
 
 def _name(app: App) -> str:

@@ -84,12 +84,15 @@ def _ns_flavour(flavour: NsDeploymentFlavour) -> FlavourView:
 
 
 def everything(call: Call) -> list[PackageView]:
-    """All packages of the tenant."""
+    """All packages of the tenant; what was made of an application package for the NFVO is part of that."""
     catalogue = call.services.catalogue
-    vnfs = [view_vnf_package(record) for record in catalogue.vnf_packages(tenant=call.tenant)]
-    nsds = [view_nsd(record) for record in catalogue.nsds(tenant=call.tenant)]
-    apps = [view_package(record) for record in call.services.applications.packages(tenant=call.tenant)]
-    return [*vnfs, *nsds, *apps]
+    packages = call.services.applications.packages(tenant=call.tenant)
+    inside = {id for one in packages for id in ("" if one.master else one.vnf_pkg_id, one.nsd_info_id)}
+    vnfs = [
+        view_vnf_package(record) for record in catalogue.vnf_packages(tenant=call.tenant) if record.id not in inside
+    ]
+    nsds = [view_nsd(record) for record in catalogue.nsds(tenant=call.tenant) if record.id not in inside]
+    return [*vnfs, *nsds, *(view_package(record) for record in packages)]
 
 
 async def listing(call: Call) -> Response:
