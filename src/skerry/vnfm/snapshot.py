@@ -23,7 +23,7 @@ from skerry.store import aggregates, journal
 from skerry.store.database import Transaction
 from skerry.vim.driver import Snapshots
 from skerry.vnfm.desk import Desk
-from skerry.vnfm.goal import Goal, current
+from skerry.vnfm.goal import Goal, current, require_vnfcs
 from skerry.vnfm.operation import VnfOperation
 
 PREFIX = "snapshot:"
@@ -50,11 +50,14 @@ class CreateSnapshot(VnfOperation):
     async def plan(self, operation: Operation) -> Plan:
         instance = self.desk.instance(operation.subject)
         info = _named(operation.params)
+        meant = require_vnfcs(instance, _only(operation.params))
         steps = []
         for key, resource in sorted(instance.resources.items()):
             if resource.kind != "compute":
                 continue
             vnfc, vim = key.removeprefix("compute:"), resource.spec["vim"]
+            if vnfc not in meant:
+                continue
             if resource.state is not ResourceState.PRESENT:
                 raise ConflictError(
                     f"cannot take a snapshot of {vnfc}: it is {resource.state}", suggestion="heal it first"
@@ -126,21 +129,34 @@ class RevertToSnapshot(VnfOperation):
                 suggestion=f"first change to VNFD {then.vnfd_id}, flavour {then.flavour_id}",
             )
         now = current(instance)
+        if only := _only(params):
+            (vnfc,) = require_vnfcs(instance, only)
+            if vnfc not in info.vnfcs:
+                raise InvalidError(f"cannot revert {vnfc} to VNF snapshot {info.id}: it is not in there")
+            return msgspec.structs.replace(now, images={**now.images, vnfc: info.vnfcs[vnfc].image})
+        before = current(then)
         return msgspec.structs.replace(
-            current(then),
+            before,
             ext_links=now.ext_links,
             dependencies=now.dependencies,
-            images={vnfc: one.image for vnfc, one in info.vnfcs.items()},
+            images={**before.images, **{vnfc: one.image for vnfc, one in info.vnfcs.items()}},
         )
 
     async def force(self, instance: VnfInstance, params: Mapping[str, Any]) -> set[str]:
         info = aggregates.vnf_snapshots.get(self.desk.database, params["vnfSnapshotInfoId"])
-        return {f"compute:{vnfc}" for vnfc in info.vnfcs}
+        only = _only(params)
+        return {f"compute:{vnfc}" for vnfc in (require_vnfcs(instance, only) if only else info.vnfcs)}
 
 
 def _named(params: Mapping[str, Any]) -> str:
     id: str = params["vnfSnapshotInfoId"]
     return id
+
+
+def _only(params: Mapping[str, Any]) -> tuple[str, ...]:
+    """The one VNFC that is meant (SOL002); none: all."""
+    named = params.get("vnfcInstanceId")
+    return (str(named),) if named else ()
 
 
 def _image(snapshot: str, vnfc: str) -> str:

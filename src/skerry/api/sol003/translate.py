@@ -70,7 +70,9 @@ def instantiated(record: VnfInstance, flavour: DeploymentFlavour | None, version
     vnfcs = [_vnfc(resource, flavour) for resource in computes]
     external = [cp for resource in computes for cp in _external(resource, flavour)]
     networks = [
-        _network(key, resource) for key, resource in sorted(record.resources.items()) if resource.kind == "network"
+        _network(key, resource, computes, flavour)
+        for key, resource in sorted(record.resources.items())
+        if resource.kind == "network"
     ]
     parameters = flavour.monitoring_parameters if flavour else ()
     return wire.InstantiatedVnfInfo(
@@ -87,7 +89,14 @@ def instantiated(record: VnfInstance, flavour: DeploymentFlavour | None, version
         or None,
         vnfc_resource_info=vnfcs or None,
         vnf_virtual_link_resource_info=networks or None,
+        vnfc_info=[_vnfc_info(record, resource) for resource in computes] or None,
     )
+
+
+def _vnfc_info(record: VnfInstance, compute: Resource) -> wire.VnfcInfo:
+    name = vnfc_name(compute)
+    state = "STARTED" if f"power:{name}" in record.resources else "STOPPED"
+    return wire.VnfcInfo(id=name, vdu_id=_vdu(compute), vnfc_resource_info_id=name, vnfc_state=state)
 
 
 def _scale(levels: Mapping[str, int]) -> list[wire.ScaleInfo] | None:
@@ -166,10 +175,28 @@ def _external(resource: Resource, flavour: DeploymentFlavour | None) -> list[wir
     ]
 
 
-def _network(key: str, resource: Resource) -> wire.VnfVirtualLinkResourceInfo:
-    link = key.partition(":")[2]
+def _network(
+    key: str, resource: Resource, computes: Iterable[Resource], flavour: DeploymentFlavour | None
+) -> wire.VnfVirtualLinkResourceInfo:
+    link, name = key.partition(":")[2], resource.spec.get("name")
+    ports = [
+        wire.VnfLinkPortInfo(
+            id=f"{vnfc_name(compute)}:{cp.id}:port",
+            resource_handle=ResourceHandle(
+                resource_id=str(nic.get("mac", "")), vim_connection_id=str(compute.spec.get("vim", "")) or None
+            ),
+            cp_instance_id=f"{vnfc_name(compute)}:{cp.id}",
+            cp_instance_type="VNFC_CP",
+        )
+        for compute in computes
+        for cp, nic in _cps(compute, flavour)
+        if nic.get("network") == name
+    ]
     return wire.VnfVirtualLinkResourceInfo(
-        id=link, vnf_virtual_link_desc_id=link.partition("@")[0], network_resource=_handle(resource, "network")
+        id=link,
+        vnf_virtual_link_desc_id=link.partition("@")[0],
+        network_resource=_handle(resource, "network"),
+        vnf_link_ports=ports or None,
     )
 
 

@@ -317,6 +317,15 @@ class MonitoringParameter(Wire, frozen=True, kw_only=True):
     name: str | None = None
 
 
+class VnfcInfo(Wire, frozen=True, kw_only=True):
+    """VnfcInfo (SOL002 5.5.3.21)."""
+
+    id: str
+    vdu_id: str
+    vnfc_resource_info_id: str
+    vnfc_state: str
+
+
 class InstantiatedVnfInfo(Wire, frozen=True, kw_only=True):
     """`instantiatedVnfInfo` of VnfInstance (5.5.2.2)."""
 
@@ -329,6 +338,7 @@ class InstantiatedVnfInfo(Wire, frozen=True, kw_only=True):
     monitoring_parameters: list[MonitoringParameter] | None = None
     vnfc_resource_info: list[VnfcResourceInfo] | None = None
     vnf_virtual_link_resource_info: list[VnfVirtualLinkResourceInfo] | None = None
+    vnfc_info: list[VnfcInfo] | None = None
 
 
 class VnfInstance(Wire, frozen=True, kw_only=True):
@@ -424,17 +434,19 @@ class VnfStateSnapshotInfo(Wire, frozen=True, kw_only=True):
 
 
 class CreateVnfSnapshotRequest(Wire, frozen=True, kw_only=True):
-    """CreateVnfSnapshotRequest (5.5.2.21)."""
+    """CreateVnfSnapshotRequest (5.5.2.21). `vnfc_instance_id` is of SOL002: only this VNFC."""
 
     vnf_snapshot_info_id: Identifier
+    vnfc_instance_id: str | None = None
     additional_params: KeyValuePairs | None = None
     user_defined_data: KeyValuePairs | None = None
 
 
 class RevertToVnfSnapshotRequest(Wire, frozen=True, kw_only=True):
-    """RevertToVnfSnapshotRequest (5.5.2.26)."""
+    """RevertToVnfSnapshotRequest (5.5.2.26). `vnfc_instance_id` is of SOL002: only this VNFC."""
 
     vnf_snapshot_info_id: Identifier
+    vnfc_instance_id: str | None = None
     additional_params: KeyValuePairs | None = None
 
 
