@@ -58,6 +58,10 @@ class ConflictError(SkerryError):
     """The resource's state forbids this now (the detail names the state or the operation in the way)."""
 
 
+class RefusedError(ConflictError):
+    """A proof forbids the change; nothing was changed. Each fault holds a witness."""
+
+
 class PreconditionError(SkerryError):
     """The resource was changed by someone else since the caller read it (revision or ETag differs)."""
 

@@ -288,7 +288,8 @@ class Chains:
     def _aware(self, following: Place, port: Port, hop: Hop, back: bool) -> None:
         sheet = self._compiler.sheets[port.device]
         chain = following.chain
-        known = {"in_port": port.number, "nsh_spi": self._path(following), "nsh_si": START - following.hop}
+        path = {"nsh_spi": self._path(following), "nsh_si": START - following.hop}
+        known = {"in_port": port.number, "vlan_vid": 0, **path}
         onward = self._onward(following, port.device, inside=True)
         sheet.add(ARRIVE, 500, match(**known), onward, chain.id, chain.tenant)
         for place, branch in enumerate(() if back else hop.branches):

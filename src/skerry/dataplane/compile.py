@@ -465,7 +465,7 @@ class Compiler:
         """NSH frames from other devices go on their paths."""
         for port in self.topology.ports:
             if port.side is Side.LINK:
-                one = match(in_port=port.number, eth_type=ETH_NSH)
+                one = match(in_port=port.number, eth_type=ETH_NSH, vlan_vid=0)
                 self.sheets[port.device].add(ARRIVE, 400, one, goto(PATH))
 
 

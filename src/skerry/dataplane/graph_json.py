@@ -45,7 +45,7 @@ from skerry.dataplane.intents import (
 from skerry.dataplane.wording import classifier_of, flowspace_of
 from skerry.errors import Fault, InvalidError
 
-FIRST, DENY, STEP = 500, 100, 1
+FIRST, DENY = 500, 100
 
 
 class Node(Value, frozen=True, kw_only=True, tag_field="type"):
@@ -128,7 +128,6 @@ class _Path(msgspec.Struct, frozen=True):
     match: str
     actions: tuple[Actions, ...] = ()
     hops: tuple[Hop, ...] = ()
-    denied: tuple[str, ...] = ()
     seen: frozenset[str] = frozenset()
 
 
@@ -186,17 +185,18 @@ class _Reader:
             case _ if path.hops:
                 self._fault(node.id, "modules come before functions on a path")
             case FirewallNode():
-                self._onward(msgspec.structs.replace(path, denied=(*path.denied, *node.deny)), node.id)
+                for place, denied in enumerate(node.deny):
+                    both = ",".join(filter(None, (path.match, denied)))
+                    name = f"{self._graph.name}:{path.start.id}:{node.id}:{self._order}:{place}"
+                    self._steer(path, name, both, FIRST + DENY - self._order, (Drop(),))
+                self._onward(path, node.id)
             case _:
                 self._onward(msgspec.structs.replace(path, actions=(*path.actions, _action(node))), node.id)
 
     def _end(self, path: _Path, port: str) -> None:
         number, self._order = self._order, self._order + 1
         name = f"{self._graph.name}:{path.start.id}:{number}"
-        priority = FIRST - number * STEP
-        for place, denied in enumerate(path.denied):
-            both = ",".join(filter(None, (path.match, denied)))
-            self._steer(path, f"{name}:deny{place}", both, priority + DENY, (Drop(),))
+        priority = FIRST - number
         last: Actions = Forward(port=port) if port else Drop()
         if port and path.hops:
             chain = Chain(id=f"{name}:chain", tenant=self._tenant, hops=path.hops, exit=port)

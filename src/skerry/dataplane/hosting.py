@@ -105,6 +105,7 @@ class Hosting:
             await engine.open()
             self._engines[name] = engine
             self._listening.append(asyncio.get_running_loop().create_task(self._listen(name, engine)))
+            await asyncio.sleep(0)  # it listens before anything happens
         return engine
 
     async def _listen(self, name: str, engine: Driver) -> None:

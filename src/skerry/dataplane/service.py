@@ -30,7 +30,7 @@ from skerry.dataplane.records import DeviceRecord, IntentRecord, Ledger, Wishes
 from skerry.dataplane.trace import Trace, trace
 from skerry.dataplane.verify import verify
 from skerry.dataplane.views import DeviceView, RuleState, RuleView
-from skerry.errors import ConflictError, Fault, InvalidError, NotFoundError, SkerryError
+from skerry.errors import ConflictError, Fault, InvalidError, NotFoundError, RefusedError, SkerryError
 from skerry.model.time import Clock, stamp
 
 log = logging.getLogger(__name__)
@@ -40,17 +40,13 @@ MOST_PROBES = 64
 REPEAT_S = 5.0
 
 
-class RefusedError(ConflictError):
-    """A change that the proof forbids. `violations` have the witnesses."""
-
-    def __init__(self, violations: Sequence[Violation]) -> None:
-        self.violations = tuple(violations)
-        faults = [fault_of(violation) for violation in violations]
-        super().__init__(
-            f"cannot change the data plane so: {violations[0].message}",
-            faults=faults,
-            suggestion="follow the witness frame through the rules named below, and change the intents",
-        )
+def refusal(violations: Sequence[Violation]) -> RefusedError:
+    """The error of a change that the proof forbids."""
+    return RefusedError(
+        f"cannot change the data plane so: {violations[0].message}",
+        faults=[fault_of(violation) for violation in violations],
+        suggestion="follow the witness frame through the rules named below, and change the intents",
+    )
 
 
 class DataPlane:
@@ -240,7 +236,7 @@ class DataPlane:
         found = verify(network)
         bad = [one for one in found if not (one.problem in _CUT and cut & {*one.owners, *_chains(network, one)})]
         if bad:
-            raise RefusedError(bad)
+            raise refusal(bad)
 
     async def _commit(self, draft: Wishes, network: Network) -> None:
         """Choose engines, keep the wishes, apply."""

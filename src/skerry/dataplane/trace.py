@@ -10,7 +10,7 @@ import msgspec
 from skerry.dataplane import rewriting
 from skerry.dataplane.chains import Stop
 from skerry.dataplane.compile import Network
-from skerry.dataplane.flows import Field, Rule
+from skerry.dataplane.flows import DeviceState, Field, Rule
 from skerry.dataplane.intents import Side
 from skerry.dataplane.interpreter import Index, Memory, Run
 from skerry.dataplane.packets import parse
@@ -78,7 +78,8 @@ def trace(
     `KeyError` for an unknown port."""
     fabric = _Fabric(network)
     start = next(place for place, name in fabric.names.items() if name == port_id)
-    known = {name: memory.copy() for name, memory in (memories or {}).items()}
+    known = {name: _fresh(state) for name, state in network.states.items()}
+    known.update((name, memory.copy()) for name, memory in (memories or {}).items())
     indexes: dict[str, Index] = {}
     steps: list[Step] = []
     functions: list[str] = []
@@ -87,7 +88,7 @@ def trace(
     while waiting and len(steps) < MOST_HOPS:
         place, data = waiting.pop(0)
         index = indexes.setdefault(place.device, Index(network.states[place.device]))
-        outcome = Run(index, known.setdefault(place.device, Memory()), place.port, data, now).go()
+        outcome = Run(index, known[place.device], place.port, data, now).go()
         sent = tuple(_sent(fabric, _Place(place.device, port), out) for port, out in outcome.outputs)
         rules = tuple(rule for rule, _ in outcome.rules)
         steps.append(
@@ -103,6 +104,10 @@ def trace(
         for (port, _), one in zip(outcome.outputs, sent, strict=True):
             _follow(fabric, _Place(place.device, port), one, waiting, functions, outputs)
     return Trace(steps=tuple(steps), functions=tuple(functions), outputs=tuple(outputs), looped=bool(waiting))
+
+
+def _fresh(state: DeviceState) -> Memory:
+    return Memory(sessions={session.ue: session for session in state.sessions})
 
 
 def _sent(fabric: _Fabric, place: _Place, frame: bytes) -> Sent:

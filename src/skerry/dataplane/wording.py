@@ -119,25 +119,30 @@ _INSIDE: Mapping[str, tuple[str, Callable[[str], Any]]] = {
 
 
 def classifier_of(text: str) -> Classifier:
-    """The classifier of an OpenFlow match string, such as `tcp,nw_dst=10.0.0.0/8,tp_dst=80`. `ValueError` says what is wrong.
-    """
+    """The classifier of an OpenFlow match string like `tcp,nw_dst=10.0.0.0/8,tp_dst=80`. `ValueError` says what is wrong."""
     given: dict[str, Any] = {}
     inside: dict[str, Any] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
-        key, sign, value = part.partition("=")
+        key, sign, text_value = part.partition("=")
         if not sign and key in _ALONE:
-            given |= _ALONE[key]
+            for name, value in _ALONE[key].items():
+                _add(given, name, value)
         elif key in _KEYS and sign:
             name, read = _KEYS[key]
-            given[name] = read(value)
+            _add(given, name, read(text_value))
         elif key in _INSIDE and sign:
             name, read = _INSIDE[key]
-            inside[name] = read(value)
+            _add(inside, name, read(text_value))
         else:
             raise ValueError(f"{part} is no condition; there are: {', '.join((*_ALONE, *_KEYS, *_INSIDE))}")
     if inside:
         given["gtp"] = GtpClassifier(**inside)
     return Classifier(**given)
+
+
+def _add(given: dict[str, Any], name: str, value: Any) -> None:
+    if given.setdefault(name, value) != value:
+        raise ValueError(f"{name} cannot be both {given[name]} and {value}")
 
 
 def flowspace_of(classifier: Classifier) -> str:

@@ -1,0 +1,183 @@
+"""The data plane through the API: topology, intents, rules with their states, next hops, graphs, traces."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.api.rig import Rig
+
+ROOT = "/skerry/v1/dataplane"
+TOPOLOGY: dict[str, Any] = {
+    "devices": [{"id": "s1", "engine": "simulated"}],
+    "ports": [
+        {"id": "ran", "device": "s1", "side": "RAN"},
+        {"id": "core", "device": "s1", "side": "CORE"},
+        {"id": "app", "device": "s1", "side": "HOST", "mac": "02:00:00:00:00:05"},
+        {"id": "lvnf", "device": "s1", "side": "LVNF"},
+        {"id": "mon", "device": "s1", "side": "HOST"},
+    ],
+}
+WIRE = {"kind": "WIRE", "id": "line", "a": "ran", "b": "core"}
+
+
+async def laid(rig: Rig) -> None:
+    assert (await rig.client.put(f"{ROOT}/topology", json=TOPOLOGY)).status_code == 204
+    assert (await rig.client.put(f"{ROOT}/intents/line", json=WIRE)).status_code == 200
+
+
+async def out(rig: Rig, port: str, **fields: Any) -> list[str]:
+    """The ports where such a frame leaves."""
+    traced = await rig.client.post(f"{ROOT}/trace", json={"port": port, "fields": fields})
+    assert traced.status_code == 200, traced.text
+    return [one["port"] for one in traced.json().get("outputs", [])]
+
+
+@pytest.mark.feature("E46")
+async def test_intents_become_rules_in_three_states(rig: Rig) -> None:
+    await laid(rig)
+    rules = (await rig.client.get(f"{ROOT}/rules?intent=line")).json()
+    assert {(rule["match"], rule["actions"][0], rule["state"]) for rule in rules} == {
+        ("in_port=1", "output(port=2)", "VERIFIED"),
+        ("in_port=2", "output(port=1)", "VERIFIED"),
+    }
+    assert (await rig.client.get(f"{ROOT}/intents/line")).json()["rev"] == 1
+    assert (await rig.client.delete(f"{ROOT}/intents/line")).status_code == 204
+    assert (await rig.client.get(f"{ROOT}/rules?intent=line")).json() == []
+    assert (await rig.client.get(f"{ROOT}/intents/line")).status_code == 404
+    assert (await rig.client.delete(f"{ROOT}/ports/mon")).status_code == 204
+    left = {port["id"] for port in (await rig.client.get(f"{ROOT}/ports")).json()}
+    assert left == {"ran", "core", "app", "lvnf"}
+
+
+@pytest.mark.feature("C34")
+async def test_the_next_hop_of_a_port_on_a_flowspace(rig: Rig) -> None:
+    await laid(rig)
+    put = await rig.client.put(f"{ROOT}/ports/ran/next", json={"match": "tcp,tp_dst=80", "next": "lvnf"})
+    assert put.status_code == 200, put.text
+    web = {"eth_type": 0x800, "ip_proto": 6, "l4_dst": 80}
+    assert await out(rig, "ran", **web) == ["lvnf"]
+    assert await out(rig, "ran", eth_type=0x800, ip_proto=1) == ["core"]
+    shown = (await rig.client.get(f"{ROOT}/ports/ran/next")).json()
+    assert shown == [{"match": "dl_type=0x800,nw_proto=6,tp_dst=80", "next": "lvnf", "priority": 500}]
+    again = await rig.client.put(f"{ROOT}/ports/ran/next", json={"match": "tcp,tp_dst=80", "next": "mon"})
+    assert again.status_code == 200
+    assert await out(rig, "ran", **web) == ["mon"]
+    assert (await rig.client.delete(f"{ROOT}/ports/ran/next?match=tcp,tp_dst=80")).status_code == 204
+    assert await out(rig, "ran", **web) == ["core"]
+    assert (await rig.client.delete(f"{ROOT}/ports/ran/next")).status_code == 404
+    wrong = await rig.client.put(f"{ROOT}/ports/ran/next", json={"match": "colour=red", "next": "mon"})
+    assert (wrong.status_code, "colour=red" in wrong.json()["detail"]) == (422, True)
+
+
+@pytest.mark.feature("E46")
+async def test_what_the_proof_forbids_is_refused_with_a_witness(rig: Rig) -> None:
+    await laid(rig)
+    wide = {
+        "kind": "STEERING",
+        "id": "wide",
+        "classifier": {"ports": ["ran"], "proto": 6},
+        "actions": [{"type": "DROP"}],
+    }
+    assert (await rig.client.put(f"{ROOT}/intents/wide", json={**wide, "priority": 600})).status_code == 200
+    narrow = {**wide, "id": "narrow", "classifier": {"ports": ["ran"], "proto": 6, "ip_dst": "10.0.0.0/8"}}
+    refused = await rig.client.put(f"{ROOT}/intents/narrow", json=narrow)
+    assert refused.status_code == 409
+    fault = refused.json()["faults"][0]
+    assert (fault["code"], fault["path"]) == ("shadowed", "narrow, wide")
+    assert "witness at s1 port 1: " in fault["fix"]
+    assert (await rig.client.get(f"{ROOT}/intents/narrow")).status_code == 404
+
+
+async def test_bad_intents_are_refused_with_all_their_faults(rig: Rig) -> None:
+    await laid(rig)
+    bad = {
+        "kind": "STEERING",
+        "id": "bad",
+        "classifier": {"ports": ["nowhere"], "ip_src": "10.0.0.1/8"},
+        "actions": [{"type": "DROP"}, {"type": "FORWARD", "port": "app", "decapsulated": True}],
+    }
+    refused = await rig.client.put(f"{ROOT}/intents/bad", json=bad)
+    assert refused.status_code == 422
+    told = " ".join(fault["message"] for fault in refused.json()["faults"])
+    for part in ("no port nowhere", "has host bits set", "must be the last action", "can be decapsulated"):
+        assert part in told
+    assert (
+        await rig.client.put(f"{ROOT}/intents/bad", json={"kind": "STEERING", "id": "bad", "x": 1})
+    ).status_code == 422
+    assert (await rig.client.put(f"{ROOT}/intents/other", json=WIRE)).status_code == 422
+
+
+@pytest.mark.feature("E72")
+async def test_a_forwarding_graph_is_read_and_written(rig: Rig) -> None:
+    await laid(rig)
+    graph = {
+        "name": "edge",
+        "nodes": [
+            {"id": "in", "type": "port", "port": "ran"},
+            {"id": "slow", "type": "rate-limiter", "rate_bps": 1_000_000},
+            {"id": "fw", "type": "firewall", "deny": ["tcp,tp_dst=22"]},
+            {"id": "watch", "type": "tap", "port": "mon"},
+            {"id": "dpi", "type": "function", "ingress": "lvnf"},
+            {"id": "out", "type": "port", "port": "core"},
+        ],
+        "edges": [
+            {"from": "in", "to": "slow"},
+            {"from": "slow", "to": "fw"},
+            {"from": "fw", "to": "dpi", "match": "tcp,tp_dst=80"},
+            {"from": "dpi", "to": "out"},
+            {"from": "fw", "to": "watch", "match": "udp"},
+            {"from": "watch", "to": "out"},
+        ],
+    }
+    put = await rig.client.put(f"{ROOT}/graph", json=graph)
+    assert put.status_code == 204, put.text
+    assert await out(rig, "ran", eth_type=0x800, ip_proto=6, l4_dst=22) == []
+    assert await out(rig, "ran", eth_type=0x800, ip_proto=17) == ["mon", "core"]
+    web = {"port": "ran", "fields": {"eth_type": 0x800, "ip_proto": 6, "l4_dst": 80}}
+    traced = (await rig.client.post(f"{ROOT}/trace", json=web)).json()
+    assert (traced["functions"], [one["port"] for one in traced["outputs"]]) == (["dpi"], ["core"])
+    written = (await rig.client.get(f"{ROOT}/graph?owner=graph:edge")).json()
+    assert {node["type"] for node in written["nodes"]} == {"port", "rate-limiter", "tap", "function", "drop"}
+    again = {**written, "name": "copy"}
+    assert (await rig.client.put(f"{ROOT}/graph", json={"name": "edge", "nodes": [], "edges": []})).status_code == 204
+    assert await out(rig, "ran", eth_type=0x800, ip_proto=17) == ["core"]
+    assert (await rig.client.put(f"{ROOT}/graph", json=again)).status_code == 204
+    assert (await rig.client.post(f"{ROOT}/trace", json=web)).json()["functions"] == ["dpi"]
+    circle = {
+        **graph,
+        "edges": [{"from": "in", "to": "slow"}, {"from": "slow", "to": "fw"}, {"from": "fw", "to": "slow"}],
+    }
+    assert (await rig.client.put(f"{ROOT}/graph", json=circle)).status_code == 422
+
+
+@pytest.mark.feature("A39", "E108")
+async def test_tenants_see_and_change_their_own(rig: Rig) -> None:
+    await laid(rig)
+    theirs = {"id": "theirs", "device": "s1", "side": "HOST", "tenant": "blue"}
+    assert (await rig.client.put(f"{ROOT}/ports/theirs", json=theirs)).json()["number"] == 6
+    assert "theirs" not in [port["id"] for port in (await rig.client.get(f"{ROOT}/ports")).json()]
+    foreign = {"kind": "STEERING", "id": "x", "classifier": {"ports": ["theirs"]}, "actions": [{"type": "DROP"}]}
+    refused = await rig.client.put(f"{ROOT}/intents/x", json=foreign)
+    assert "belongs to another tenant" in refused.text
+    assert (await rig.client.put(f"{ROOT}/intents/x", json={**foreign, "tenant": "blue"})).status_code == 403
+
+
+@pytest.mark.feature("E95")
+async def test_chains_are_shown_as_laid_out(rig: Rig) -> None:
+    await laid(rig)
+    chain = {"kind": "CHAIN", "id": "c", "hops": [{"functions": [{"id": "f", "ingress": "lvnf", "egress": "app"}]}]}
+    lead = {
+        "kind": "STEERING",
+        "id": "s",
+        "classifier": {"ports": ["ran"]},
+        "actions": [{"type": "STEER", "chain": "c"}],
+    }
+    assert (await rig.client.post(f"{ROOT}/intents", json=[chain, lead])).status_code == 204
+    (shown,) = (await rig.client.get(f"{ROOT}/chains")).json()
+    assert shown["hops"] == [[{"function": "f", "si": 255, "entry": "s1:4", "leave": "s1:3"}]]
+    assert 0 < shown["spi"] < 1 << 23
+    assert await out(rig, "ran") == ["core"]
+    events = (await rig.client.get("/skerry/v1/events?kind=dataplane.port-up")).json()
+    assert len(events) == 5
