@@ -26,8 +26,9 @@ from skerry.meo.inward import Doors
 from skerry.meo.lifecycle import Meo
 from skerry.mep.dns.contract import Server, View
 from skerry.mep.dns.names import Names, dns_server
+from skerry.mep.plane import PlaneSteering
 from skerry.mep.service import Platform
-from skerry.mep.steering import NoSteering, Steering
+from skerry.mep.steering import Steering
 from skerry.model.notifications import Authentication, ClientCredentials
 from skerry.model.platform import Platforms
 from skerry.model.time import Clock, Ids, stamp
@@ -168,7 +169,7 @@ class Node:
         self.orphans = Orphans(desk, self.engine)
         self.nfvo = Nfvo(ns_desk, self.engine, self.ids)
         self.clients = Clients(data / "access", os.urandom)
-        self.mep = self._platform(steering or NoSteering())
+        self.mep = self._platform(steering or PlaneSteering(self.dataplane))
         self.applications = AppCatalogue(
             self.store,
             data / "packages",

@@ -276,3 +276,20 @@ async def test_a_server_that_dies_comes_back_with_all_it_had(tmp_path: Path) -> 
         assert await dig(("127.0.0.1", port), "app.example", "AAAA") == ["NOERROR", "40 AAAA fd00::1"]
     finally:
         await names.stop()
+
+
+async def test_answers_begin_as_soon_as_the_port_is_free(tmp_path: Path) -> None:
+    other = Responder("127.0.0.1", 0)
+    await other.start()
+    port = other.address
+    names = Names(lambda: Responder(*port))
+    try:
+        await names.load([A])
+        assert names.address is None
+        await other.stop()
+        async with asyncio.timeout(5):
+            while names.address != port:
+                await asyncio.sleep(0.05)
+        assert await names.change((), [AAAA])
+    finally:
+        await names.stop()

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from skerry.dataplane.intents import Classifier, Intents, Port, Steering
 from skerry.dataplane.views import RuleState, RuleView
+from skerry.errors import UnsupportedError
 from skerry.mep import translate
 from skerry.model.mec import App, TrafficRule
 
@@ -27,10 +28,20 @@ class PlaneSteering:
     def __init__(self, plane: Plane) -> None:
         self._plane = plane
 
+    @property
+    def able(self) -> bool:
+        """Whether there is a port that traffic can go through."""
+        return bool(self._plane.ports())
+
     async def put(self, app: App, rules: Sequence[TrafficRule]) -> Mapping[str, bool]:
         """Translate and replace; a rule is verified when every flow of its intents was. One that another rule overrules is in
         force and cannot be verified."""
         ports = self._plane.ports(tenant=app.tenant)
+        if rules and not ports:
+            raise UnsupportedError(
+                "cannot put a traffic rule in force: the data plane of this node has no ports",
+                suggestion="add the device and its ports, or leave the rule INACTIVE",
+            )
         made = {rule.traffic_rule_id: translate.steerings(rule, app, ports) for rule in rules}
         intents = deciding(intent for several in made.values() for intent in several)
         await self._plane.replace_owner(translate.owner_of(app.id), intents)

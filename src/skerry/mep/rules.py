@@ -40,11 +40,7 @@ class Rules:
         """Put in force what is recorded as ACTIVE or was about to be; whatever else is in force of earlier goes."""
         rules = store.rules.select(self._database)
         dns = [rule for rule in rules if rule.dns is not None]
-        try:
-            await self._names.load([record for rule in dns for record in _records(rule.wanted_dns or rule.dns, rule)])
-        except SkerryError as error:
-            log.warning("DNS rules are not in force: %s", error.detail)
-            dns = []
+        await self._names.load([record for rule in dns for record in _records(rule.wanted_dns or rule.dns, rule)])
         for rule in dns:
             if rule.wanted_dns is not None:
                 await self._settle(msgspec.structs.replace(rule, dns=rule.wanted_dns, wanted_dns=None, verified=True))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -19,7 +19,7 @@ from skerry.mep.apps import Apps, scopes_for
 from skerry.mep.dns.names import Names
 from skerry.mep.registry import Registry
 from skerry.mep.rules import Rules
-from skerry.mep.steering import NoSteering, Steering
+from skerry.mep.steering import Steering
 from skerry.mep.telling import APPLICATIONS, SERVICES, Post, Teller
 from skerry.mep.transports import TOKENS, Transports, offered
 from skerry.model import appd
@@ -89,9 +89,7 @@ class Platform:
         self._root = root
         self._features = features or {}
         self.names = names
-        self._enforces: tuple[Literal["traffic", "dns"], ...] = (
-            ("dns",) if isinstance(steering, NoSteering) else ("traffic", "dns")
-        )
+        self._steering = steering
         self._teller = Teller(database, notifications, clock, ids)
         self.apps = Apps(database, events, clock, ids, self._teller, clients)
         self.services = Registry(database, events, clock, ids, self._teller, Transports(root))
@@ -223,7 +221,12 @@ class Platform:
         """What applications find here now."""
         found = dict.fromkeys(_offered(self.services.active()))
         transports = {appd.TransportType(one.type.value): (appd.Serializer.JSON,) for one in offered(self._root)}
-        return Offer(services=tuple(found), features=self._features, transports=transports, enforces=self._enforces)
+        return Offer(
+            services=tuple(found),
+            features=self._features,
+            transports=transports,
+            enforces=("traffic", "dns") if self._steering.able else ("dns",),
+        )
 
     async def admit(self, app: HostedApp) -> Access:
         """Make an application known before it starts."""

@@ -16,6 +16,11 @@ from skerry.model.mec import App, TrafficRule
 class Steering(Protocol):
     """A data plane as the platform sees it."""
 
+    @property
+    def able(self) -> bool:
+        """Whether any rule can be in force here now."""
+        ...
+
     async def put(self, app: App, rules: Sequence[TrafficRule]) -> Mapping[str, bool]:
         """Make exactly these rules of an application effective; returns when they are. The answer says of each rule whether
         its effect was read back. `UnsupportedError` or `InvalidError` where one cannot be; then nothing was changed."""
@@ -32,6 +37,8 @@ class Steering(Protocol):
 
 class NoSteering:
     """A host without a data plane: a rule cannot become effective, and says so."""
+
+    able = False
 
     async def put(self, app: App, rules: Sequence[TrafficRule]) -> Mapping[str, bool]:
         """Only an empty set is effective here."""
@@ -52,6 +59,8 @@ class NoSteering:
 
 class SimulatedSteering:
     """Rules kept in memory: for planning and simulation. `refused` are ids of rules that fail."""
+
+    able = True
 
     def __init__(self) -> None:
         self.in_force: dict[str, tuple[TrafficRule, ...]] = {}

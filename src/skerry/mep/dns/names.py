@@ -51,9 +51,14 @@ class Names:
         return all(there)
 
     async def load(self, records: Sequence[Record]) -> None:
-        """What is to be answered after a start of the node."""
+        """What is to be answered after a start of the node, as soon as the server runs."""
+        self._records = dict.fromkeys(records)
         if records:
-            await self.change(records, ())
+            try:
+                await self.start()
+            except SkerryError as error:
+                log.warning("DNS rules are not answered yet: %s", error.detail)
+                self._supervise_it()
 
     async def stop(self) -> None:
         """Answer no more."""
@@ -74,9 +79,12 @@ class Names:
                 await server.stop()
                 raise
             self._server = server
-            if self._supervising is None:
-                self._supervising = asyncio.get_running_loop().create_task(self._supervise())
+            self._supervise_it()
         return self._server
+
+    def _supervise_it(self) -> None:
+        if self._supervising is None:
+            self._supervising = asyncio.get_running_loop().create_task(self._supervise())
 
     async def _supervise(self) -> None:
         """Whoever dies is started again, at once or as soon as that is possible."""

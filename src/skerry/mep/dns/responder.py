@@ -19,6 +19,7 @@ from skerry.mep.dns.sockets import bound
 
 FORWARD_S = 2.0
 IDLE_S = 10.0
+TRIES = 16
 MOST_FORWARDED = 512
 
 
@@ -55,20 +56,26 @@ class Responder:
 
     async def start(self) -> None:
         """Bind UDP and TCP on the same port."""
-        host, port = self._wanted
         loop = asyncio.get_running_loop()
-        udp = await asyncio.to_thread(bound, self._namespace, host, port, socket.SOCK_DGRAM)
-        try:
-            tcp = await asyncio.to_thread(bound, self._namespace, host, udp.getsockname()[1], socket.SOCK_STREAM)
-        except UnavailableError:
-            udp.close()
-            raise
+        udp, tcp = await asyncio.to_thread(self._bind)
         self._udp, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(self), sock=udp)
         self._tcp = await asyncio.start_server(self._stream, sock=tcp)
 
     async def ended(self) -> None:
         """Never by itself."""
         await asyncio.Event().wait()
+
+    def _bind(self) -> tuple[socket.socket, socket.socket]:
+        """Both sockets. A free port for UDP may be another's for TCP: then the next one is tried."""
+        host, port = self._wanted
+        for _ in range(1 if port else TRIES):
+            udp = bound(self._namespace, host, port, socket.SOCK_DGRAM)
+            try:
+                return udp, bound(self._namespace, host, udp.getsockname()[1], socket.SOCK_STREAM)
+            except UnavailableError as error:
+                udp.close()
+                taken = error
+        raise taken
 
     async def stop(self) -> None:
         """Close the sockets."""
