@@ -6,9 +6,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from skerry.model.app import AppPkgInfo
 from skerry.model.states import InstantiationState
 from tests.chaos import packages
 from tests.chaos.arena import Life
+from tests.meo.packages import appd, archive, service
 from tests.vnfm.builder import csar, vnf_folder
 
 Before = Callable[[Life], Awaitable[str]]
@@ -200,6 +202,43 @@ def rename_member(life: Life, id: str) -> Mapping[str, Any]:
     return {"updateType": "MODIFY_VNF_INFORMATION", "modifyVnfInfoData": [entry]}
 
 
+# -- applications -----------------------------------------------------------------------------------------------------
+
+RULED = appd(appServiceOptional=[service("cache")], terminateAppInstanceOpConfig={"minGracefulTerminationTimeout": 5})
+
+
+async def app_created(life: Life) -> str:
+    """An application whose package is onboarded, with the ways of the NFVO to it."""
+    node = life.node
+    info = await node.applications.create(AppPkgInfo(id="", name="app"))
+    await node.applications.upload(info.id, archive(RULED))
+    return (await node.meo.create("app-1", name="app")).id
+
+
+async def app_running(life: Life) -> str:
+    id = await app_created(life)
+    await life.done("app.instantiate", id)
+    return id
+
+
+async def app_stopped(life: Life) -> str:
+    id = await app_running(life)
+    await life.done("app.operate", id, {"changeStateTo": "STOPPED"})
+    return id
+
+
+CONFIGURED = {"appServiceOptional": [service("other")], "appTrafficRule": []}
+
+APPLICATIONS = (
+    Case("app-instantiate", "app.instantiate", app_created, asks({})),
+    Case("app-stop", "app.operate", app_running, asks({"changeStateTo": "STOPPED"})),
+    Case("app-start", "app.operate", app_stopped, asks({"changeStateTo": "STARTED"})),
+    Case("app-configure", "app.configure", app_running, asks(CONFIGURED)),
+    Case("app-configure-idle", "app.configure", app_created, asks(CONFIGURED)),
+    Case("app-terminate", "app.terminate", app_running, asks({"terminationType": "GRACEFUL"})),
+    Case("app-terminate-stopped", "app.terminate", app_stopped, asks({"terminationType": "FORCEFUL"})),
+)
+
 CASES = (
     Case("vnf-instantiate", "vnf.instantiate", created, asks({"flavourId": "default"})),
     Case("vnf-scale-out", "vnf.scale", running, asks(scale("SCALE_OUT"))),
@@ -245,4 +284,5 @@ def instantiated(life: Life) -> list[str]:
         ns.id for ns in life.node.nfvo.instances() if ns.ns_state is InstantiationState.INSTANTIATED or ns.resources
     ]
     vnfs = life.node.vnfm.instances()
+    found = [app.id for app in life.node.meo.instances() if app.host or app.resources] + found
     return [*found, *(v.id for v in vnfs if v.instantiation_state is InstantiationState.INSTANTIATED or v.resources)]

@@ -126,6 +126,8 @@ def picture(life: Life) -> dict[str, Any]:
     node = life.node
     return {
         "vnfs": {vnf.id: _record(msgspec.to_builtins(vnf)) for vnf in node.vnfm.instances()},
+        "apps": {app.id: _record(msgspec.to_builtins(app)) for app in node.meo.instances()},
+        "platform": {app.id: _record(msgspec.to_builtins(app)) for app in node.mep.apps.all(tenant="")},
         "nss": {ns.id: _record(msgspec.to_builtins(ns)) for ns in node.nfvo.instances()},
         "machines": {
             f"{id}/{name}": _machine(machine)
