@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 import pytest
 
+from skerry.errors import ConflictError
+from skerry.model.app import AppPkgInfo
+from skerry.model.states import OnboardingState
+from tests.chaos.arena import Arena, Life
 from tests.chaos.cases import APPLICATIONS, Case
 from tests.chaos.decisions import DECISIONS
 from tests.chaos.test_every_point import FULL, killed_everywhere
 from tests.chaos.trial import PLAIN
+from tests.meo.packages import appd, archive
 
 
 @pytest.mark.feature("A87", "E22")
@@ -23,3 +30,52 @@ def test_killed_while_people_decide(name: str) -> None:
     case = APPLICATIONS[0]
     decision = next(one for word, one in DECISIONS.items() if word.startswith(name))
     killed_everywhere(case, decision, each=1 if FULL else 8)
+
+
+@pytest.mark.feature("A87", "E18")
+def test_onboarding_killed_at_every_point_is_repeated_and_doubles_nothing() -> None:
+    arena = Arena()
+    content = archive(appd())
+
+    async def created(life: Life) -> str:
+        return (await life.node.applications.create(AppPkgInfo(id="", name="app"))).id
+
+    id = arena.live(created)
+    assert id is not None
+    start = arena.save()
+
+    async def upload(life: Life) -> None:
+        await life.node.applications.upload(id, content)
+
+    async def again(life: Life) -> None:
+        if life.node.applications.package(id).onboarding_state is not OnboardingState.ONBOARDED:
+            await life.node.applications.upload(id, content)
+        else:
+            with pytest.raises(ConflictError):
+                await life.node.applications.upload(id, content)
+        assert len(life.node.catalogue.vnf_packages()) == len(life.node.catalogue.nsds()) == 1
+        made = await life.node.meo.create("app-1")
+        await life.done("app.instantiate", made.id)
+
+    arena.arm(0)
+    arena.live(upload)
+    points = len(arena.points)
+    assert points > 10
+    for point in range(1, points + 1):
+        arena.back_to(start)
+
+        async def killed(life: Life, at: int = point) -> None:
+            life.arena.arm(at)
+            await upload(life)
+
+        assert arena.live(killed) is None, f"no such point: {point}"
+        assert arena.live(_whole(again)), f"killed at {point}"
+    arena.close()
+
+
+def _whole(body: Callable[[Life], Awaitable[None]]) -> Callable[[Life], Awaitable[bool]]:
+    async def run(life: Life) -> bool:
+        await body(life)
+        return True
+
+    return run
