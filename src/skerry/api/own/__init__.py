@@ -8,6 +8,7 @@ from skerry.api.own import (
     events,
     indicators,
     instances,
+    mep,
     node,
     operations,
     orphans,
@@ -30,6 +31,7 @@ ROUTES = (
     *performance.ROUTES,
     *indicators.ROUTES,
     *dataplane.ROUTES,
+    *mep.ROUTES,
     *access.ROUTES,
 )
 API = Api("skerry", "Skerry", {1: "1.0.0"}, ROUTES)
