@@ -68,7 +68,7 @@ class NamesView(View, frozen=True, kw_only=True):
     """Every DNS rule, and where names are resolved ("" while nothing is)."""
 
     server: str = ""
-    rules: list[NameView] = []
+    rules: list[NameView]
 
 
 class Mep:
