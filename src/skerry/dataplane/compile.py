@@ -67,7 +67,7 @@ from skerry.dataplane.intents import (
     Wire,
 )
 from skerry.dataplane.paths import Edge, Ways
-from skerry.dataplane.refusals import faults_of
+from skerry.dataplane.refusals import Look, faults_of
 from skerry.dataplane.sheets import (
     ARRIVE,
     BRIDGE,
@@ -124,7 +124,9 @@ def compile_network(topology: Topology, intents: Iterable[Intents], retired: Seq
     faults = faults_of(topology, known)
     if faults:
         raise InvalidError("cannot compile these intents", faults=faults[:200], suggestion="mend what is named below")
-    compiler = Compiler(topology, known, retired)
+    look = Look(topology, known)
+    possible = [one for one in retired if not any(look.at(one.steering))]
+    compiler = Compiler(topology, known, possible)
     network = compiler.run()
     if compiler.faults:
         raise InvalidError(
@@ -143,7 +145,10 @@ class Compiler:
         self.faults: list[Fault] = []
         self.unreachable: dict[str, Fault] = {}
         self.sheets = {device.id: Sheet(device.id, self.faults) for device in topology.devices}
-        self._intents, self._retired = intents, [one.steering for one in retired]
+        self._intents = intents
+        self._pins = {f"{one.steering.id}~{pin_value(one.steering):08x}": pin_value(one.steering) for one in retired}
+        former = (one.steering for one in retired)
+        self._retired = [msgspec.structs.replace(one, id=id) for id, one in zip(self._pins, former, strict=True)]
         self.steerings = [*self.every(Steering), *self._retired]
         self.chains = chains.Chains(self, self.every(Chain))
         numbers = {f"chain {chain.id}": spi for chain, spi in self.chains.explicit()}
@@ -225,7 +230,7 @@ class Compiler:
     ) -> None:
         sheet = self.sheets[port.device]
         if steering.sticky_s:
-            value = pin_value(steering)
+            value = self._pins.get(steering.id) or pin_value(steering)
             actions = (Pin(value=value, idle_s=steering.sticky_s), *actions)
             pinned = tuple(sorted((*one, Term(Field.PIN, value, 0xFFFFFFFF))))
             sheet.add(PINNED, 1000, pinned, actions, steering.id, steering.tenant)
