@@ -21,6 +21,7 @@ _ADDRESS_AT = {
     Field.IPV6_DST: (38, 16),
 }
 NSH_HEADERS = 38
+_MOST_TAGS = 4
 
 
 # -- sending --------------------------------------------------------------------------------------------------------------
@@ -57,8 +58,13 @@ def goto(writer: Writer, step: Step, _: bool) -> None:
 
 def shrink(writer: Writer, flags: int = 0) -> None:
     """Take r2 bytes out behind the Ethernet addresses and type."""
+    writer.asm.neg(R2)
+    resize(writer, flags)
+
+
+def resize(writer: Writer, flags: int = 0) -> None:
+    """Put r2 bytes in behind the Ethernet addresses and type of an IP packet, or take them out."""
     asm = writer.asm
-    asm.neg(R2)
     asm.mov(R1, R6)
     asm.mov(R3, _MAC_ROOM)
     asm.mov(R4, _FIXED_GSO | flags)
@@ -325,36 +331,56 @@ def push_nsh(writer: Writer, _: Step, __: bool) -> None:
     asm.jump_if(Jump.NE, R1, 0, tagged)
     _grow(writer, NSH_HEADERS)
     _store_parameter(writer, 0, NSH_HEADERS)
+    writer.store_bytes(NSH_HEADERS, layout.TEMP + 8, 14)
     asm.jump(done)
     asm.place(tagged)
-    asm.load(4, R1, R6, Skb.VLAN_TCI)
-    asm.to_big(R1, 16)
-    asm.lsh(R1, 16)
-    asm.load(4, R2, R6, Skb.VLAN_PROTO)
-    asm.or_(R1, R2)
-    asm.store(4, R9, layout.TEMP + 12, R1)
-    asm.mov(R1, R6)
-    asm.mov(R2, 0)
-    writer.scratch(R3, layout.TEMP)
-    asm.mov(R4, 12)
-    asm.call(Helper.LOAD_BYTES)
-    writer.checked()
-    writer.untag()
-    asm.load(4, R1, R6, Skb.VLAN_PRESENT)
-    asm.jump_if(Jump.NE, R1, 0, writer.drop)
-    _grow(writer, NSH_HEADERS + 4)
-    _store_parameter(writer, 0, NSH_HEADERS)
-    writer.store_bytes(NSH_HEADERS, layout.TEMP, 16)
+    _push_nsh_tagged(writer)
     asm.place(done)
 
 
-def _grow(writer: Writer, size: int) -> None:
+def _push_nsh_tagged(writer: Writer) -> None:
+    """Another tag pushes the one beside the frame into it. To get rid of that other one, a tag is written into the new
+    header, which the kernel takes out when the other one leaves; then that leaves too."""
     asm = writer.asm
+    asm.mov(R3, 1)
+    _push(writer)
+    _grow(writer, NSH_HEADERS + 4)
+    _store_parameter(writer, 0, 12)
+    asm.store(4, R9, layout.TEMP, big(0x81000001, 4))
+    writer.store_bytes(12, layout.TEMP, 4)
+    asm.mov(R2, 16)
+    writer.parameter(R3, writer.at + 12)
+    asm.mov(R4, NSH_HEADERS - 12)
+    writer.stored()
+    writer.store_bytes(NSH_HEADERS + 4, layout.TEMP + 8, 14)
+    for _ in range(2):
+        asm.mov(R1, R6)
+        asm.call(Helper.VLAN_POP)
+        writer.checked()
+
+
+def _grow(writer: Writer, size: int) -> None:
+    """Room for a header before the frame; its Ethernet header goes to TEMP + 8 and has to be written anew. What the kernel
+    takes for an IP packet grows behind its Ethernet header, so that the kernel still knows where its IP header is."""
+    asm, grown = writer.asm, writer.asm.label("grown")
+    asm.mov(R1, R6)
+    asm.mov(R2, 0)
+    writer.scratch(R3, layout.TEMP + 8)
+    asm.mov(R4, 14)
+    asm.call(Helper.LOAD_BYTES)
+    writer.checked()
+    asm.mov(R1, R6)
+    asm.mov(R2, size)
+    asm.mov(R3, _MAC_ROOM)
+    asm.mov(R4, _FIXED_GSO)
+    asm.call(Helper.ADJUST_ROOM)
+    asm.jump_if(Jump.EQ, R0, 0, grown)
     asm.mov(R1, R6)
     asm.mov(R2, size)
     asm.mov(R3, 0)
     asm.call(Helper.CHANGE_HEAD)
     writer.checked()
+    asm.place(grown)
     writer.fresh = False
 
 
@@ -480,13 +506,17 @@ def restore_function(writer: Writer, label: Label) -> None:
     asm, out, long, whole = writer.asm, writer.asm.label("out"), writer.asm.label("long"), writer.asm.label("whole")
     outside, writer.drop = writer.drop, out
     writer.frame_start(label)
-    for _ in range(2):
+    for _ in range(_MOST_TAGS):
         writer.untag()
     _padded(writer)
     asm.load(4, R2, R9, layout.SAVED_LEN)
     asm.load(4, R1, R6, Skb.LEN)
     asm.jump_if(Jump.EQ, R1, R2, whole)
     asm.jump_if(Jump.GT, R1, R2, long)
+    _restored_room(writer, whole)
+    asm.jump_if(Jump.EQ, R0, 0, whole)
+    asm.load(4, R2, R9, layout.SAVED_LEN)
+    asm.load(4, R1, R6, Skb.LEN)
     asm.sub(R2, R1)
     asm.mov(R1, R6)
     asm.mov(R3, 0)
@@ -495,10 +525,15 @@ def restore_function(writer: Writer, label: Label) -> None:
     asm.jump(whole)
     asm.place(long)
     take_for_ip(writer)
-    asm.load(4, R2, R6, Skb.LEN)
-    asm.load(4, R1, R9, layout.SAVED_LEN)
-    asm.sub(R2, R1)
-    shrink(writer)
+    _restored_room(writer, whole)
+    asm.jump_if(Jump.EQ, R0, 0, whole)
+    asm.load(4, R2, R9, layout.SAVED_LEN)
+    asm.mov(R0, 1)
+    asm.jump_if(Jump.GT, R2, layout.WINDOW, out)
+    asm.mov(R1, R6)
+    asm.mov(R3, 0)
+    asm.call(Helper.CHANGE_TAIL)
+    writer.checked()
     asm.place(whole)
     _saved_window(writer)
     asm.load(4, R3, R9, layout.SAVED_TAG)
@@ -511,6 +546,19 @@ def restore_function(writer: Writer, label: Label) -> None:
     asm.place(out)
     asm.exit()
     writer.drop = outside
+
+
+def _restored_room(writer: Writer, whole: Label) -> None:
+    """As many bytes in or out behind the Ethernet header as make the length what it was; the kernel may refuse."""
+    asm = writer.asm
+    asm.load(4, R2, R9, layout.SAVED_LEN)
+    asm.load(4, R1, R6, Skb.LEN)
+    asm.sub(R2, R1)
+    asm.jump_if(Jump.EQ, R2, 0, whole)
+    asm.mov(R1, R6)
+    asm.mov(R3, _MAC_ROOM)
+    asm.mov(R4, _FIXED_GSO)
+    asm.call(Helper.ADJUST_ROOM)
 
 
 def _padded(writer: Writer) -> None:

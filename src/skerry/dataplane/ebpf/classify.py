@@ -46,11 +46,14 @@ class Tuple(msgspec.Struct, frozen=True):
 
 def tuples(rules: Sequence[Rule]) -> list[Tuple]:
     """All rules, by table, then by the highest priority first."""
-    shapes: dict[tuple[int, Shape], list[int]] = {}
+    shapes: dict[tuple[int, Shape, int], list[int]] = {}
+    times: dict[tuple[int, tuple[Term, ...]], int] = {}
     for at, rule in enumerate(rules):
-        shape = tuple((term[0], term[2]) for term in rule.match)
-        shapes.setdefault((rule.table, shape), []).append(at)
-    found = [_tuple(table, rules, part) for (table, _), same in shapes.items() for part in _parts(rules, same)]
+        shape = tuple([(term[0], term[2]) for term in rule.match])
+        # Rules of equal matches, of which only the highest can ever be chosen, are kept too: in tuples of their own.
+        again = times[rule.table, rule.match] = times.get((rule.table, rule.match), -1) + 1
+        shapes.setdefault((rule.table, shape, again), []).append(at)
+    found = [_tuple(table, rules, part) for (table, _, _), same in shapes.items() for part in _parts(rules, same)]
     return sorted(found, key=lambda one: (one.table, -one.high, -one.low))
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
-from skerry.dataplane.ebpf import acting, acting_flow, acting_gtp, layout
+from skerry.dataplane.ebpf import acting, acting_flow, acting_gtp, acting_learn, layout
 from skerry.dataplane.ebpf.assembler import FP, R0, R1, R2, R3, R4, R6, R7, R8, R9, Assembler, Jump, Label
 from skerry.dataplane.ebpf.classify import Tuple, comparisons, tuples
 from skerry.dataplane.ebpf.layout import SLOT, Has, Helper, Skb, big
@@ -430,7 +430,7 @@ _WRITE: dict[str, Callable[[Writer, Step, bool], None]] = {
     "decnshttl": acting.dec_nsh_ttl,
     "gtpdecap": acting_gtp.decap,
     "gtpencap": acting_gtp.encap,
-    "gtplearn": acting_gtp.learn,
+    "gtplearn": acting_learn.learn,
     "gtpreply": acting_gtp.reply,
     "arpreply": acting_flow.arp_reply,
     "police": acting_flow.police,
