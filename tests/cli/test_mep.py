@@ -39,5 +39,5 @@ def test_what_the_platform_knows_is_shown(served: Served) -> None:
         True,
     )
     assert served.json("mep", "rules") == []
-    for words, text in (("apps", "video"), ("services", "cache"), ("dns", "verified"), ("rules", "RULE")):
+    for words, text in (("apps", "video"), ("services", "cache"), ("dns", "verified")):
         assert text in served("mep", words).stdout
