@@ -43,6 +43,7 @@ from skerry.nfvo.grants import PlacingGranter
 from skerry.nfvo.lifecycle import Nfvo
 from skerry.nfvo.orphans import Orphans
 from skerry.nfvo.quotas import Quotas
+from skerry.nfvo.snapshot_packages import SnapshotPackages
 from skerry.notifications.http import Files, HttpSender
 from skerry.notifications.sending import Sender
 from skerry.notifications.service import Notifications, Rules
@@ -101,6 +102,9 @@ class Node:
         self.granter = PlacingGranter(self.vims, self.ids)
         self.quotas = Quotas(self.store, self.engine.events, self.vims, self.clock, period_s=settings.sweep_s)
         self.granter.on_refused = self.quotas.refused
+        self.snapshot_packages = SnapshotPackages(
+            self.store, data / "packages", self.vims, self.clock, self.ids, self._fetcher()
+        )
         self.coordinations = Coordinations(self.store, self.engine, self.clock, self.ids)
         self.grants = Grants(self.store, self.granter, self.clock, self.ids)
         self.catalogue = Catalogue(
@@ -110,7 +114,7 @@ class Node:
             self.ids,
             signatures=settings.package_signatures,
             trust_store=settings.trust_store,
-            fetcher=Fetcher(self._targets(), self._files().context, settings.max_upload_bytes),
+            fetcher=self._fetcher(),
         )
         self.notifications = Notifications(
             self.store, self.engine.events, self.clock, self.ids, sender or self._sender(), self._rules()
@@ -192,6 +196,7 @@ class Node:
         self.store.open()
         await self._register_vims()
         await self.catalogue.recover()
+        await self.snapshot_packages.recover()
         await self.applications.recover()
         await self.notifications.start()
         await self.capacities.start()
@@ -199,6 +204,7 @@ class Node:
         await self.mep.start()
         await self.meo.start_doors()
         await self.engine.start()
+        await self.nfvo.keeper.start()
         await self.watch.start()
         await self.performance.start()
         await self.indicators.start()
@@ -213,12 +219,14 @@ class Node:
         if self._pruning:
             self._pruning.cancel()
         await self.catalogue.stop()
+        await self.snapshot_packages.stop()
         await self.capacities.stop()
         await self.configurations.stop()
         await self.quotas.stop()
         await self.indicators.stop()
         await self.performance.stop()
         await self.watch.stop()
+        await self.nfvo.keeper.stop()
         self.doors.stop()
         await self.engine.stop()
         await self.mep.stop()
@@ -298,6 +306,9 @@ class Node:
 
     def _sender(self) -> HttpSender:
         return HttpSender(self._targets(), self.clock, self._files())
+
+    def _fetcher(self) -> Fetcher:
+        return Fetcher(self._targets(), self._files().context, self.settings.max_upload_bytes)
 
     def _files(self) -> Files:
         """Whom the node trusts, and who it is, when it calls others."""

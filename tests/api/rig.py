@@ -16,6 +16,7 @@ from skerry.mep.steering import Steering
 from skerry.packages import build as build_package
 from skerry.settings import Settings, Vim
 from skerry.wiring import Node
+from tests.etsi.judge import HOME, Judge
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "sip"
 TOKEN = "sk_of-the-tests"
@@ -94,6 +95,8 @@ async def running(
     headers = {"Authorization": f"Bearer {TOKEN}"}
     try:
         async with httpx.AsyncClient(transport=transport, base_url="https://node", headers=headers) as client:
+            if HOME.is_dir():  # whatever a test is about, each answer fits the official files
+                client.event_hooks = {"response": [Judge()]}
             yield Rig(node, client, folder, app)
     finally:
         await node.stop()

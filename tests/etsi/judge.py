@@ -58,6 +58,8 @@ def mended(document: Any) -> Any:
         schemas["PnfdInfo"]["properties"]["pnfdOnboardingState"] = {"type": "string"}
     if "CapacityThresholdModifications" in schemas:  # secrets are not answered (SOL013 8.3.4)
         schemas["CapacityThresholdModifications"].pop("required", None)
+    if "NsLcmOpOcc" in schemas:  # the file gives it the schema of lcmOperationType
+        schemas["NsLcmOpOcc"]["properties"]["operationParams"] = {"type": "object"}
     cancel = document["paths"].pop("/coordinations/cancel", None)
     if cancel:  # the text has the coordination's identifier before it
         document["paths"].setdefault("/coordinations/{coordinationId}/cancel", cancel)

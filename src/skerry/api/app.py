@@ -34,6 +34,7 @@ from skerry.api.sol005.lcmcoord import API as LCMCOORD
 from skerry.api.sol005.nfvici import API as NFVICI
 from skerry.api.sol005.nsfm import API as NSFM
 from skerry.api.sol005.nspm import API as NSPM
+from skerry.api.sol005.vnf_snapshot_packages import API as VNFSNAPSHOTPKGM
 
 APIS: tuple[Api, ...] = (
     NSD,
@@ -42,6 +43,7 @@ APIS: tuple[Api, ...] = (
     VNFLCM,
     GRANT,
     LCMCOORD,
+    VNFSNAPSHOTPKGM,
     NFVICI,
     NSFM,
     VNFFM,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Any
 
 import msgspec
@@ -48,7 +49,9 @@ class VnfPkgInfo(Record, frozen=True, kw_only=True, omit_defaults=True):
     size_bytes: int = 0
     problem: Mapping[str, Any] = {}
     onboarded_at: str = ""
-    external_access: tuple[Mapping[str, Any], ...] = ()  # how artifacts outside the archive are reached (SOL005 9.5.2.9)
+    external_access: tuple[
+        Mapping[str, Any], ...
+    ] = ()  # how artifacts outside the archive are reached (SOL005 9.5.2.9)
 
     @property
     def vnfd_id(self) -> str:
@@ -118,6 +121,37 @@ class VnfcSnapshot(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     size_bytes: int = 0
     started_at: str = ""
     finished_at: str = ""
+
+
+class SnapshotPackageState(StrEnum):
+    """State of a VNF snapshot package (SOL005 11.5.4.3)."""
+
+    CREATED = "CREATED"
+    BUILDING = "BUILDING"
+    UPLOADING = "UPLOADING"
+    EXTRACTING = "EXTRACTING"
+    AVAILABLE = "AVAILABLE"
+    PROCESSING = "PROCESSING"
+    ERROR = "ERROR"
+    ERROR_EXTRACTING = "ERROR_EXTRACTING"
+
+
+class VnfSnapshotPkgInfo(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """VnfSnapshotPkgInfo (SOL005 11.5.2.4). The archive holds the snapshot's record and the VNF's state; images stay on the
+    infrastructures where they were taken, and `vnfcs` are those that it is about."""
+
+    name: str
+    state: SnapshotPackageState = SnapshotPackageState.CREATED
+    unique_id: str = ""
+    vnf_snapshot_id: str = ""
+    vnfcs: tuple[str, ...] = ()
+    full: bool = False
+    vnfd_id: str = ""
+    checksum: str = ""  # SHA-256, lower-case hex
+    record_checksum: str = ""  # the same of the record in it
+    problem: Mapping[str, Any] = {}
+    user_defined_data: Mapping[str, Any] = {}
+    external_access: tuple[Mapping[str, Any], ...] = ()
 
 
 class VnfSnapshotInfo(Record, frozen=True, kw_only=True, omit_defaults=True):

@@ -1,7 +1,9 @@
-"""Step handlers for forwarding graphs: the interfaces of members are found, and the data plane is told what shall be."""
+"""Forwarding graphs in the data plane: the interfaces of members are found, paths are laid over them, and kept there."""
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -11,9 +13,11 @@ from skerry.dataplane.parts import Part
 from skerry.dataplane.service import DataPlane
 from skerry.engine.engine import Engine
 from skerry.engine.kinds import StepContext
-from skerry.errors import ConflictError
+from skerry.errors import ConflictError, SkerryError
 from skerry.model.descriptors import NsDeploymentFlavour, Sap, Vnffg
-from skerry.model.ns import NsInstance
+from skerry.model.ns import FORWARDING, NsInstance
+from skerry.model.resources import ResourceState
+from skerry.model.states import OperationState
 from skerry.model.vnf import VnfInstance
 from skerry.nfvo.desk import NsDesk
 from skerry.nfvo.forwarding import Attachment, lay, owner_of, unsteerable
@@ -23,41 +27,40 @@ from skerry.vim.driver import Taps
 from skerry.vnfm.goal import flavour_of
 from skerry.vnfm.graph import sorted_cps
 
+log = logging.getLogger(__name__)
 
-class ForwardingSteps:
-    """The handlers, bound to their desk. One resource stands for all forwarding graphs of an NS: paths share virtual links, so
-    they change together."""
+_SETTLED = frozenset(
+    {OperationState.COMPLETED, OperationState.FAILED, OperationState.FAILED_TEMP, OperationState.ROLLED_BACK}
+)
+
+
+class Paths:
+    """Lays the forwarding paths of NSs. One resource stands for all of them: paths share virtual links, so they change
+    together."""
 
     def __init__(self, desk: NsDesk) -> None:
         self.desk = desk
 
-    def register(self, engine: Engine) -> None:
-        engine.add_handler("forwarding.create", self.put)
-        engine.add_handler("forwarding.update", self.put)
-        engine.add_handler("forwarding.delete", self.delete)
-
     @property
-    def _plane(self) -> DataPlane:
+    def plane(self) -> DataPlane:
+        """The node's data plane."""
         if self.desk.dataplane is None:
             raise ConflictError(
                 "cannot lay forwarding paths: the node has no data plane", suggestion="enable it in the settings"
             )
         return self.desk.dataplane
 
-    async def put(self, context: StepContext) -> Mapping[str, Any]:
-        """Lay the paths as the spec says. The members that it names are there."""
-        spec = context.args["spec"]
-        ns = self.desk.instance(context.operation.subject)
+    async def lay(self, ns: NsInstance, spec: Mapping[str, Any]) -> Part:
+        """Lay what the spec says over the interfaces that its members have now."""
         vnffgs = msgspec.convert(spec["vnffgs"], dict[str, Vnffg])
         saps = msgspec.convert(spec["saps"], dict[str, Sap])
-        attachments = await self._attachments(ns, spec["members"])
-        part = lay(ns.id, ns.tenant, vnffgs.values(), saps, attachments)
-        await self._plane.replace_part(owner_of(ns.id), part)
-        return {"ports": [port.id for port in part.ports], "intents": [intent.id for intent in part.intents]}
+        part = lay(ns.id, ns.tenant, vnffgs.values(), saps, await self._attachments(ns, spec["members"]))
+        await self.plane.replace_part(owner_of(ns.id), part)
+        return part
 
-    async def delete(self, context: StepContext) -> None:
+    async def remove(self, ns_id: str) -> None:
         """Nothing of the NS stays in the data plane."""
-        await self._plane.replace_part(owner_of(context.operation.subject), Part())
+        await self.plane.replace_part(owner_of(ns_id), Part())
 
     async def _attachments(self, ns: NsInstance, members: Iterable[str]) -> list[Attachment]:
         flavour = self.desk.flavour(ns)
@@ -95,3 +98,68 @@ class ForwardingSteps:
                     if cp.external in links
                 ]
         return found
+
+
+class ForwardingSteps:
+    """The step handlers."""
+
+    def __init__(self, paths: Paths) -> None:
+        self.paths = paths
+
+    def register(self, engine: Engine) -> None:
+        engine.add_handler("forwarding.create", self.put)
+        engine.add_handler("forwarding.update", self.put)
+        engine.add_handler("forwarding.delete", self.delete)
+
+    async def put(self, context: StepContext) -> Mapping[str, Any]:
+        """Lay the paths as the spec says. The members that it names are there."""
+        ns = self.paths.desk.instance(context.operation.subject)
+        part = await self.paths.lay(ns, context.args["spec"])
+        return {"ports": [port.id for port in part.ports], "intents": [intent.id for intent in part.intents]}
+
+    async def delete(self, context: StepContext) -> None:
+        """Nothing of the NS stays in the data plane."""
+        await self.paths.remove(context.operation.subject)
+
+
+class PathKeeper:
+    """Lays paths again when a member was healed, scaled or changed on its own: its interfaces are others then, behind the same
+    names. So it does after a start, for what ended while no node ran."""
+
+    def __init__(self, paths: Paths, engine: Engine) -> None:
+        self._paths, self._engine = paths, engine
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Look at every NS that has paths, and follow operations from now on."""
+        since = self._engine.events.last()
+        for ns in aggregates.ns_instances.walk(self._paths.desk.database):
+            await self._mend(ns)
+        self._task = asyncio.get_running_loop().create_task(self._follow(since))
+
+    async def stop(self) -> None:
+        """Follow no more."""
+        if self._task:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _follow(self, since: int) -> None:
+        async for batch in self._engine.events.follow(since, kind="operation"):
+            changed = {event.subject for event in batch if event.name.startswith("vnf.") and event.state in _SETTLED}
+            if changed:
+                await self._changed(changed)
+
+    async def _changed(self, vnfs: set[str]) -> None:
+        for ns in aggregates.ns_instances.walk(self._paths.desk.database):
+            if vnfs & {member.vnf_instance_id for member in ns.members.values()}:
+                await self._mend(ns)
+
+    async def _mend(self, ns: NsInstance) -> None:
+        paths = ns.resources.get(FORWARDING)
+        if paths is None or paths.state is not ResourceState.PRESENT:
+            return
+        try:
+            await self._paths.lay(ns, paths.spec)
+            await self._paths.plane.renew(owner_of(ns.id))
+        except SkerryError as error:  # the operation under way, or the next one, lays them
+            log.warning("the forwarding paths of NS %s are not as they shall be: %s", ns.id, error.detail)

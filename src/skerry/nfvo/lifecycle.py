@@ -13,7 +13,7 @@ from skerry.model.states import InstantiationState, OperationalState
 from skerry.model.time import Ids, stamp
 from skerry.model.vnf import VimConnection
 from skerry.nfvo.desk import NsDesk
-from skerry.nfvo.forwarding_steps import ForwardingSteps
+from skerry.nfvo.forwarding_steps import ForwardingSteps, PathKeeper, Paths
 from skerry.nfvo.heal import HealNs
 from skerry.nfvo.instantiate import InstantiateNs
 from skerry.nfvo.scale import ScaleNs
@@ -38,7 +38,9 @@ class Nfvo:
         for kind in KINDS:
             engine.add_kind(kind(desk))
         MemberSteps(desk).register(engine)
-        ForwardingSteps(desk).register(engine)
+        paths = Paths(desk)
+        ForwardingSteps(paths).register(engine)
+        self.keeper = PathKeeper(paths, engine)
 
     async def create(
         self, nsd_id: str, *, name: str = "", description: str = "", tenant: str = "", id: str = ""

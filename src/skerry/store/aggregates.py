@@ -6,7 +6,7 @@ from skerry.model.capacity import CapacityThreshold
 from skerry.model.coordination import Coordination
 from skerry.model.grants import GrantRecord
 from skerry.model.ns import NsdInfo, NsInstance, PnfdInfo
-from skerry.model.vnf import VimConnection, VnfInstance, VnfPkgInfo, VnfSnapshotInfo
+from skerry.model.vnf import VimConnection, VnfInstance, VnfPkgInfo, VnfSnapshotInfo, VnfSnapshotPkgInfo
 from skerry.store.documents import Collection
 
 vims = Collection("vims", VimConnection, "VIM")
@@ -37,4 +37,5 @@ vnf_snapshots = Collection(
 )
 capacity_thresholds = Collection("capacity_thresholds", CapacityThreshold, "capacity threshold")
 coordinations = Collection("coordinations", Coordination, "coordination")
+vnf_snapshot_packages = Collection("vnf_snapshot_packages", VnfSnapshotPkgInfo, "VNF snapshot package")
 grants = Collection("grants", GrantRecord, "grant", {"operation": lambda doc: doc.asked.vnf_lcm_op_occ_id})
