@@ -111,23 +111,33 @@ class Device:
     # -- ports --------------------------------------------------------------------------------------------------------
 
     async def attach(self, port: PortState) -> None:
-        """Add a port; one that is there already stays as it is."""
+        """Add a port; one that is there already stays as it is, unless its interface was made anew."""
         async with self._turn:
             there = self.ports.get(port.number)
             if there is not None:
                 if there.port == port:
+                    await self._renew(there)
                     return
                 raise ConflictError(
                     f"cannot attach {port.name} to {self.spec.name}: number {port.number} is {there.port.name}",
                     suggestion="take another number, or detach that port first",
                 )
-            self.ports[port.number] = await self._attach(port)
+            name = ports.interface(self._node, self.spec.name, port)
+            changed: tuple[str, ...] = ()
+            if port.kind is not PortKind.INTERNAL:
+                changed = await asyncio.to_thread(ports.make_ready, self._instance, name, port)
+            self.ports[port.number] = await self._attach(port, name, changed)
 
-    async def _attach(self, port: PortState) -> Attached:
-        name = ports.interface(self._node, self.spec.name, port)
-        changed: tuple[str, ...] = ()
-        if port.kind is not PortKind.INTERNAL:
-            changed = await asyncio.to_thread(ports.make_ready, self._instance, name, port)
+    async def _renew(self, one: Attached) -> None:
+        """An interface that has to be made ready again is another one, which the switch has to open."""
+        if one.port.kind is not PortKind.INTERFACE:
+            return
+        changed = await asyncio.to_thread(ports.make_ready, self._instance, one.interface, one.port)
+        if changed:
+            await self._database.delete_port(self.bridge, one.interface)
+            self.ports[one.port.number] = await self._attach(one.port, one.interface, changed)
+
+    async def _attach(self, port: PortState, name: str, changed: tuple[str, ...]) -> Attached:
         named = {
             **labels(self._node, self.spec.name, port.owner),
             _PORT: msgspec.json.encode(port).decode(),

@@ -71,8 +71,15 @@ def _cases(action: Actions, known: Known) -> Sequence[Case] | None:
     if isinstance(action, flows.DecNshTtl):
         return [_nsh(known), None] if known.eth_type is None else None
     if isinstance(action, flows.ArpReply):
-        return None if known.arp_op else [known._replace(eth_type=flows.ETH_ARP, arp_op=_ARP_REQUEST)]
+        return None if known.arp_op else _arp_cases(known)
     return [known] if isinstance(action, flows.Police) else None
+
+
+def _arp_cases(known: Known) -> Sequence[Case]:
+    """A request; what is known to be something else has no case."""
+    if known.eth_type not in (None, flows.ETH_ARP):
+        return []
+    return [known._replace(eth_type=flows.ETH_ARP, arp_op=_ARP_REQUEST)]
 
 
 def _pop_nsh_cases(known: Known) -> Sequence[Case] | None:
@@ -205,7 +212,7 @@ def _dec_nsh_ttl(_: flows.DecNshTtl, known: Known) -> Step:
 def _arp_reply(action: flows.ArpReply, known: Known) -> Step:
     """Addresses are exchanged through two wide registers, which nothing else uses."""
     steps = (
-        act.move("eth_src", "eth_dst", 48),
+        act.move("arp_sha", "eth_dst", 48),
         act.set_field("eth_src", action.mac),
         act.set_field("arp_op", _ARP_ANSWER),
         act.move("arp_sha", "arp_tha", 48),
