@@ -107,37 +107,13 @@ class Node:
         )
         self.coordinations = Coordinations(self.store, self.engine, self.clock, self.ids)
         self.grants = Grants(self.store, self.granter, self.clock, self.ids)
-        self.catalogue = Catalogue(
-            self.store,
-            data / "packages",
-            self.clock,
-            self.ids,
-            signatures=settings.package_signatures,
-            trust_store=settings.trust_store,
-            fetcher=self._fetcher(),
-        )
+        self.catalogue = self._catalogue()
         self.notifications = Notifications(
             self.store, self.engine.events, self.clock, self.ids, sender or self._sender(), self._rules()
         )
-        self.capacities = Capacities(
-            self.store,
-            self.engine.events,
-            self.vims,
-            self.clock,
-            self.ids,
-            self.notifications,
-            every_s=settings.performance_threshold_s,
-        )
+        self.capacities = self._capacities()
         self.alarms = AlarmBook(self.store, self.engine.events, self.clock, self.ids)
-        self.performance = Performance(
-            self.store,
-            self.engine.events,
-            self.clock,
-            self.ids,
-            Sampler(self.vims, self.clock),
-            self.notifications,
-            performance.Rules(threshold_s=settings.performance_threshold_s, keep_hours=settings.performance_keep_hours),
-        )
+        self.performance = self._performance()
         desk = Desk(
             database=self.store,
             vims=self.vims,
@@ -155,12 +131,7 @@ class Node:
         )
         self.configurations = Configurations(desk, elements)
         Coordinator(desk, elements, self._own_root()).register(self.engine)
-        self.dataplane = DataPlane(
-            Ledger(self.store),
-            Hosting(settings.node, data / "dataplane", self.clock, settings.dataplane_engine),
-            self.clock,
-            tell=self._data_plane_tells,
-        )
+        self.dataplane = self._data_plane()
         ns_desk = NsDesk(
             database=self.store,
             vnfm=self.vnfm,
@@ -174,21 +145,71 @@ class Node:
         self.nfvo = Nfvo(ns_desk, self.engine, self.ids)
         self.clients = Clients(data / "access", os.urandom)
         self.mep = self._platform(steering or PlaneSteering(self.dataplane))
-        self.applications = AppCatalogue(
-            self.store,
-            data / "packages",
-            self.catalogue,
-            self.clock,
-            self.ids,
-            signatures=settings.package_signatures,
-            trust_store=settings.trust_store,
-        )
+        self.applications = self._applications()
         hosts = Hosts(self.store, self.vims, platforms or self.mep, self.clock)
         self.doors = Doors(data / "client.json")
         meo_desk = MeoDesk(database=self.store, nfvo=self.nfvo, hosts=hosts, clock=self.clock, doors=self.doors)
         self.meo = Meo(meo_desk, self.engine, self.ids)
         self.granting = Granting(self.meo, self.ids)
         desk.told = self.meo.environment
+
+    # -- parts --------------------------------------------------------------------------------------------------------
+
+    def _catalogue(self) -> Catalogue:
+        return Catalogue(
+            self.store,
+            self.settings.data_dir / "packages",
+            self.clock,
+            self.ids,
+            signatures=self.settings.package_signatures,
+            trust_store=self.settings.trust_store,
+            fetcher=self._fetcher(),
+        )
+
+    def _applications(self) -> AppCatalogue:
+        return AppCatalogue(
+            self.store,
+            self.settings.data_dir / "packages",
+            self.catalogue,
+            self.clock,
+            self.ids,
+            signatures=self.settings.package_signatures,
+            trust_store=self.settings.trust_store,
+        )
+
+    def _capacities(self) -> Capacities:
+        return Capacities(
+            self.store,
+            self.engine.events,
+            self.vims,
+            self.clock,
+            self.ids,
+            self.notifications,
+            every_s=self.settings.performance_threshold_s,
+        )
+
+    def _performance(self) -> Performance:
+        settings = self.settings
+        return Performance(
+            self.store,
+            self.engine.events,
+            self.clock,
+            self.ids,
+            Sampler(self.vims, self.clock),
+            self.notifications,
+            performance.Rules(threshold_s=settings.performance_threshold_s, keep_hours=settings.performance_keep_hours),
+        )
+
+    def _data_plane(self) -> DataPlane:
+        folder = self.settings.data_dir / "dataplane"
+        return DataPlane(
+            Ledger(self.store),
+            Hosting(self.settings.node, folder, self.clock, self.settings.dataplane_engine),
+            self.clock,
+            tell=self._data_plane_tells,
+        )
+
+    # -- life ---------------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
         """Open the store, make the VIMs known, take up interrupted operations."""

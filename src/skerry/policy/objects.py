@@ -83,9 +83,9 @@ def _target(vnf: VnfInstance, compute: Resource) -> Target:
 def _points(compute: Resource, flavour: DeploymentFlavour | None) -> list[Point]:
     """The interfaces of a VNFC in their order. Those of an unknown descriptor are the VNF's own."""
     vnfc, nics = compute.key.removeprefix("compute:"), compute.outputs.get("nics", ())
-    vdu = flavour.vdus.get(str(compute.spec.get("vdu", ""))) if flavour else None
-    names = (flavour.cps[name] for name in vdu.cps if name in flavour.cps) if flavour and vdu else ()
-    ordered: list[ConnectionPoint | None] = [*sorted(names, key=lambda cp: cp.order)]
+    ordered: list[ConnectionPoint | None] = []
+    if flavour and (vdu := flavour.vdus.get(str(compute.spec.get("vdu", "")))):
+        ordered += sorted((flavour.cps[name] for name in vdu.cps if name in flavour.cps), key=lambda cp: cp.order)
     ordered += [None] * (len(nics) - len(ordered))
     return [_point(vnfc, cp, nic) for cp, nic in zip(ordered, nics, strict=False)]
 
