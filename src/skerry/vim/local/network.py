@@ -80,11 +80,6 @@ class EdgeNetwork:
         with namespaces.inside(self._path), netlink.Netlink() as kernel:
             return kernel.links()
 
-    def socket(self, kind: int) -> socket.socket:
-        """A non-blocking socket of the edge host's namespace, from which every network's instances can be reached."""
-        with namespaces.inside(self._path):
-            return socket.socket(socket.AF_INET, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
-
     def listening(self, address: str, port: int) -> socket.socket:
         """A non-blocking socket that listens on an address of one of the networks."""
         made = self.socket(socket.SOCK_STREAM)
@@ -96,6 +91,11 @@ class EdgeNetwork:
             made.close()
             raise
         return made
+
+    def socket(self, kind: int) -> socket.socket:
+        """A non-blocking socket of the edge host's namespace, from which every network's instances can be reached."""
+        with namespaces.inside(self._path):
+            return socket.socket(socket.AF_INET, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
 
     def release(self) -> None:
         """Give the edge host's namespace back. Call when no network is left."""
