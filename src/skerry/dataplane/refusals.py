@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import ip_address, ip_network
 
+from skerry.dataplane import matching
 from skerry.dataplane.intents import (
     DECIDING,
     Actions,
@@ -123,9 +124,11 @@ class Look:
         if len(set(classifier.ports)) != len(classifier.ports):
             yield "its classifier names a port twice"
         gtp = classifier.gtp
-        yield from _prefixes(classifier.ip_src, classifier.ip_dst, classifier.ue)
-        if gtp is not None:
-            yield from _prefixes(gtp.inner_src, gtp.inner_dst)
+        inner = (gtp.inner_src, gtp.inner_dst) if gtp else ()
+        wrong = [*_prefixes(classifier.ip_src, classifier.ip_dst, classifier.ue, *inner)]
+        yield from wrong
+        if not wrong:
+            yield from _contradictions(classifier)
 
     def _actions(self, steering: Steering) -> Iterator[str]:
         tunnelled = steering.classifier.gtp is not None
@@ -208,6 +211,15 @@ class Look:
         yield from _addresses(tunnel.ue, tunnel.ran_address, tunnel.core_address)
         if not tunnel.ran_mac or not tunnel.core_mac:
             yield "a tunnel needs the MACs of both ends"
+
+
+def _contradictions(classifier: Classifier) -> Iterator[str]:
+    for ue_is_source in (True, False):
+        try:
+            matching.matches(classifier, None, ue_is_source=ue_is_source)
+        except ValueError as why:
+            yield str(why)
+            return
 
 
 def _prefixes(*prefixes: str) -> Iterator[str]:

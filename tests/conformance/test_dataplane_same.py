@@ -1,0 +1,198 @@
+"""The same intents on every engine: frames of all kinds leave where, and as, the reference says."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
+import pytest_asyncio
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from skerry.dataplane import catalogue, making
+from skerry.dataplane.compile import compile_network
+from skerry.dataplane.flows import DeviceState, Field
+from skerry.dataplane.intents import (
+    Chain,
+    Classifier,
+    Device,
+    Drop,
+    Duplicate,
+    Encapsulation,
+    Forward,
+    Function,
+    GtpClassifier,
+    Hop,
+    Intents,
+    Port,
+    PortRange,
+    Rewrite,
+    Side,
+    Steer,
+    Steering,
+    Topology,
+    Wire,
+)
+from skerry.dataplane.interpreter import Index, Memory, Run
+from skerry.errors import InvalidError
+from tests.conformance.dataplane_rigs import DEVICE, PORTS, Rig, lacking, rig_of
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+NAMES = [f"p{number}" for number in PORTS]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    chosen = [
+        pytest.param(type, id=type, marks=[pytest.mark.real] if type != catalogue.SIMULATED else [])
+        for type in catalogue.engine_types()
+    ]
+    metafunc.parametrize("engine", chosen, indirect=True, scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]:
+    reason = lacking(request.param)
+    if reason:
+        pytest.skip(f"{request.param}: {reason}")
+    rig = rig_of(request.param, tmp_path_factory.mktemp(request.param))
+    await rig.start()
+    yield rig
+    await rig.stop()
+
+
+PREFIXES = ("", "10.0.0.0/8", "10.1.0.0/16", "10.1.2.3", "2001:db8::/32")
+RANGES = ((), (PortRange(low=80, high=80),), (PortRange(low=1000, high=2999), PortRange(low=53, high=60)))
+INSIDE = (
+    None,
+    None,
+    GtpClassifier(inner_dst="10.9.0.0/16"),
+    GtpClassifier(teid=7),
+    GtpClassifier(inner_proto=6, qfi=9),
+)
+REWRITES = (
+    Rewrite(dscp=10),
+    Rewrite(eth_dst="02:00:00:00:00:77"),
+    Rewrite(vlan=30),
+    Rewrite(vlan=0),
+    Rewrite(ip_dst="10.7.7.7"),
+)
+
+
+@st.composite
+def wishes(draw: st.DrawFn) -> list[Intents]:
+    """Some intents of one device."""
+    ports = st.sampled_from(NAMES)
+    found: list[Intents] = [Wire(id="w", a="p1", b="p2")] if draw(st.booleans()) else []
+    aware = Encapsulation.NSH if draw(st.booleans()) else Encapsulation.NONE
+    found.append(
+        Chain(
+            id="c",
+            exit="p2",
+            hops=(Hop(functions=(Function(id="f", ingress="p4", egress="p5", encapsulation=aware),)),),
+        )
+    )
+    for number in range(draw(st.integers(1, 4))):
+        inside = draw(st.sampled_from(INSIDE))
+        ranges = draw(st.sampled_from(RANGES)) if inside is None else ()
+        classifier = Classifier(
+            ports=(draw(st.sampled_from(NAMES[:3])),),
+            ip_src=draw(st.sampled_from(PREFIXES[:4])) if inside is None else "",
+            ip_dst=draw(st.sampled_from(PREFIXES)) if inside is None else "",
+            proto=draw(st.sampled_from((6, 17))) if ranges else None,
+            dst_ports=ranges,
+            vlan=draw(st.sampled_from((None, 0, 5))),
+            gtp=inside,
+        )
+        last = draw(
+            st.one_of(
+                st.builds(Drop),
+                st.builds(Forward, port=ports, vlan=st.sampled_from((None, 0, 9))),
+                st.just(Steer(chain="c")),
+            )
+        )
+        if inside is not None and isinstance(last, Forward):
+            last = Forward(port=last.port, decapsulated=draw(st.booleans()))
+        extra = draw(st.sampled_from(((), (Duplicate(port="p3"),), *((rewrite,) for rewrite in REWRITES))))
+        found.append(
+            Steering(
+                id=f"s{number}",
+                classifier=classifier,
+                priority=draw(st.sampled_from((400, 500))),
+                actions=(*extra, last),
+            )
+        )
+    return found
+
+
+FRAMES = st.one_of(
+    st.fixed_dictionaries(
+        {
+            Field.IPV4_SRC: st.sampled_from((0x0A010203, 0x0A020304, 0xC0A80001)),
+            Field.IPV4_DST: st.sampled_from((0x0A010203, 0x0A020304, 0xC0A80001)),
+            Field.IP_PROTO: st.sampled_from((1, 6, 17)),
+            Field.L4_DST: st.sampled_from((53, 80, 1500, 3000)),
+            Field.VLAN_VID: st.sampled_from((0, 0x1005, 0x1006)),
+        },
+        optional={Field.IP_FRAG: st.sampled_from((1, 2)), Field.IP_DSCP: st.just(46)},
+    ),
+    st.fixed_dictionaries(
+        {
+            Field.IPV6_DST: st.sampled_from((0x20010DB8 << 96 | 5, 0x20010DB9 << 96)),
+            Field.IP_PROTO: st.sampled_from((6, 17, 58)),
+            Field.L4_DST: st.sampled_from((53, 80)),
+        }
+    ),
+    st.fixed_dictionaries(
+        {
+            Field.GTP_TEID: st.sampled_from((7, 8)),
+            Field.INNER_IPV4_DST: st.sampled_from((0x0A090001, 0x0A080001)),
+            Field.INNER_PROTO: st.sampled_from((6, 17)),
+        },
+        optional={Field.GTP_QFI: st.sampled_from((9, 8)), Field.VLAN_VID: st.just(0x1005)},
+    ),
+    st.fixed_dictionaries({Field.ETH_TYPE: st.sampled_from((0x0806, 0x88B5))}),
+)
+
+
+def compiled(intents: Sequence[Intents]) -> DeviceState:
+    """The state of the device; `InvalidError` for intents that contradict each other."""
+    mac = "02:00:00:00:00:99"
+    ports = (
+        Port(id=name, device=DEVICE, side=Side.HOST, number=number, mac=mac)
+        for number, name in zip(PORTS, NAMES, strict=True)
+    )
+    topology = Topology(devices=(Device(id=DEVICE),), ports=tuple(ports))
+    return compile_network(topology, intents).states[DEVICE]
+
+
+@pytest.mark.feature("E46", "E71", "E105", "E106")
+@given(wishes(), st.lists(st.tuples(st.sampled_from((1, 2, 3)), FRAMES), min_size=2, max_size=5))
+@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+async def test_frames_leave_as_the_reference_says(
+    engine: Rig, intents: list[Intents], frames: list[tuple[int, dict[Field, int]]]
+) -> None:
+    try:
+        state = compiled(intents)
+    except InvalidError:
+        return
+    state = DeviceState(device=DEVICE, ports=tuple(engine.port(number) for number in PORTS), rules=state.rules)
+    if catalogue.lacks(engine.capabilities, state):
+        return
+    if (
+        any(term.field is Field.GTP_QFI for rule in state.rules for term in rule.match)
+        and not engine.capabilities.gtp_extensions
+    ):
+        return
+    await engine.put(state)
+    for port, values in frames:
+        frame = making.frame(
+            {
+                key: value
+                for key, value in values.items()
+                if key is not Field.L4_DST or values[Field.IP_PROTO] in (6, 17)
+            }
+        )
+        wanted = sorted(Run(Index(state), Memory(), port, frame, time.monotonic()).go().outputs)
+        left = await engine.send(port, frame, expect=len(wanted))
+        assert [(out, sent.hex()) for out, sent in left] == [(out, sent.hex()) for out, sent in wanted], values
