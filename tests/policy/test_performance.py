@@ -243,7 +243,7 @@ def test_deleting_ends_measuring_and_telling() -> None:
         await asyncio.sleep(40)
         count = len(it.told())
         assert count > 3
-        assert it.node.notifications.attached() == {made.id, limit.id}
+        assert it.node.notifications.attached("vnfpm", "nspm") == {made.id, limit.id}
         assert it.node.notifications.subscriptions("vnfpm") == []
         await it.node.performance.delete_job(made.id, "vnfpm", tenant="")
         await it.node.performance.delete_threshold(limit.id, "vnfpm", tenant="")
@@ -253,7 +253,7 @@ def test_deleting_ends_measuring_and_telling() -> None:
         await asyncio.sleep(100)
         assert it.world.has.calls["stats"] == calls
         assert len(it.told()) == count
-        assert it.node.notifications.attached() == set()
+        assert it.node.notifications.attached("vnfpm", "nspm") == set()
 
     lab(body)
 
@@ -316,7 +316,7 @@ def test_a_request_is_refused_with_all_its_faults() -> None:
             "/objectInstanceIds/0",
             "/objectInstanceIds/1",
         }
-        assert it.node.notifications.attached() == set()
+        assert it.node.notifications.attached("vnfpm", "nspm") == set()
 
     lab(body)
 

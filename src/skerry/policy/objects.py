@@ -83,10 +83,10 @@ def _target(vnf: VnfInstance, compute: Resource) -> Target:
 def _points(compute: Resource, flavour: DeploymentFlavour | None) -> list[Point]:
     """The interfaces of a VNFC in their order. Those of an unknown descriptor are the VNF's own."""
     vnfc, nics = compute.key.removeprefix("compute:"), compute.outputs.get("nics", ())
-    ordered: list[ConnectionPoint | None] = []
+    known: list[ConnectionPoint] = []
     if flavour and (vdu := flavour.vdus.get(str(compute.spec.get("vdu", "")))):
-        ordered += sorted((flavour.cps[name] for name in vdu.cps if name in flavour.cps), key=lambda cp: cp.order)
-    ordered += [None] * (len(nics) - len(ordered))
+        known = sorted((flavour.cps[name] for name in vdu.cps if name in flavour.cps), key=lambda cp: cp.order)
+    ordered: list[ConnectionPoint | None] = [*known, *[None] * (len(nics) - len(known))]
     return [_point(vnfc, cp, nic) for cp, nic in zip(ordered, nics, strict=False)]
 
 
