@@ -24,20 +24,45 @@ COVERAGE = """\
 Resources and methods that the official OpenAPI files of ETSI (NFV V3.7.1, MEC 010-2 and 011 V3.1.1) name, and which of them
 this node serves. *More* are methods that we serve beyond them.
 """
-OFFICIAL: Mapping[str, str] = {
+OFFICIAL: Mapping[str, str | tuple[str, ...]] = {
     "nsd": "nfv-sol005/SOL005/NSDManagement/NSDManagement.json",
-    "vnfpkgm": "nfv-sol005/SOL005/VNFPackageManagement/VNFPackageManagement.json",
+    "vnfpkgm": (
+        "nfv-sol005/SOL005/VNFPackageManagement/VNFPackageManagement.json",
+        "nfv-sol002-sol003/SOL003/VNFPackageManagement/VNFPackageManagement.json",
+    ),
     "nslcm": "nfv-sol005/SOL005/NSLifecycleManagement/NSLifecycleManagement.json",
-    "vnflcm": "nfv-sol002-sol003/SOL003/VNFLifecycleManagement/VNFLifecycleManagement.json",
+    "vnflcm": (
+        "nfv-sol002-sol003/SOL003/VNFLifecycleManagement/VNFLifecycleManagement.json",
+        "nfv-sol002-sol003/SOL002/VNFLifecycleManagement/VNFLifecycleManagement.json",
+    ),
     "nsfm": "nfv-sol005/SOL005/NSFaultManagement/NSFaultManagement.json",
-    "vnffm": "nfv-sol002-sol003/SOL003/VNFFaultManagement/VNFFaultManagement.json",
+    "vnffm": (
+        "nfv-sol002-sol003/SOL003/VNFFaultManagement/VNFFaultManagement.json",
+        "nfv-sol002-sol003/SOL002/VNFFaultManagement/VNFFaultManagement.json",
+    ),
     "nspm": "nfv-sol005/SOL005/NSPerformanceManagement/NSPerformanceManagement.json",
-    "vnfpm": "nfv-sol002-sol003/SOL003/VNFPerformanceManagement/VNFPerformanceManagement.json",
-    "vnfind": "nfv-sol002-sol003/SOL003/VNFIndicator/VNFIndicator.json",
+    "vnfpm": (
+        "nfv-sol002-sol003/SOL003/VNFPerformanceManagement/VNFPerformanceManagement.json",
+        "nfv-sol002-sol003/SOL002/VNFPerformanceManagement/VNFPerformanceManagement.json",
+    ),
+    "vnfind": (
+        "nfv-sol002-sol003/SOL003/VNFIndicator/VNFIndicator.json",
+        "nfv-sol002-sol003/SOL002/VNFIndicator/VNFIndicator.json",
+    ),
     "vnfconfig": "nfv-sol002-sol003/SOL002/VNFConfiguration/VNFConfiguration.json",
     "vrqan": (
         "nfv-sol002-sol003/SOL003/VirtualisedResourcesQuotaAvailableNotification/"
         "VirtualisedResourcesQuotaAvailableNotification.json"
+    ),
+    "grant": "nfv-sol002-sol003/SOL003/VNFLifecycleOperationGranting/VNFLifecycleOperationGranting.json",
+    "nfvici": "nfv-sol005/SOL005/NFVICapacityInformation/NFVICapacityInformation.json",
+    "lcmcoord": (
+        "nfv-sol005/SOL005/NSLCMCoordination/NSLCMCoordination.json",
+        "nfv-sol002-sol003/SOL002/VNFLCMCoordination/VNFLCMCoordination.json",
+    ),
+    "vnfsnapshotpkgm": (
+        "nfv-sol005/SOL005/VNFSnapshotPackageManagement/VNFSnapshotPackageManagement.json",
+        "nfv-sol002-sol003/SOL003/VNFSnapshotPackageManagement/VNFSnapshotPackageManagement.json",
     ),
     "app_pkgm": "mec/MEC01002_AppPkgMgmt.json",
     "app_lcm": "mec/MEC01002_AppLcm.json",
@@ -45,9 +70,11 @@ OFFICIAL: Mapping[str, str] = {
     "mec_app_support": "mec/MecAppSupportApi.json",
     "mec_service_mgmt": "mec/MecServiceMgmtApi.json",
 }
-"""API name -> its official file below `openapi/`."""
+"""API name -> its official files below `openapi/`; of several, each path counts once."""
 REASONS: Mapping[str, str] = {
     **mec010.NOT_SERVED,
+    "/coordinations/cancel": "lacks the coordination's identifier; `/coordinations/{}/cancel` is served",
+    "/indicators/subscriptions/{subscriptionId}": "stands for `/subscriptions/{}`, which is served",
     "/api-versions": "spelt `/api_versions` in every other file, which is served",
     "/resource_uri_allocated_by_MEC_platform": "stands for `/applications/{}/services/{}/liveness`, which is served",
 }
@@ -79,7 +106,7 @@ def coverage(folder: Path) -> str:
     summary: list[tuple[str, ...]] = []
     for api in APIS:
         if api.name in OFFICIAL:
-            wanted = _official(folder / OFFICIAL[api.name], api.name)
+            wanted = specified(folder, api.name)
             have = _served(api)
             hit = sum(len(methods & have.get(_key(path), set())) for path, methods in wanted.items())
             summary.append((f"[{api.title}](#{_anchor(api.title)})", str(hit), str(sum(map(len, wanted.values())))))
@@ -97,6 +124,28 @@ def _plain(path: str) -> str:
 
 def _key(path: str) -> str:
     return re.sub(r"\{[^}]*\}", "{}", path.rstrip("/"))
+
+
+def specified(folder: Path, name: str) -> dict[str, set[str]]:
+    """Path -> methods that the official files of an API name."""
+    files = OFFICIAL[name]
+    found: dict[str, set[str]] = {}
+    paths: dict[str, str] = {}  # whatever the variables in it are called
+    for file in (files,) if isinstance(files, str) else files:
+        for path, methods in _official(folder / file, name).items():
+            found.setdefault(paths.setdefault(_key(path), path), set()).update(methods)
+    return found
+
+
+def unserved(folder: Path) -> dict[tuple[str, str], set[str]]:
+    """(API, path) -> official methods that are not served."""
+    left: dict[tuple[str, str], set[str]] = {}
+    for api in APIS:
+        have = _served(api)
+        for path, methods in specified(folder, api.name).items() if api.name in OFFICIAL else ():
+            if missing := methods - have.get(_key(path), set()):
+                left[api.name, path] = missing
+    return left
 
 
 def _official(file: Path, name: str) -> dict[str, set[str]]:

@@ -18,6 +18,7 @@ ON_MEMBERS: Mapping[str, tuple[str, str]] = {
     "OPERATE_VNF": ("operateVnfData", "vnf.operate"),
     "MODIFY_VNF_INFORMATION": ("modifyVnfInfoData", "vnf.modify"),
     "CHANGE_VNF_DF": ("changeVnfFlavourData", "vnf.change_flavour"),
+    "CHANGE_EXTERNAL_VNF_CONNECTIVITY": ("changeExtVnfConnectivityData", "vnf.change_ext_conn"),
     "CHANGE_VNFPKG": ("changeVnfPackageData", "vnf.change_package"),
     "CREATE_VNF_SNAPSHOT": ("createSnapshotData", "vnf.create_snapshot"),
     "REVERT_VNF_TO_SNAPSHOT": ("revertVnfToSnapshotData", "vnf.revert_to_snapshot"),

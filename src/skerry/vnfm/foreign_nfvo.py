@@ -29,6 +29,7 @@ OPERATIONS: Mapping[str, str] = {
     "vnf.scale": "SCALE",
     "vnf.scale_to_level": "SCALE_TO_LEVEL",
     "vnf.change_flavour": "CHANGE_FLAVOUR",
+    "vnf.change_ext_conn": "CHANGE_EXT_CONN",
     "vnf.operate": "OPERATE",
     "vnf.heal": "HEAL",
     "vnf.change_package": "CHANGE_VNFPKG",

@@ -18,6 +18,7 @@ from skerry.store import aggregates, journal
 from skerry.store.database import Transaction
 from skerry.vim.driver import ComputeStats, Driver, Exec, ExecResult, LogLine, Logs, Stats
 from skerry.vnfm.change import ChangeFlavour, ChangePackage
+from skerry.vnfm.connect import ChangeExtConn
 from skerry.vnfm.desk import Desk
 from skerry.vnfm.heal import Heal
 from skerry.vnfm.instantiate import Instantiate
@@ -42,6 +43,7 @@ KINDS = (
     Modify,
     ChangeFlavour,
     ChangePackage,
+    ChangeExtConn,
     Revert,
     CreateSnapshot,
     RevertToSnapshot,

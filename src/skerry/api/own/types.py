@@ -35,6 +35,7 @@ class PlanRequest(Asked, frozen=True, kw_only=True):
         "vnf.modify",
         "vnf.change_flavour",
         "vnf.change_package",
+        "vnf.change_ext_conn",
         "vnf.create_snapshot",
         "vnf.revert_to_snapshot",
         "ns.instantiate",

@@ -188,6 +188,14 @@ class ChangeVnfFlavourRequest(Wire, frozen=True, kw_only=True):
     vnf_configurable_properties: KeyValuePairs | None = None
 
 
+class ChangeExtVnfConnectivityRequest(Wire, frozen=True, kw_only=True):
+    """ChangeExtVnfConnectivityRequest (5.5.2.11)."""
+
+    ext_virtual_links: list[ExtVirtualLinkData]
+    vim_connection_info: VimConnections | None = None
+    additional_params: KeyValuePairs | None = None
+
+
 class ChangeCurrentVnfPkgRequest(Wire, frozen=True, kw_only=True):
     """ChangeCurrentVnfPkgRequest (5.5.2.11a)."""
 

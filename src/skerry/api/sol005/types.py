@@ -251,6 +251,14 @@ class ChangeVnfPackageData(Wire, frozen=True, kw_only=True):
     vnf_configurable_properties: KeyValuePairs | None = None
 
 
+class ChangeExtVnfConnectivityData(Wire, frozen=True, kw_only=True):
+    """ChangeExtVnfConnectivityData (6.5.3.33)."""
+
+    vnf_instance_id: Identifier
+    ext_virtual_links: list[ExtVirtualLinkData]
+    additional_params: KeyValuePairs | None = None
+
+
 class CreateVnfSnapshotData(Wire, frozen=True, kw_only=True):
     """CreateVnfSnapshotData (6.5.3.71)."""
 
@@ -276,6 +284,7 @@ UPDATES = {
     "MODIFY_VNF_INFORMATION": "modifyVnfInfoData",
     "CHANGE_VNF_DF": "changeVnfFlavourData",
     "CHANGE_VNFPKG": "changeVnfPackageData",
+    "CHANGE_EXTERNAL_VNF_CONNECTIVITY": "changeExtVnfConnectivityData",
     "CREATE_VNF_SNAPSHOT": "createSnapshotData",
     "REVERT_VNF_TO_SNAPSHOT": "revertVnfToSnapshotData",
     "DELETE_VNF_SNAPSHOT_INFO": "deleteVnfSnapshotData",
@@ -295,6 +304,7 @@ class UpdateNsRequest(Wire, frozen=True, kw_only=True):
         "MODIFY_VNF_INFORMATION",
         "CHANGE_VNF_DF",
         "CHANGE_VNFPKG",
+        "CHANGE_EXTERNAL_VNF_CONNECTIVITY",
         "CREATE_VNF_SNAPSHOT",
         "REVERT_VNF_TO_SNAPSHOT",
         "DELETE_VNF_SNAPSHOT_INFO",
@@ -308,6 +318,7 @@ class UpdateNsRequest(Wire, frozen=True, kw_only=True):
     modify_vnf_info_data: list[ModifyVnfInfoData] | None = None
     change_vnf_flavour_data: list[ChangeVnfFlavourData] | None = None
     change_vnf_package_data: list[ChangeVnfPackageData] | None = None
+    change_ext_vnf_connectivity_data: list[ChangeExtVnfConnectivityData] | None = None
     create_snapshot_data: CreateVnfSnapshotData | None = None
     revert_vnf_to_snapshot_data: VnfSnapshotData | None = None
     delete_vnf_snapshot_data: VnfSnapshotData | None = None
@@ -329,6 +340,7 @@ _UPDATE_FIELDS = {
     "MODIFY_VNF_INFORMATION": "modify_vnf_info_data",
     "CHANGE_VNF_DF": "change_vnf_flavour_data",
     "CHANGE_VNFPKG": "change_vnf_package_data",
+    "CHANGE_EXTERNAL_VNF_CONNECTIVITY": "change_ext_vnf_connectivity_data",
     "CREATE_VNF_SNAPSHOT": "create_snapshot_data",
     "REVERT_VNF_TO_SNAPSHOT": "revert_vnf_to_snapshot_data",
     "DELETE_VNF_SNAPSHOT_INFO": "delete_vnf_snapshot_data",
