@@ -26,7 +26,7 @@ from skerry.mep.translate import reverse, steerings
 from skerry.model.mec import App, AppInfo, TrafficRule
 from tests.api.test_mec011 import traffic
 
-APP = App(id="app-1", tenant="", info=AppInfo(app_name="video"), ports=("app",))
+APP = App(id="app-1", info=AppInfo(app_name="video"), ports=("app",))
 MAC = "02:00:00:00:00:0{}"
 PORTS = (
     Port(id="ran", device="edge", side=Side.RAN, number=1, mac=MAC.format(1), ips=("192.0.2.1",)),
@@ -44,12 +44,17 @@ def rule(**changes: Any) -> TrafficRule:
 def filtered(ports: tuple[Port, ...] = PLAIN, action: str = "DROP", **parts: Any) -> list[dict[str, Any]]:
     """The classifiers of a rule with one filter, as plain values."""
     made = steerings(rule(filterType="PACKET", action=action, trafficFilter=[parts]), APP, ports)
-    return [plain(one) for one in made]
+    return [unnamed(one) for one in made]
 
 
 def plain(one: Any) -> dict[str, Any]:
     """The classifier of an intent as it is written."""
     return dict(msgspec.json.decode(msgspec.json.encode(one.classifier)))
+
+
+def unnamed(one: Any) -> dict[str, Any]:
+    """The same without the ports."""
+    return {name: value for name, value in plain(one).items() if name != "ports"}
 
 
 @pytest.mark.feature("B53", "E105")
@@ -148,8 +153,8 @@ def test_every_action(action: str, interface: dict[str, Any] | None, expected: t
 def test_a_flow_is_both_directions_and_answers_go_back_into_the_tunnel() -> None:
     made = steerings(rule(), APP, PORTS)
     assert [plain(one) for one in made] == [
-        {"gtp": {"inner_src": "10.45.0.0/16", "inner_dst_ports": [{"low": 80, "high": 80}]}},
-        {"gtp": {"inner_dst": "10.45.0.0/16", "inner_src_ports": [{"low": 80, "high": 80}]}},
+        {"ports": ["ran", "core"], "gtp": {"inner_src": "10.45.0.0/16", "inner_dst_ports": [{"low": 80, "high": 80}]}},
+        {"ports": ["ran", "core"], "gtp": {"inner_dst": "10.45.0.0/16", "inner_src_ports": [{"low": 80, "high": 80}]}},
         {"ports": ["app"], "ip_dst": "10.45.0.0/16", "src_ports": [{"low": 80, "high": 80}]},
     ]
     assert made[2].actions == (Reinsert(port="ran", way=Way.DOWN),)
@@ -257,6 +262,12 @@ async def test_frames_go_where_the_rule_says_and_back_when_it_is_gone(plane: Dat
     await steering.remove(APP.id)
     assert await steering.owners() == []
     assert await left(plane, "ran", uplink()) == {"core": uplink()}
+
+
+async def test_the_rules_of_a_tenant_concern_shared_ports(plane: DataPlane) -> None:
+    steering = PlaneSteering(plane)
+    await steering.put(msgspec.structs.replace(APP, tenant="blue"), [rule()])
+    assert (await left(plane, "ran", uplink())).keys() == {"app"}
 
 
 async def test_of_two_rules_the_one_with_the_lower_number_decides(plane: DataPlane) -> None:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from skerry.dataplane.intents import Classifier, Intents, Port, Steering
 from skerry.dataplane.views import RuleState, RuleView
-from skerry.errors import UnsupportedError
+from skerry.errors import UnavailableError, UnsupportedError
 from skerry.mep import translate
 from skerry.model.mec import App, TrafficRule
 
@@ -44,10 +44,22 @@ class PlaneSteering:
             )
         made = {rule.traffic_rule_id: translate.steerings(rule, app, ports) for rule in rules}
         intents = deciding(intent for several in made.values() for intent in several)
-        await self._plane.replace_owner(translate.owner_of(app.id), intents)
+        owner = translate.owner_of(app.id)
+        before = self._plane.intents(owner=owner)
+        await self._plane.replace_owner(owner, intents)
         states: dict[str, list[RuleState]] = {}
         for view in await self._plane.rules() if intents else ():
             states.setdefault(view.rule.owner, []).append(view.state)
+        there = {intent.id for intent in intents}
+        for id, several in made.items():
+            found = [state for intent in several if intent.id in there for state in states.get(intent.id, ())]
+            deciding_one = any(intent.id in there for intent in several)
+            if deciding_one and (not found or RuleState.REQUESTED in found):
+                await self._plane.replace_owner(owner, before)
+                raise UnavailableError(
+                    f"cannot put the traffic rule {id} in force: no device has all of its flows",
+                    suggestion="see `skerry dataplane` for devices in trouble, or filter what comes in at a port there",
+                )
         return {id: _verified(states, [intent.id for intent in several]) for id, several in made.items()}
 
     async def owners(self) -> Sequence[str]:

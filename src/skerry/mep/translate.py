@@ -76,7 +76,8 @@ def steerings(rule: TrafficRule, app: App, ports: Sequence[Port]) -> tuple[Steer
             suggestion=f"write ranges or prefixes; {MOST} is the most",
         )
     actions = _actions(rule, app, ports, decapsulated=inside)
-    made = [_Wish(classifier, actions) for classifier in both]
+    entrances = _entrances(actions, ports)
+    made = [_Wish(msgspec.structs.replace(classifier, ports=entrances), actions) for classifier in both]
     if inside and rule.action is TrafficAction.FORWARD_DECAPSULATED:
         made += _answers(forward, actions, ports)
     return tuple(_steering(rule, app, at, wish) for at, wish in enumerate(made))
@@ -100,6 +101,13 @@ def _steering(rule: TrafficRule, app: App, at: int, wish: _Wish) -> Steering:
         actions=wish.actions,
         priority=HIGHEST - rule.priority,
     )
+
+
+def _entrances(actions: Sequence[Actions], ports: Sequence[Port]) -> tuple[str, ...]:
+    """Where the traffic of users may come in: everywhere but where the rule leads it. Ports are named, since those that all
+    tenants share are meant, too."""
+    targets = {action.port for action in actions if isinstance(action, Forward | Duplicate | Reinsert)}
+    return tuple(port.id for port in ports if port.side is not Side.LINK and port.id not in targets)
 
 
 def _inside(rule: TrafficRule, ports: Sequence[Port]) -> bool:
