@@ -115,15 +115,15 @@ async def test_a_vnf_with_an_interface_of_its_own_is_asked_there(rig: Rig, judge
             return Reply(200, body, (("content-type", "application/json"),))
 
         element.answer = answer
-        await package(rig, "talking", properties={"sol002_endpoint": element.uri("/root")})
+        await package(rig, "talking", properties={"sol002_endpoint": element.uri("/element")})
         vnf = await rig.vnf("talking")
         one = f"/vnf/{vnf}{ROOT}/configuration"
         assert (await rig.client.get(one)).json() == state
         change = {"vnfConfigurationData": {"vnfSpecificData": {"mode": "other"}}}
         assert (await rig.client.patch(one, json=change)).json() == change
         assert [(got.method, got.path) for got in element.got] == [
-            ("GET", f"/root{ROOT}/configuration"),
-            ("PATCH", f"/root{ROOT}/configuration"),
+            ("GET", f"/element{ROOT}/configuration"),
+            ("PATCH", f"/element{ROOT}/configuration"),
         ]
         refused = await rig.client.patch(one, json={"vnfConfigurationData": {"vnfSpecificData": {"mode": "bad"}}})
         assert refused.status_code == 422

@@ -44,7 +44,7 @@ class Element:
         plan = self.say.setdefault(request["coordinationActionName"], ["CONTINUE"])
         now = plan.pop(0) if len(plan) > 1 else plan[0]
         if now == 202:
-            return Reply(202, b"", (("location", "https://elsewhere.example/root/lcmcoord/v1/coordinations/c1"),))
+            return Reply(202, b"", (("location", "https://elsewhere.example/element/lcmcoord/v1/coordinations/c1"),))
         if now == 503:
             return Reply(503, b"{}", (("retry-after", "0"),))
         if isinstance(now, int):
@@ -67,7 +67,7 @@ async def created(rig: Rig, element: Element) -> str:
     short = {
         "id": "coordinated",
         "vdus": {"one": {"nics": {"pub": "ext"}}},
-        "properties": {"sol002_endpoint": element.receiver.uri("/root")},
+        "properties": {"sol002_endpoint": element.receiver.uri("/element")},
         "coordinations": HOW,
     }
     content = csar(watched_folder(short)).read_bytes()
@@ -97,7 +97,7 @@ async def test_a_vnf_is_asked_about_what_its_descriptor_names(rig: Rig, element:
     assert faults(asked) == []
     assert asked["lcmOperationType"] == "INSTANTIATE"
     got = element.receiver.got[0]
-    assert (got.path, got.headers["version"]) == ("/root/lcmcoord/v1/coordinations", "1.1.0")
+    assert (got.path, got.headers["version"]) == ("/element/lcmcoord/v1/coordinations", "1.1.0")
     assert (await run(rig, one, "operate", changeStateTo="STOPPED"))["operationState"] == "COMPLETED"
     assert (await run(rig, one, "operate", changeStateTo="STARTED"))["operationState"] == "COMPLETED"
     assert element.actions() == ["greet"]
@@ -112,11 +112,11 @@ async def test_a_vnf_may_take_its_time_and_ask_to_come_later(rig: Rig, element: 
     assert (await run(rig, one, "instantiate", flavourId="default"))["operationState"] == "COMPLETED"
     methods = [(got.method, got.path) for got in element.receiver.got]
     assert methods == [
-        ("POST", "/root/lcmcoord/v1/coordinations"),
-        ("POST", "/root/lcmcoord/v1/coordinations"),
+        ("POST", "/element/lcmcoord/v1/coordinations"),
+        ("POST", "/element/lcmcoord/v1/coordinations"),
         # on the VNF's own address, whatever host it names
-        ("GET", "/root/lcmcoord/v1/coordinations/c1"),
-        ("GET", "/root/lcmcoord/v1/coordinations/c1"),
+        ("GET", "/element/lcmcoord/v1/coordinations/c1"),
+        ("GET", "/element/lcmcoord/v1/coordinations/c1"),
     ]
 
 
