@@ -16,7 +16,7 @@ from skerry.model.time import Clock
 from skerry.model.vnf import VnfInstance
 from skerry.nfvo.goal import counts_at, flavour_of
 from skerry.nfvo.lifecycle import Nfvo
-from skerry.packages import appd_nfv
+from skerry.packages.appd_names import nsd_id, point_name
 from skerry.placement.solve import Choice, Demand
 from skerry.store import aggregates, applications
 from skerry.store.database import Database
@@ -52,7 +52,7 @@ class MeoDesk:
 
     def nsd_id(self, instance: AppInstance) -> str:
         """The NSD that the NFVO has for the application."""
-        return appd_nfv.nsd_id(self.appd(instance))
+        return nsd_id(self.appd(instance))
 
     async def capacity(self, instance: AppInstance, vim: str) -> Choice:
         """Ask the NFVO for room on one infrastructure. `RejectedError` says what lacks."""
@@ -86,7 +86,7 @@ class MeoDesk:
 
     def addresses(self, instance: AppInstance) -> tuple[AppAddress, ...]:
         """The addresses of its external connection points, in the descriptor's order."""
-        names = {appd_nfv.point_name(point.cpd_id): point.cpd_id for point in self.appd(instance).app_ext_cpd}
+        names = {point_name(point.cpd_id): point.cpd_id for point in self.appd(instance).app_ext_cpd}
         found: list[AppAddress] = []
         for vnf in self.vnfs(instance):
             vnfd, flavour = self._flavour(vnf)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import posixpath
-import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from skerry.model.appd import (
 from skerry.model.descriptors import ConnectionPoint, SoftwareImage, Vdu, Vnfd
 from skerry.packages import building
 from skerry.packages.appd import is_appd
+from skerry.packages.appd_names import nsd_id, point_name, unit_name, word
 from skerry.packages.archive import Archive, opened, read_small, replacing
 from skerry.packages.limits import Limits
 from skerry.packages.metafile import blocks, decode
@@ -49,37 +49,12 @@ _MILLI = 1000
 _BOOT = ("kvp_data", "content_or_file_data", "vim_specific_properties")
 
 
-def unit_name(appd: AppD) -> str:
-    """The VDU that an application becomes."""
-    described = appd.os_container_descriptor[0].os_container_desc_id if appd.os_container_descriptor else "app"
-    return _word(described)
-
-
-def point_name(cpd_id: str) -> str:
-    """The VNF's connection point of a connection point of the application."""
-    return _word(cpd_id)
-
-
-def link_name(cpd_id: str) -> str:
-    """The NS's virtual link of a connection point of the application."""
-    return f"{_word(cpd_id)}-link"
-
-
-def nsd_id(appd: AppD) -> str:
-    """The identifier of the NSD that goes with an AppD."""
-    return f"{appd.app_d_id}-ns"
-
-
-def _word(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_-]+", "-", text).strip("-") or "app"
-
-
 # -- to NFV ---------------------------------------------------------------------------------------------------------------
 
 
 def vnfd_template(appd: AppD) -> dict[str, Any]:
     """The VNFD, as a service template."""
-    type = f"skerry.mec.app.{_word(appd.app_name)}"
+    type = f"skerry.mec.app.{word(appd.app_name)}"
     unit = unit_name(appd)
     requirements = {
         f"virtual_link_{point_name(cp.cpd_id)}": [point_name(cp.cpd_id), "virtual_link"] for cp in appd.app_ext_cpd
@@ -234,7 +209,7 @@ def _storages(appd: AppD) -> dict[str, Any]:
                 "type": "tosca.nodes.nfv.Vdu.VirtualBlockStorage",
                 "properties": {"virtual_block_storage_data": data},
             }
-            found[_word(storage.id)] = node
+            found[word(storage.id)] = node
     return found
 
 
@@ -274,13 +249,13 @@ def _addresses(cp: AppExternalCpd) -> list[dict[str, Any]]:
 
 def nsd_template(appd: AppD, vnfd: Vnfd | None = None) -> dict[str, Any]:
     """The NSD of one VNF, as a service template; `vnfd` is the package's own, where it has one."""
-    type, node = "skerry.mec.Service", f"skerry.mec.app.{_word(appd.app_name)}"
+    type, node = "skerry.mec.Service", f"skerry.mec.app.{word(appd.app_name)}"
     flavour = vnfd.default_flavour or next(iter(vnfd.flavours)) if vnfd else FLAVOUR
     points = list(vnfd.flavours[flavour].ext_cps) if vnfd else [point_name(cp.cpd_id) for cp in appd.app_ext_cpd]
     named = (
         {f"virtual_link_{point}": f"{point}-link" for point in points}
         if not vnfd
-        else {point: f"{_word(point)}-link" for point in points}
+        else {point: f"{word(point)}-link" for point in points}
     )
     identity = {
         "descriptor_id": nsd_id(appd),
