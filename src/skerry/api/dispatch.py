@@ -46,9 +46,10 @@ class Below(BaseRoute):
 
 
 def grouped(routes: Iterable[Route]) -> list[BaseRoute]:
-    """Routes behind the roots of their APIs: the first two segments of their paths."""
+    """Routes behind the roots of their APIs: the first two segments of their paths, as far as they are fixed."""
     roots: dict[str, list[Route]] = {}
     for route in routes:
-        roots.setdefault("/".join(route.path.split("/")[:3]), []).append(route)
+        root = "/".join(route.path.split("/")[:3])
+        roots.setdefault(root.partition("{")[0], []).append(route)
     # Of `/vnflcm/v2` and `/vnflcm`, the longer one is looked at first.
     return [Below(root, roots[root]) for root in sorted(roots, reverse=True)]
