@@ -28,7 +28,7 @@ from skerry.model.appd import (
 from skerry.model.descriptors import ConnectionPoint, SoftwareImage, Vdu, Vnfd
 from skerry.packages import building
 from skerry.packages.appd import is_appd
-from skerry.packages.appd_names import nsd_id, point_name, unit_name, word
+from skerry.packages.appd_names import link_name, nsd_id, point_name, unit_name, word
 from skerry.packages.archive import Archive, opened, read_small, replacing
 from skerry.packages.limits import Limits
 from skerry.packages.metafile import blocks, decode
@@ -253,9 +253,9 @@ def nsd_template(appd: AppD, vnfd: Vnfd | None = None) -> dict[str, Any]:
     flavour = vnfd.default_flavour or next(iter(vnfd.flavours)) if vnfd else FLAVOUR
     points = list(vnfd.flavours[flavour].ext_cps) if vnfd else [point_name(cp.cpd_id) for cp in appd.app_ext_cpd]
     named = (
-        {f"virtual_link_{point}": f"{point}-link" for point in points}
+        {f"virtual_link_{point}": link_name(point) for point in points}
         if not vnfd
-        else {point: f"{word(point)}-link" for point in points}
+        else {point: link_name(point) for point in points}
     )
     identity = {
         "descriptor_id": nsd_id(appd),
