@@ -111,7 +111,7 @@ class AppSteps:
         spec = context.args["spec"]
         instance = self.desk.instance(context.operation.subject)
         ns_id = service_id(instance.id)
-        label = instance.app_instance_name or f"{instance.app_name}-{instance.id[:8]}"
+        label = f"{instance.app_instance_name or instance.app_name}-{instance.id[:8]}"
         nfvo = self.desk.nfvo
         ns = await nfvo.create(spec["nsd"], name=label, tenant=instance.tenant, id=ns_id)
         if ns.ns_state is InstantiationState.NOT_INSTANTIATED:
