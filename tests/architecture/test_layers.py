@@ -32,7 +32,7 @@ def test_the_contracts_notice_a_broken_rule(tmp_path: Path) -> None:
     (tmp_path / ".importlinter").write_bytes((ROOT / ".importlinter").read_bytes())
     broken = {
         "engine/diff.py": "import random, skerry.api.route",
-        "api/wire.py": "import skerry.store.database, skerry.vim.local.oci, skerry.vim.docker.engine",
+        "api/wire.py": "import skerry.store.database, skerry.vim.local.oci, skerry.vim.docker.engine, skerry.dataplane.ovs.oxm",
         "vim/drivers/local.py": "import sqlite3, httpx, skerry.vim.drivers.simulated, skerry.vim.simulated.world",
         "cli/output.py": "import skerry.engine.clock, cryptography, starlette",
         "model/time.py": "import yaml, click",
