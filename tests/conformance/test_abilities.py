@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from skerry.errors import ConflictError, DriverError, NotFoundError
+from skerry.errors import ConflictError, DriverError, InvalidError, NotFoundError
+from skerry.vim import catalogue
 from skerry.vim.driver import ComputeState, File, LogLine, Mount, NicSpec, Port, Tap, VimEvent
 from tests.conformance.bench import Bench, eventually
 
@@ -352,6 +353,22 @@ async def test_taps_are_where_the_traffic_is(bench: Bench) -> None:
     assert [tap.interface for tap in await bench.driver.taps(again.name)] == [tap.interface for tap in taps]
     with pytest.raises(NotFoundError):
         await bench.driver.taps("nobody")
+
+
+@pytest.mark.feature("A76", "A57")
+async def test_a_steered_interface_is_on_no_switch(bench: Bench) -> None:
+    network = await bench.network()
+    if "taps" not in catalogue.abilities(bench.driver):
+        with pytest.raises(InvalidError, match="no data plane can steer"):
+            await bench.create("steered", nics=(NicSpec(network=network.name, steered=True),))
+        return
+    made = await bench.create("steered", nics=(NicSpec(network=network.name, steered=True),))
+    assert made.nics[0].ip
+    if bench.rig.real:
+        (tap,) = await bench.driver.taps(made.name)
+        where = f"/sys/class/net/{tap.interface}/master"
+        call = ["ip", "netns", "exec", tap.namespace, "test", "-e", where]
+        assert subprocess.run(call, check=False).returncode == 1
 
 
 def _received(tap: Tap) -> int:

@@ -179,7 +179,8 @@ class Driver(Protocol):
         ...
 
     async def attach(self, device: str, port: PortState) -> None:
-        """Add a port. The interface is there and is set up; the engine switches off what breaks it (checksum offload of
+        """Add a port, or make it whole again where its interface is another one now, behind the same name. The interface is
+        there and is set up; the engine switches off what breaks it (checksum offload of
         veth for a userspace switch) on its own side. `ConflictError` when the number stands for another port."""
         ...
 

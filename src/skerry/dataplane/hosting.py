@@ -128,6 +128,12 @@ class Hosting:
                 await engine.attach(device, port)
         return await engine.read_back(device)
 
+    async def renew(self, device: str, number: int, wanted: Sequence[PortState]) -> None:
+        """Make one port whole again."""
+        for port in wanted:
+            if port.number == number:
+                await self.engine_of(device).attach(device, port)
+
     async def detach_others(self, device: str, wanted: Sequence[PortState]) -> None:
         """Detach ports that are no longer wanted; their rules are gone by then."""
         engine = self.engine_of(device)

@@ -167,6 +167,13 @@ class DataPlane:
             self._put_owner(draft, owner, part.intents)
             put_hardware(draft, owner, part)
 
+    async def renew(self, owner: str) -> None:
+        """Attach the ports of an owner again where their interfaces are others now, behind the same names."""
+        async with self._turn:
+            for port in self._wishes.ports.values():
+                if port.id.startswith(f"{owner}:") and port.device in self._hosting.served():
+                    await self._hosting.renew(port.device, port.number, self._network.states[port.device].ports)
+
     def _put_owner(self, draft: Wishes, owner: str, intents: Sequence[Intents]) -> None:
         kept = {intent.id for intent in intents}
         for id in [id for id, one in draft.intents.items() if one.intent.owner == owner and id not in kept]:

@@ -61,7 +61,8 @@ class VnfPkgInfo(Record, frozen=True, kw_only=True, omit_defaults=True):
 class ExtLink(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Where an external connection point is attached: a network of the VIM, with a fixed address if wished.
 
-    `dns` and `max_bitrate_bps` are what an NS says of its virtual link.
+    `dns` and `max_bitrate_bps` are what an NS says of its virtual link; `steered` that the connection point is a function's on
+    a forwarding path.
     """
 
     network: str
@@ -72,6 +73,7 @@ class ExtLink(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     mac: str = ""
     dns: tuple[str, ...] = ()
     max_bitrate_bps: int = 0
+    steered: bool = False
 
 
 class VnfInstance(Record, frozen=True, kw_only=True, omit_defaults=True):

@@ -73,18 +73,38 @@ def _links(
     """Where each external connection point of a member goes, and the networks that the NS makes for it."""
     entries: list[dict[str, Any]] = []
     networks: dict[str, Wanted] = {}
-    for point, link_id in external_points(profile, layout.flavours[profile.id]).items():
+    vnf = layout.flavours[profile.id]
+    on_paths = _function_points(flavour, profile.id)
+    for point, link_id in external_points(profile, vnf).items():
+        steered = {"steered": True} if on_paths & {"", point, vnf.ext_cps[point].external} else {}
         link = flavour.virtual_links.get(link_id, VirtualLink(id=link_id))
         if link_id in layout.borrowed:
             vim, network = layout.borrowed[link_id]
-            entries.append({"cp": point, "link": link_id, "vim": vim, "network": network, **_qualities(link)})
+            entries.append(
+                {"cp": point, "link": link_id, "vim": vim, "network": network, **_qualities(link), **steered}
+            )
             continue
         for vim in vims:
             made = _network(instance_id, link, vim)
             networks[made.key] = made
             network = made.spec["name"]
-            entries.append({"cp": point, "link": link_id, "vim": vim, "network": network, **_qualities(link)})
+            entries.append(
+                {"cp": point, "link": link_id, "vim": vim, "network": network, **_qualities(link), **steered}
+            )
     return entries, networks
+
+
+def _function_points(flavour: NsDeploymentFlavour, profile_id: str) -> set[str]:
+    """The connection points of a VNF that are a function's on a forwarding path; "" stands for its only one."""
+    return {
+        point
+        for vnffg in flavour.vnffgs.values()
+        for nfp in vnffg.nfps.values()
+        for position in nfp.positions[1:-1]
+        for element in position.elements
+        if element.profile == profile_id
+        for point in (element.ingress, element.egress)
+    }
 
 
 def _qualities(link: VirtualLink) -> dict[str, Any]:

@@ -73,7 +73,7 @@ class MemberSteps:
                 "resourceId": entry["network"],
                 "vimConnectionId": entry["vim"],
                 "extCps": [{"cpdId": entry["cp"]}],
-                **{name: entry[name] for name in ("dns", "maxBitrate") if name in entry},
+                **{name: entry[name] for name in ("dns", "maxBitrate", "steered") if name in entry},
             }
             for entry in spec["links"]
         ]

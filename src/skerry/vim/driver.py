@@ -121,7 +121,9 @@ class NicSpec(Value, frozen=True, kw_only=True):
     """One network interface, in the order in which the instance sees it (eth0, eth1, …).
 
     Without `ip` the driver allocates a free address at creation; without `mac` it derives one from the names, so that
-    a re-created instance keeps it. Bandwidths are bit/s, 0 = not limited; egress is what the instance sends.
+    a re-created instance keeps it. Bandwidths are bit/s, 0 = not limited; egress is what the instance sends. A `steered`
+    interface has an address of the network and is not connected to it: a data plane alone brings and takes its frames
+    (`Taps`); drivers without taps refuse it.
     """
 
     network: str
@@ -129,6 +131,7 @@ class NicSpec(Value, frozen=True, kw_only=True):
     mac: str = ""
     egress_bps: int = 0
     ingress_bps: int = 0
+    steered: bool = False
 
 
 class Nic(Value, frozen=True, kw_only=True):

@@ -80,6 +80,7 @@ def _nics(
                 "mac": nic["mac"] or (cp.mac if alone else ""),
                 "egress_bps": limit,
                 "ingress_bps": limit,
+                **({"steered": True} if external is not None and external.steered else {}),
             }
         )
     return nics, networks

@@ -79,7 +79,8 @@ def require_images(flavour: DeploymentFlavour, vnfcs: Mapping[str, tuple[str, ..
 def ext_links(flavour: DeploymentFlavour, params: Mapping[str, Any]) -> dict[str, ExtLink]:
     """External connection point → network, from extVirtualLinks (SOL003 4.4.1.11). All unknown points are named at once.
 
-    Own keys, which the NFVO gives: `dns` (addresses of servers) and `maxBitrate` (bit/s) of the link.
+    Own keys, which the NFVO gives: `dns` (addresses of servers) and `maxBitrate` (bit/s) of the link, `steered` where a
+    forwarding path alone brings frames.
     """
     external = set(flavour.ext_cps)
     links: dict[str, ExtLink] = {}
@@ -100,6 +101,7 @@ def ext_links(flavour: DeploymentFlavour, params: Mapping[str, Any]) -> dict[str
                 mac=mac,
                 dns=tuple(data.get("dns", ())),
                 max_bitrate_bps=data.get("maxBitrate", 0),
+                steered=data.get("steered", False) is True,
             )
     if faults:
         raise InvalidError("cannot attach: " + "; ".join(fault.message for fault in faults), faults=faults)

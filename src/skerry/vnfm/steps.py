@@ -285,6 +285,7 @@ def compute_spec(spec: Mapping[str, Any], lookup: Attributes, previous: Mapping[
             mac=str(lookup.resolve(nic["mac"]) or before.get("mac", "")),
             egress_bps=nic["egress_bps"],
             ingress_bps=nic["ingress_bps"],
+            steered=nic.get("steered", False),
         )
         for nic, before in zip(spec["nics"], kept, strict=True)
     )

@@ -29,6 +29,7 @@ from skerry.errors import ConflictError, DriverError, UnsupportedError
 from skerry.linux.frames import Tap
 
 _COOKIE = re.compile(r"cookie (0x[0-9a-f]+)")
+_MANY = 500
 _PORT, _RESTORE = "skerry.port", "skerry.restore"
 
 
@@ -181,7 +182,7 @@ class Device:
         async with self._turn:
             self._check(change)
             table = self._table.copy()
-            plan = pipeline.plan(table, change)
+            plan = await _planned(table, change)
             made = await self._put_meters(plan.meters)
             try:
                 await self.channel.commit(plan.bundle)
@@ -290,6 +291,13 @@ class Device:
 
     async def _row(self) -> BridgeRow | None:
         return next((one for one in await self._database.bridges() if one.name == self.bridge), None)
+
+
+async def _planned(table: pipeline.Table, change: Change) -> pipeline.Plan:
+    """Many rules take a while: then in a thread, so that the node goes on meanwhile."""
+    if len(change.put_rules) + len(change.drop_rules) < _MANY:
+        return pipeline.plan(table, change)
+    return await asyncio.to_thread(pipeline.plan, table, change)
 
 
 def _attached(one: Interface) -> Attached | None:

@@ -183,6 +183,11 @@ def check(spec: ComputeSpec) -> None:
         Fault(message=f"the Engine attaches an instance to {name} only once", code="nic", path="nics")
         for name in sorted({name for name in names if names.count(name) > 1})
     ]
+    faults += [
+        Fault(message=f"no data plane can steer eth{index}, which the Engine keeps", code="nic", path="nics")
+        for index, nic in enumerate(spec.nics)
+        if nic.steered
+    ]
     if faults:
         raise InvalidError(f"cannot create the instance {spec.name}: {faults[0].message}", faults=faults)
 

@@ -133,7 +133,7 @@ class EdgeNetwork:
                     peer=plug.nic.device,
                     peer_namespace=inside,
                     peer_mac=plug.nic.mac,
-                    master=socket.if_nametoindex(self.bridge(plug.network.name)),
+                    master=0 if plug.spec.steered else socket.if_nametoindex(self.bridge(plug.network.name)),
                     mtu=plug.network.mtu,
                 )
             )
