@@ -14,11 +14,14 @@ from skerry.errors import NotFoundError
 from skerry.model.performance import ObjectType, PmJob, Threshold, Usage
 
 APIS = ("vnfpm", "nspm")
+CHEAP = ("VCpuUsageMeanVnf", "VMemoryUsageMeanVnf")
+"""What is measured where nothing is named."""
+
 OF_NS = (ObjectType.NS, ObjectType.SAP)
 
 
 class JobRequest(Asked, frozen=True, kw_only=True):
-    """What to measure. The default is all metrics of what a VNF or NS computes with."""
+    """What to measure. The default is processor and memory."""
 
     object_type: ObjectType
     objects: Annotated[list[str], Meta(min_length=1)]
@@ -108,8 +111,8 @@ async def create_job(call: Call) -> Response:
         object_type=asked.object_type,
         objects=tuple(asked.objects),
         sub_objects=tuple(asked.parts),
-        metrics=tuple(asked.metrics),
-        groups=tuple(asked.groups or (() if asked.metrics else ("VirtualisedComputeResource",))),
+        metrics=tuple(asked.metrics or (() if asked.groups else CHEAP)),
+        groups=tuple(asked.groups),
         collection_s=asked.collection_s,
         reporting_s=asked.reporting_s,
     )
