@@ -60,6 +60,8 @@ def mended(document: Any) -> Any:
         schemas["CapacityThresholdModifications"].pop("required", None)
     if "NsLcmOpOcc" in schemas:  # the file gives it the schema of lcmOperationType
         schemas["NsLcmOpOcc"]["properties"]["operationParams"] = {"type": "object"}
+    if schemas.get("Checksum", {}).get("type") == "string":  # the text has algorithm and hash (SOL003 10.5.3.5)
+        schemas["Checksum"] = {"type": "object", "required": ["algorithm", "hash"]}
     cancel = document["paths"].pop("/coordinations/cancel", None)
     if cancel:  # the text has the coordination's identifier before it
         document["paths"].setdefault("/coordinations/{coordinationId}/cancel", cancel)

@@ -74,7 +74,6 @@ OFFICIAL: Mapping[str, str | tuple[str, ...]] = {
 REASONS: Mapping[str, str] = {
     **mec010.NOT_SERVED,
     "/coordinations/cancel": "lacks the coordination's identifier; `/coordinations/{}/cancel` is served",
-    "/indicators/subscriptions/{subscriptionId}": "stands for `/subscriptions/{}`, which is served",
     "/api-versions": "spelt `/api_versions` in every other file, which is served",
     "/resource_uri_allocated_by_MEC_platform": "stands for `/applications/{}/services/{}/liveness`, which is served",
 }

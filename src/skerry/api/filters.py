@@ -136,6 +136,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
 
 
 ALWAYS = ("id", "_links")
+KEPT = frozenset((name,) for name in ALWAYS)
 
 
 def selection(query: Mapping[str, str], default_exclusions: Sequence[str]) -> Selection:
@@ -173,7 +174,7 @@ def select(value: dict[str, Any], chosen: Selection, shape: Attributes | None = 
     if chosen.fields:
         return _only(value, chosen.fields, shape, chosen.keep)
     shown = value
-    for path in chosen.exclude:
+    for path in (path for path in chosen.exclude if path not in KEPT):
         shown = _without(shown, path, shape)
     return shown
 
