@@ -40,6 +40,7 @@ class Teller:
         self._post = post
         self._clock = clock
         self._ids = ids
+        self._told: list[Message] = []  # of the write at work: the store does one after the other
 
     async def write(self, work: Callable[[Transaction], T]) -> T:
         """Run `work` in a transaction; what it told goes out when it is committed."""

@@ -68,14 +68,16 @@ class Responder:
     def _bind(self) -> tuple[socket.socket, socket.socket]:
         """Both sockets. A free port for UDP may be another's for TCP: then the next one is tried."""
         host, port = self._wanted
-        for _ in range(1 if port else TRIES):
+        left = 1 if port else TRIES
+        while True:
+            left -= 1
             udp = bound(self._namespace, host, port, socket.SOCK_DGRAM)
             try:
                 return udp, bound(self._namespace, host, udp.getsockname()[1], socket.SOCK_STREAM)
-            except UnavailableError as error:
+            except UnavailableError:
                 udp.close()
-                taken = error
-        raise taken
+                if not left:
+                    raise
 
     async def stop(self) -> None:
         """Close the sockets."""
