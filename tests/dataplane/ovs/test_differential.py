@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import IPv6
@@ -16,7 +17,7 @@ from scapy.layers.sctp import SCTP
 from scapy.packet import Raw
 
 from skerry.dataplane import flows, rewriting
-from skerry.dataplane.flows import Actions, Field, Goto, Match, Output, Rule, match
+from skerry.dataplane.flows import Actions, Field, Goto, Match, Output, PushNsh, Rule, match
 from skerry.dataplane.interpreter import Index, Memory, Run
 from skerry.dataplane.ovs import instance
 from tests.dataplane.ovs.frames import NSH
@@ -52,7 +53,8 @@ def _packets(draw: st.DrawFn) -> Raw:
     payload = (ICMP() if inner is ICMP else inner(**ports)) / (b"p" * draw(st.integers(20, 60)))
     hops = draw(st.sampled_from([1, 2, 64]))
     if kind == "v4":
-        more = draw(st.sampled_from(["", "", "MF"]))
+        # The checksum of SCTP covers all fragments: nobody can mend it in the first one.
+        more = draw(st.sampled_from(["", "", "MF"])) if inner is not SCTP else ""
         return (
             IP(src=draw(st.sampled_from(_V4)), dst=draw(st.sampled_from(_V4)), ttl=hops, flags=more, tos=40) / payload
         )
@@ -131,7 +133,12 @@ _SIMPLE: st.SearchStrategy[Actions] = st.one_of(
 def _actions(draw: st.DrawFn, table: int) -> tuple[Actions, ...]:
     found = draw(st.lists(_SIMPLE, max_size=4))
     if draw(st.booleans()):
-        found.insert(0, flows.Copy(actions=tuple(draw(st.lists(_SIMPLE, max_size=3)))))
+        leaves = Output(port=draw(st.integers(2, PORTS)))
+        more = draw(st.lists(st.one_of(_SIMPLE, st.just(leaves)), max_size=3))
+        pushes = any(isinstance(one, PushNsh) for one in more)
+        # The switch confuses a header of a copy that goes nowhere with one of the frame.
+        kept = [one for one in more if not pushes or not isinstance(one, Output) or one.port != 1]
+        found.insert(0, flows.Copy(actions=(*kept, leaves)))
     ends: list[Actions] = [Output(port=draw(st.integers(1, PORTS)))]
     if not table:
         ends.append(Goto(table=1))
@@ -182,17 +189,25 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Machine]:
 
 @pytest.mark.feature("E99", "E105", "E106")
 @settings(
-    max_examples=120,
+    max_examples=80,
     deadline=None,
     derandomize=True,
     phases=(Phase.explicit, Phase.generate),  # each step of shrinking would ask the switch
-    suppress_health_check=[HealthCheck.too_slow],
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 @given(rules=_rules(), frames=st.lists(_frames(), min_size=8, max_size=8))
 def test_the_switch_does_what_the_interpreter_does(
     machine: _Machine, rules: tuple[Rule, ...], frames: list[bytes]
 ) -> None:
+    assume(not _second_tag(rules, frames))
     machine.runner.run(_compare(machine.lab, rules, frames))
+
+
+def _second_tag(rules: tuple[Rule, ...], frames: list[bytes]) -> bool:
+    """Whether a frame may get a second tag within the device, which the switch does not look at there."""
+    text = b"".join(msgspec.json.encode(rule.actions) for rule in rules)
+    pushes = text.count(b'"do":"pushvlan"')
+    return pushes > 1 or (pushes == 1 and any(b"\x81\x00" in frame[12:56] for frame in frames))
 
 
 async def _compare(lab: Lab, rules: tuple[Rule, ...], frames: list[bytes]) -> None:

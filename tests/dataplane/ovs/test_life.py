@@ -20,6 +20,7 @@ from skerry.dataplane.drivers.ovs import Driver
 from skerry.dataplane.flows import (
     Change,
     Field,
+    Goto,
     GtpDecap,
     Meter,
     Output,
@@ -386,6 +387,38 @@ async def test_what_leaves_can_be_observed(lab: Lab) -> None:
         lab.send(1, tagged)
         seen = [await asyncio.wait_for(anext(leaving), 2) for _ in range(2)]
     assert sorted((one.port, one.frame) for one in seen) == [(2, tagged), (8, tagged)]
+
+
+@pytest.mark.feature("E46")
+async def test_no_frame_is_lost_or_doubled_while_rules_change(lab: Lab) -> None:
+    """The way leads through two tables that change together: a mixture of old and new would lose frames."""
+    ways = [
+        [
+            rule(match(in_port=1), SetField(field=Field.REG0, value=number), Goto(table=1)),
+            rule(match(reg0=number), Output(port=2 + number), table=1),
+        ]
+        for number in (1, 2)
+    ]
+    await lab.rules(*ways[0])
+    sent, running = 0, True
+
+    async def traffic() -> None:
+        nonlocal sent
+        while running:
+            lab.send(1, udp(sport=1000 + sent % 5000))
+            sent += 1
+            await asyncio.sleep(0.0005)
+
+    sending = asyncio.create_task(traffic())
+    for change in range(1, 31):
+        old, new = ways[(change + 1) % 2], ways[change % 2]
+        drop = tuple(one for one in old if one.key not in {other.key for other in new})
+        await lab.driver.apply(Change(device=DEVICE, revision=change, put_rules=tuple(new), drop_rules=drop))
+    running = False
+    await sending
+    out = await lab.collect(sent)
+    assert len(out) == sent > 50
+    assert {port for port, _ in out} == {3, 4}
 
 
 async def test_ten_thousand_rules_at_one_moment(lab: Lab) -> None:

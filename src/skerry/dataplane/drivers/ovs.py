@@ -28,6 +28,8 @@ _DYING_S = 0.2
 _LIMITS = (
     "GTP-U is forwarded as any UDP: its headers are neither matched nor changed",
     "a second VLAN tag is looked at only after the frame left the device and came back",
+    "a copy that is given a service header has to leave at a port other than the one the frame came from",
+    "addresses of later fragments of UDP and TCP cannot be rewritten",
     "each direction of a pinned flow is forgotten by itself when it is idle",
     "rates of meters are multiples of 1 kbit/s, their bursts of 1 kbit",
     "probes are really sent, and counted",

@@ -25,6 +25,7 @@ _V4 = frozenset({Field.IPV4_SRC, Field.IPV4_DST})
 _V6 = frozenset({Field.IPV6_SRC, Field.IPV6_DST})
 _FREE = frozenset({Field.ETH_DST, Field.ETH_SRC, Field.REG0, Field.REG1, Field.REG2, Field.REG3})
 _ANYWHERE = (flows.Output, flows.Goto, flows.Bridge, flows.Select)
+_LEAVES = (flows.Output, flows.ArpReply, flows.Police)
 _ARP_REQUEST, _ARP_ANSWER = 1, 2
 _CASE, _ELSE = 2, 1
 _PIN_PRIORITY = 100
@@ -83,8 +84,9 @@ def _arp_cases(known: Known) -> Sequence[Case]:
 
 
 def _pop_nsh_cases(known: Known) -> Sequence[Case] | None:
-    if known.eth_type is None:
-        return [_nsh(known)]
+    """Without such a header a frame is dropped: there is no case for it."""
+    if known.eth_type != flows.ETH_NSH:
+        return [_nsh(known)] if known.eth_type is None else []
     return [known._replace(vlan=True), known._replace(vlan=False)] if known.vlan is None else None
 
 
@@ -200,8 +202,6 @@ def _push_nsh(action: flows.PushNsh, _: Known) -> Step:
 
 
 def _pop_nsh(_: flows.PopNsh, known: Known) -> Step:
-    if known.eth_type != flows.ETH_NSH:
-        return b"", (), known
     return (act.pop_vlan() if known.vlan else b"") + act.decap() + act.decap(), (), Known()
 
 
@@ -231,7 +231,12 @@ def _pin(action: flows.Pin, known: Known) -> Step:
 
 
 def _copy(action: flows.Copy, known: Known) -> Step:
-    code, rules = compile(action.actions, known)
+    """The switch would put a header that the copy got last, and did not leave with, on the frame itself: such a header
+    has no effect anyway and is left out."""
+    last = max((place for place, one in enumerate(action.actions, 1) if isinstance(one, _LEAVES)), default=0)
+    if not last:
+        return b"", (), known
+    code, rules = compile(action.actions[:last], known)
     return act.clone(code), rules, known
 
 
