@@ -368,3 +368,57 @@ async def test_an_application_can_be_discarded_in_every_state(edge: Edge) -> Non
     assert (await edge.client.post(f"/skerry/v1/apps/{id}/discard")).status_code == 204
     assert edge.machines() == {}
     assert (await edge.client.get(f"{LCM}/app_instances/{id}")).status_code == 404
+
+
+@pytest.mark.feature("E15")
+async def test_the_platform_manager_sees_the_application_as_an_element_manager_does(edge: Edge) -> None:
+    """Over Mv2: life-cycle notifications of its VNF at once, and its counters."""
+    await edge.onboard(appd())
+    id = await edge.created()
+    async with receiving() as receiver:
+        wanted = {"notificationTypes": ["VnfLcmOperationOccurrenceNotification"]}
+        body = {"callbackUri": receiver.uri("/vnflcm"), "filter": wanted}
+        assert (await edge.client.post("/vnflcm/v2/subscriptions", json=body)).status_code == 201
+        await edge.does(id, "instantiate", INSTANTIATE)
+        vnf = (await edge.shown(id))["vnfInstanceId"]
+        await receiver.until(lambda: any(b"COMPLETED" in got.body for got in receiver.got))
+        states = [got.json["operationState"] for got in receiver.got if got.body and got.json["vnfInstanceId"] == vnf]
+        assert states == ["STARTING", "PROCESSING", "COMPLETED"]
+        job = {
+            "objectType": "Vnf",
+            "objectInstanceIds": [vnf],
+            "criteria": {"performanceMetric": ["VCpuUsageMeanVnf"], "collectionPeriod": 1, "reportingPeriod": 1},
+            "callbackUri": receiver.uri("/pm"),
+        }
+        made = await edge.client.post("/vnfpm/v2/pm_jobs", json=job)
+        assert made.status_code == 201, made.text
+        await receiver.until(lambda: any(got.path == "/pm" and got.body for got in receiver.got))
+        href = next(
+            got.json["_links"]["performanceReport"]["href"] for got in receiver.got if got.path == "/pm" and got.body
+        )
+        report = (await edge.client.get(href)).json()
+        assert [entry["objectInstanceId"] for entry in report["entries"]] == [vnf]
+
+
+@pytest.mark.feature("E16")
+async def test_the_vnf_manager_configures_the_application(edge: Edge) -> None:
+    """Over Mv3: a configurable property of the VNF that the application is reaches its container."""
+    text = """
+    id: both
+    vdus: {one: {nics: {pub: ext}, env: {MODE: {get_property: [SELF, configurable_properties, mode]}}}}
+    properties: {mode: calm}
+    """
+    named = {name.replace("/", "__").replace(".yaml", "_yaml"): body for name, body in vnf_folder(text).items()}
+    await edge.onboard(appd("both-app", appExtCpd=None), **named)
+    id = await edge.created("both-app")
+    await edge.does(id, "instantiate", INSTANTIATE)
+    (name,) = edge.machines()
+    machine = edge.worlds["v-east"].has.machines
+    assert machine[name].compute.env["MODE"] == "calm"
+    vnf = (await edge.shown(id))["vnfInstanceId"]
+    patched = await edge.client.patch(
+        f"/vnflcm/v2/vnf_instances/{vnf}", json={"vnfConfigurableProperties": {"mode": "wild"}}
+    )
+    await edge.rig.finished(patched)
+    assert machine[name].compute.env["MODE"] == "wild"
+    assert machine[name].compute.env["MEC_APP_INSTANCE_ID"] == id, "what it was told besides stays"
