@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -217,7 +217,7 @@ class DataPlane:
             del draft.links[id]
 
     @asynccontextmanager
-    async def changing(self, *, failing: bool = False) -> AsyncIterator[Wishes]:
+    async def changing(self, *, failing: bool = False) -> AsyncGenerator[Wishes]:
         """Change whatever of the wishes inside the block; at its end all of it is compiled, proven, kept and applied, or
         nothing is. `failing`: the change is a failure of a link, which may leave things without a way."""
         async with self._turn:

@@ -7,7 +7,7 @@ folder that the engine was given.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, ClassVar
 
@@ -230,7 +230,7 @@ class Driver:
         self.world.send(device, port, frame, self._clock.monotonic())
 
     @asynccontextmanager
-    async def observe(self, device: str, ports: Sequence[int]) -> AsyncIterator[AsyncIterator[Emitted]]:
+    async def observe(self, device: str, ports: Sequence[int]) -> AsyncGenerator[AsyncIterator[Emitted]]:
         """What leaves at ports."""
         queue: asyncio.Queue[Emitted] = asyncio.Queue()
         watcher = (frozenset(ports), queue)
