@@ -133,3 +133,50 @@ async def test_faults_of_a_package(rig: Rig) -> None:
     assert not list((rig.node.settings.data_dir / "uploads").iterdir())
     empty = await rig.client.put(f"{root}/{id}/package_content", headers={"Content-Type": "application/zip"})
     check(empty, 400)
+
+
+async def test_a_uri_that_is_too_long(rig: Rig) -> None:
+    check(await rig.client.get(VNFS, params={"filter": "(eq,id," + "x" * 17_000 + ")"}), 414)
+
+
+@pytest.mark.feature("A92")
+async def test_without_a_token_only_programs_of_this_machine_are_let_in(tmp_path: Path) -> None:
+    """A node that is open to this machine is still closed to web pages in its browsers."""
+    async with running(tmp_path, plain=True, anonymous=True) as rig:
+        del rig.client.headers["Authorization"]
+        here = {"Host": "127.0.0.1:8443"}
+        assert (await rig.client.get(VNFS, headers=here)).status_code == 200
+        assert (await rig.client.get("/skerry/v1/access/me", headers=here)).json()["name"] == "anonymous"
+        for more in (
+            {"Origin": "https://evil.example"},
+            {"Referer": "https://evil.example/"},
+            {"Host": "evil.example"},
+        ):
+            check(await rig.client.get(VNFS, headers={**here, **more}), 403)
+        check(await rig.client.get(VNFS, headers={**here, "Authorization": "Bearer wrong"}), 401)
+    with pytest.raises(ValueError, match="anonymous"):
+        Settings(data_dir=tmp_path, anonymous=True)
+
+
+async def test_conditional_and_range_requests(rig: Rig) -> None:
+    id = await rig.onboard("server")
+    one = f"/vnfpkgm/v2/vnf_packages/{id}"
+    tag = (await rig.client.get(one)).headers["etag"]
+    same = await rig.client.get(one, headers={"If-None-Match": f'"x", {tag}'})
+    assert (same.status_code, same.content, same.headers["etag"]) == (304, b"", tag)
+    assert (await rig.client.get(one, headers={"If-None-Match": '"99"'})).status_code == 200
+    body = {"userDefinedData": {"k": "v"}}
+    for wrong in ('"99"', "W/nonsense", "nonsense"):
+        check(await rig.client.patch(one, json=body, headers={"If-Match": wrong}), 412)
+    assert (await rig.client.patch(one, json=body, headers={"If-Match": tag})).status_code == 200
+    check(await rig.client.patch(one, json=body, headers={"If-Match": tag}), 412)
+    assert (await rig.client.patch(one, json=body, headers={"If-Match": "*"})).status_code == 200
+    content = rig.archive("server").read_bytes()
+    yaml = (await rig.client.get(f"{one}/artifacts/Definitions/sipp_server.yaml")).content
+    for path, whole in (("package_content", content), ("artifacts/Definitions/sipp_server.yaml", yaml)):
+        for wanted, expected in (("bytes=2-5", whole[2:6]), ("bytes=5-", whole[5:]), ("bytes=-3", whole[-3:])):
+            part = await rig.client.get(f"{one}/{path}", headers={"Range": wanted})
+            assert (part.status_code, part.content) == (206, expected), wanted
+        refused = await rig.client.get(f"{one}/{path}", headers={"Range": "bytes=99999999-"})
+        check(refused, 416)
+        assert refused.headers["content-range"] == f"bytes */{len(whole)}"

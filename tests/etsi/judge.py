@@ -13,7 +13,7 @@ import httpx
 import jsonschema  # type: ignore[import-untyped]
 
 HOME = Path(os.environ.get("SKERRY_ETSI") or Path(__file__).parents[2].parent / "shared" / "etsi") / "openapi"
-SOL003, SOL005 = "nfv-sol002-sol003/SOL003", "nfv-sol005/SOL005"
+SOL002, SOL003, SOL005 = "nfv-sol002-sol003/SOL002", "nfv-sol002-sol003/SOL003", "nfv-sol005/SOL005"
 FILES = {
     "/nsd/v2": (f"{SOL005}/NSDManagement",),
     "/vnfpkgm/v2": (f"{SOL005}/VNFPackageManagement", f"{SOL003}/VNFPackageManagement"),
@@ -21,18 +21,25 @@ FILES = {
     "/vnflcm/v2": (f"{SOL003}/VNFLifecycleManagement",),
     "/grant/v1": (f"{SOL003}/VNFLifecycleOperationGranting",),
     "/nfvici/v1": (f"{SOL005}/NFVICapacityInformation",),
-    "/lcmcoord/v1": (f"{SOL005}/NSLCMCoordination", "nfv-sol002-sol003/SOL002/VNFLCMCoordination"),
+    "/lcmcoord/v1": (f"{SOL005}/NSLCMCoordination", f"{SOL002}/VNFLCMCoordination"),
+    "/nsfm/v1": (f"{SOL005}/NSFaultManagement",),
+    "/vnffm/v1": (f"{SOL003}/VNFFaultManagement", f"{SOL002}/VNFFaultManagement"),
+    "/nspm/v2": (f"{SOL005}/NSPerformanceManagement",),
+    "/vnfpm/v2": (f"{SOL003}/VNFPerformanceManagement", f"{SOL002}/VNFPerformanceManagement"),
+    "/vnfind/v1": (f"{SOL003}/VNFIndicator", f"{SOL002}/VNFIndicator"),
+    "/vnfconfig/v1": (f"{SOL002}/VNFConfiguration",),
+    "/vrqan/v1": (f"{SOL003}/VirtualisedResourcesQuotaAvailableNotification",),
     "/vnfsnapshotpkgm/v1": (f"{SOL005}/VNFSnapshotPackageManagement", f"{SOL003}/VNFSnapshotPackageManagement"),
 }
 """Root -> the official files that have it. Where two have the same resource, an answer fits one of them."""
 
-COMMON = frozenset({304, 406, 412, 413, 415, 416, 422, 428, 429})
+COMMON = frozenset({304, 406, 412, 413, 414, 415, 416, 422, 428, 429})
 """What SOL013 (table 6.4-1, clauses 5.4 and 5.5) and HTTP allow everywhere, which most official files do not repeat."""
 
 MISPLACED = ("/nslcm/v1/ns_lcm_op_occs/{nsLcmOpOccId}/fail", "/nslcm/v1/ns_lcm_op_occs/{nsLcmOpOccId}/cancel")
 """Paths that the official file of NS LCM writes with the root of another version."""
 
-SINGLE = {("GET", "/vnf_lcm_op_occs"), ("GET", "/subscriptions")}
+SINGLE = {("GET", "/vnf_lcm_op_occs"), ("GET", "/subscriptions"), ("GET", "/alarms")}
 """Lists of which some official description has the schema of one entry."""
 
 PLURAL = {("GET", "/vnf_snapshots/{vnfSnapshotInfoId}")}
@@ -62,10 +69,45 @@ def mended(document: Any) -> Any:
         schemas["NsLcmOpOcc"]["properties"]["operationParams"] = {"type": "object"}
     if schemas.get("Checksum", {}).get("type") == "string":  # the text has algorithm and hash (SOL003 10.5.3.5)
         schemas["Checksum"] = {"type": "object", "required": ["algorithm", "hash"]}
+    if "PerformanceReport" in schemas:
+        _mend_performance(schemas)
+    if "VnfIndicator" in schemas:
+        _mend_indicators(document)
+    if "CpAddress" in schemas:  # the file wants an address beside itself
+        schemas["CpAddress"].pop("anyOf", None)
     cancel = document["paths"].pop("/coordinations/cancel", None)
     if cancel:  # the text has the coordination's identifier before it
         document["paths"].setdefault("/coordinations/{coordinationId}/cancel", cancel)
     return document
+
+
+def _mend_performance(schemas: Any) -> None:
+    """A job has 0..N reports, and links of its own where SOL005 has them in the reports; a value has the type that its metric
+    says; a part of an object is one part; names of attributes that are required are those of attributes that there are."""
+    reports = schemas["PmJob"]["properties"]["reports"]
+    reports["required"] = [name for name in reports["required"] if name != "_links"]
+    schemas["PmJob"]["properties"]["reports"] = {"type": "array", "items": reports}
+    entry = schemas["PerformanceReport"]["properties"]["entries"]["items"]
+    entry["properties"]["subObjectInstanceId"] = {"type": "string"}
+    entry["required"] = [name.replace("performanceValue", "performanceValues") for name in entry["required"]]
+    value = entry["properties"]["performanceValues"]["items"]
+    value["properties"]["value"] = {}
+    value["required"] = [name.replace("performanceValue", "value") for name in value["required"]]
+    # the thresholds of SOL005 are of metrics with fractions too
+    details = schemas["ThresholdCriteria"]["properties"]["simpleThresholdDetails"]["properties"]
+    details |= {name: {"type": "number"} for name in details}
+
+
+def _mend_indicators(document: Any) -> None:
+    """A value may be anything, and a subscription is made alone. SOL003 has the single one below the indicators, where it must
+    be looked for before those."""
+    document["components"]["schemas"]["VnfIndicator"]["properties"]["value"] = {}
+    content = document["paths"]["/subscriptions"]["post"]["responses"]["201"]["content"]["application/json"]
+    content["schema"] = content["schema"].get("items", content["schema"])
+    misplaced = document["paths"].pop("/indicators/subscriptions/{subscriptionId}", None)
+    if misplaced:
+        own = {"/subscriptions/{subscriptionId}": misplaced, "/indicators/subscriptions/{subscriptionId}": misplaced}
+        document["paths"] = {**own, **document["paths"]}
 
 
 @lru_cache(maxsize=1)

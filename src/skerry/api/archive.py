@@ -37,15 +37,23 @@ async def received(call: Call) -> AsyncGenerator[Path]:
         yield target
 
 
-def sent(path: Path) -> Response:
-    """A whole archive; Starlette answers `Range` requests with 206 or 416."""
+def sent(path: Path, call: Call | None = None) -> Response:
+    """A whole archive, or the ranges of it that the caller asks for (206). What begins behind its end is told as 416."""
+    if call is not None and (found := RANGE.fullmatch(call.request.headers.get("range", "").strip())):
+        size = path.stat().st_size
+        if found[1] and int(found[1]) >= size:
+            raise _beyond(found[0], size)
     return FileResponse(path, media_type="application/zip", filename=path.name)
+
+
+def whole(data: bytes, media: str) -> Response:
+    """Bytes in memory. The type is a header of its own: Starlette would add a character set, which only the package knows."""
+    return Response(data, headers={"Content-Type": media})
 
 
 def part(call: Call, data: bytes, media: str) -> Response:
     """Bytes in memory, whole or the one range that is asked for (RFC 9110 14.2): 206, or 416 where there is nothing."""
     tag = f'"{hashlib.sha256(data).hexdigest()[:32]}"'
-    # as a header of its own: Starlette would add a character set, of which nobody but the package knows
     headers = {"Accept-Ranges": "bytes", "ETag": tag, "Content-Type": media}
     wanted = call.request.headers.get("range", "")
     if not wanted or call.request.headers.get("if-range", tag) != tag:
@@ -57,14 +65,18 @@ def part(call: Call, data: bytes, media: str) -> Response:
     first = int(found[1]) if found[1] else max(0, size - int(found[2]))
     last = min(int(found[2]), size - 1) if found[1] and found[2] else size - 1
     if first >= size or last < first or (not found[1] and not int(found[2])):
-        raise HttpError(
-            416,
-            f"cannot send {wanted[:60]}: there are {size} bytes",
-            suggestion="ask for a range inside of it",
-            headers={"Content-Range": f"bytes */{size}"},
-        )
+        raise _beyond(wanted, size)
     headers["Content-Range"] = f"bytes {first}-{last}/{size}"
     return Response(data[first : last + 1], 206, headers)
+
+
+def _beyond(wanted: str, size: int) -> HttpError:
+    return HttpError(
+        416,
+        f"cannot send {wanted[:60]}: there are {size} bytes",
+        suggestion="ask for a range inside of it",
+        headers={"Content-Range": f"bytes */{size}"},
+    )
 
 
 def signed(archive: Path, name: str) -> bytes:

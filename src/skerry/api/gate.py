@@ -35,6 +35,7 @@ OAUTH2 = "/oauth2/"
 STARTING = UnavailableError("cannot serve this yet: the node is starting", suggestion="try again in a second")
 TOO_MANY = "too-many-requests"
 LONGEST_PATH = 300
+LONGEST_URI = 16 * 1024
 
 
 class Gate:
@@ -49,7 +50,7 @@ class Gate:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Check one request, then pass it on."""
         if scope["type"] == "http" and scope["path"] not in OPEN:
-            refusal = self._refuse(scope)
+            refusal = _too_long(scope) or self._refuse(scope)
             if refusal is not None:
                 await refusal(scope, receive, send)
                 return
@@ -118,6 +119,21 @@ async def _closed(receive: Any, send: Any, refusal: Response) -> None:
     start = {"type": "websocket.http.response.start", "status": refusal.status_code, "headers": refusal.raw_headers}
     await send(start)
     await send({"type": "websocket.http.response.body", "body": refusal.body})
+
+
+def _too_long(scope: Any) -> Response | None:
+    """414 for a URI that no request of any API needs (SOL013 table 6.4-1)."""
+    if len(scope["path"]) + len(scope["query_string"]) <= LONGEST_URI:
+        return None
+    told = problem.Problem(
+        status=414,
+        detail=f"cannot read a URI of more than {LONGEST_URI} characters",
+        type=problem.TYPE_PREFIX + "uri-too-long",
+        title="URI Too Long",
+        instance=printable(scope["path"]),
+        suggestion="shorten the filter, or read the list and choose yourself",
+    )
+    return problem.answer(told)
 
 
 def _refused(scope: Any, error: SkerryError, *, shown: bool) -> Response:

@@ -199,7 +199,7 @@ async def download(call: Call) -> Response:
     """The archive as it was uploaded."""
     record = find(call)
     content(call, record)
-    return archive.sent(call.services.catalogue.original(record.id))
+    return archive.sent(call.services.catalogue.original(record.id), call)
 
 
 async def descriptor(call: Call) -> Response:
@@ -210,16 +210,16 @@ async def descriptor(call: Call) -> Response:
 async def descriptor_of(call: Call, path: Path) -> Response:
     """The descriptor in an archive: text or zip as the caller takes it, with its signatures where it wants them."""
     if call.flag("include_signatures") and (entry := archive.entry_definitions(path)):
-        return archive.part(call, await asyncio.to_thread(archive.signed, path, entry), "application/zip")
+        return archive.whole(await asyncio.to_thread(archive.signed, path, entry), "application/zip")
     data, media = await asyncio.to_thread(archive.definitions, path, call.request.headers.get("accept", ""))
-    return archive.part(call, data, media)
+    return archive.whole(data, media)
 
 
 async def text_or_signed(call: Call, path: Path, name: str) -> Response:
     """A text of an archive, or a zip with its signatures where the caller wants them."""
     if call.flag("include_signatures"):
-        return archive.part(call, await asyncio.to_thread(archive.signed, path, name), "application/zip")
-    return archive.part(call, archive.member(path, name), "text/plain")
+        return archive.whole(await asyncio.to_thread(archive.signed, path, name), "application/zip")
+    return archive.whole(archive.member(path, name), "text/plain")
 
 
 async def artifact_of(call: Call, path: Path) -> Response:

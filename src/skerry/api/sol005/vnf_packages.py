@@ -310,7 +310,7 @@ async def download(call: Call) -> Response:
     """The archive as it was uploaded."""
     record = find(call)
     content(call, record)
-    return archive.sent(call.services.catalogue.original(record.id))
+    return archive.sent(call.services.catalogue.original(record.id), call)
 
 
 async def descriptor(call: Call) -> Response:

@@ -173,7 +173,9 @@ async def delete(call: Call) -> Response:
 
 async def download(call: Call) -> Response:
     """The archive."""
-    return archive.sent(call.services.snapshot_packages.content(call.path("vnfSnapshotPkgId"), tenant=call.tenant))
+    return archive.sent(
+        call.services.snapshot_packages.content(call.path("vnfSnapshotPkgId"), tenant=call.tenant), call
+    )
 
 
 async def upload(call: Call) -> Response:
