@@ -1,0 +1,103 @@
+"""Notifications over a WebSocket, and what a bus does with those who read too slowly or talk nonsense."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+
+from skerry.mecapp import App, PlatformError
+from skerry.mecapp.bus import Socket
+from skerry.mecapp.session import Session
+from tests.api.rig import TOKEN, Rig, running
+from tests.serving import served
+
+SERVICES = "/mec_service_mgmt/v1"
+WISH = {
+    "subscriptionType": "SerAvailabilityNotificationSubscription",
+    "websockNotifConfig": {"requestWebsocketUri": True},
+}
+
+
+@pytest.fixture
+async def rig(tmp_path: Path) -> AsyncGenerator[Rig]:
+    async with running(tmp_path) as started:
+        yield started
+
+
+@pytest.fixture
+async def app(rig: Rig) -> AsyncGenerator[App]:
+    async with served(rig) as url, App(Session(url, token=TOKEN)) as made:
+        await made.register("video")
+        yield made
+
+
+async def subscribed(app: App) -> str:
+    made = await app.session.call("POST", f"{SERVICES}/applications/{app.id}/subscriptions", WISH)
+    uri = str(made.json()["websockNotifConfig"]["websocketUri"])
+    return "/mp1/" + uri.partition("/mp1/")[2]
+
+
+@pytest.mark.feature("B38")
+async def test_what_was_not_named_as_arrived_comes_again(app: App) -> None:
+    path = await subscribed(app)
+    for number in range(3):
+        await app.offer(f"s{number}", "http://10.0.0.9")
+    first = await Socket.connect(app.session, path)
+    frames = first.texts()
+    seen = [json.loads(await anext(frames)) for _ in range(3)]
+    await first.send(json.dumps({"after": seen[0]["number"]}))
+    await asyncio.sleep(0.1)
+    await first.close()
+    again = await Socket.connect(app.session, path)
+    frames = again.texts()
+    numbers = [json.loads(await anext(frames))["number"] for _ in range(2)]
+    assert numbers == [one["number"] for one in seen[1:]]
+    await again.send(json.dumps({"after": numbers[-1]}))
+    await app.offer("late", "http://10.0.0.9")
+    told = json.loads(await anext(frames))["notification"]
+    assert told["serviceReferences"][0]["serName"] == "late"
+    await again.close()
+
+
+async def test_a_socket_of_nobodys_subscription_is_refused(app: App) -> None:
+    with pytest.raises(PlatformError) as refused:
+        await Socket.connect(app.session, "/mp1/v1/notifications/nothing")
+    assert refused.value.status == 403
+
+
+async def test_nonsense_is_told_and_the_bus_goes_on(app: App) -> None:
+    socket = await Socket.connect(app.session, "/mp1/v1/bus")
+    frames = socket.texts()
+    statuses = []
+    for text in (
+        "{",
+        '{"id": "x"}',
+        '{"id": 3}',
+        '{"id": 4, "publish": "a/+"}',
+        '{"id": 5, "publish": "a", "body": 1}',
+    ):
+        await socket.send(text)
+        statuses.append(json.loads(await anext(frames))["status"])
+    assert statuses == [400, 400, 400, 400, 202]
+    await socket.close()
+
+
+@pytest.mark.feature("E48")
+async def test_who_reads_too_slowly_holds_up_nobody(app: App) -> None:
+    slow = await Socket.connect(app.session, "/mp1/v1/bus")
+    await slow.send(json.dumps({"id": 1, "subscribe": "#"}))
+    async with app.bus() as speaking:
+        await speaking.subscribe("mine")
+        large = "x" * 100_000
+        # Each is answered, whatever the slow one does with it.
+        sent = [await speaking.publish("flood", large)]
+        while sent[-1] and len(sent) < 1300:
+            sent.append(await speaking.publish("flood", large))
+        assert len(sent) > 100, "some patience is there"
+        assert not sent[-1], "who is too far behind is not served any more"
+        assert await speaking.publish("mine", 1) == 1
+    await slow.close()
