@@ -34,7 +34,7 @@ run | skopeo          | program:skopeo  | fetches images from registries
 run | sip-tester      | program:sipp    | SIPp, the program whose calls the demo shows
 run | unbound         | program:unbound | answers the DNS rules of edge applications
 run | openvswitch-switch | program:ovs-vswitchd | the switch of the data plane; Skerry starts its own and leaves others alone
-dev | osmo-ggsn       | program:osmo-ggsn | a gateway and a base station's side of GTP that others wrote, in tests (with sgsnemu)
+dev | osmo-ggsn       | program:osmo-ggsn | a gateway and the base station of GTP that others wrote, with sgsnemu, in tests
 dev | tcpdump         | program:tcpdump | looks at the wire in tests
 dev | docker.io       | program:dockerd | the Docker Engine that tests and benchmarks start for themselves
 dev | iptables        | program:iptables | the Docker Engine does not start without it
