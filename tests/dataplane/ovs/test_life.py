@@ -304,7 +304,6 @@ async def test_a_switch_that_died_is_told_and_made_again(lab: Lab) -> None:
     with pytest.raises(DriverError, match=r"cannot (reach the device|talk to the switch)") as lost:
         await lab.driver.apply(changes(FORWARD))
     assert lost.value.transient
-    await lab.driver.prepare(lab.spec)
     assert (await lab.driver.read_back(DEVICE)).ports == lab.state().ports
     await lab.rules(*FORWARD)
     assert [out for out, _ in await lab.inject(1, udp())] == [2]

@@ -164,7 +164,8 @@ class Driver:
 
     async def attach(self, device: str, port: PortState) -> None:
         """Add a port."""
-        await self._get(device).attach(port)
+        found = await self._again(device)
+        await found.attach(port)
         self._tell(EngineEvent(device=device, kind=EventKind.PORT_UP, port=port.number))
 
     async def detach(self, device: str, port: int) -> None:
@@ -177,8 +178,16 @@ class Driver:
         await self._get(change.device).apply(change)
 
     async def read_back(self, device: str) -> Effective:
-        """What the switch has."""
-        return await self._get(device).read_back()
+        """What the switch has. One that died is started again first, with its ports and without rules."""
+        found = await self._again(device)
+        return await found.read_back()
+
+    async def _again(self, device: str) -> Device:
+        """The device, prepared again where its switch was lost. A change is not done this way: the one before is gone."""
+        found = self._get(device)
+        if not found.alive:
+            await self.prepare(found.spec)
+        return self._get(device)
 
     async def put_sessions(self, device: str, sessions: Sequence[Session], gone: Sequence[str] = ()) -> None:
         """There are no sessions here: forgetting one succeeds, putting one is refused."""
