@@ -39,6 +39,7 @@ class Command(enum.IntEnum):
     OBJ_PIN = 6
     OBJ_GET = 7
     PROG_TEST_RUN = 10
+    PROG_FD_BY_ID = 13
     OBJ_INFO = 15
     MAP_LOOKUP_BATCH = 24
     MAP_UPDATE_BATCH = 26
@@ -297,6 +298,17 @@ class Program(_Object):
     def open(cls, path: Path) -> Program:
         """A pinned program."""
         return cls(_opened(path))
+
+    @staticmethod
+    def lives(id: int) -> bool:
+        """Whether the kernel still has the program of a number."""
+        try:
+            os.close(_bpf(Command.PROG_FD_BY_ID, struct.pack("<III", id, 0, 0)))
+        except OSError as error:
+            if error.errno == errno.ENOENT:
+                return False
+            raise _failed(f"look for the program number {id}", error) from error
+        return True
 
     @property
     def id(self) -> int:
