@@ -1,0 +1,176 @@
+"""Forwarding goes on while nobody controls it; who comes next finds everything; what is torn down is gone from the kernel."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from skerry.dataplane.driver import DeviceSpec, EngineContext, EventKind
+from skerry.dataplane.drivers.ebpf import Driver
+from skerry.dataplane.ebpf.kernel import BPFFS, Program
+from skerry.dataplane.flows import Change, GtpEncap, Origin, Output, PortState, Rule, Session, Tunnel, Way, match
+from skerry.engine.clock import SystemClock
+from skerry.linux import namespaces, offload
+from skerry.linux.frames import Tap
+from tests.dataplane.ebpf.forwarder import DEVICE, FORWARD
+from tests.dataplane.ovs.lab import pair, pin
+
+pytestmark = [pytest.mark.real, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
+NODE = f"life{os.getpid()}"
+FRAME = bytes.fromhex("02000000000b02000000000a0800") + b"\x45" + bytes(45)
+UE = bytes.fromhex("02000000000b02000000000a08004500001c00010000401100000a0900010a2d00020001000200080000")
+
+
+@pytest.fixture
+def wires() -> Iterator[dict[int, Tap]]:
+    """Two ports n1 and n2, and taps at their far ends."""
+    near, far = pin(f"{NODE}-n"), pin(f"{NODE}-f")
+    for number in (1, 2):
+        pair(near, f"n{number}", far, f"f{number}", f"02:00:00:00:00:{number:02x}")
+    with namespaces.inside(far):
+        taps = {number: Tap(f"f{number}") for number in (1, 2)}
+    yield taps
+    for tap in taps.values():
+        tap.close()
+    for place in (near, far):
+        namespaces.unpin(place)
+
+
+def driver() -> Driver:
+    return Driver(EngineContext(node=NODE, data_dir=Path(), clock=SystemClock()))
+
+
+async def arrives(taps: dict[int, Tap], frame: bytes = FRAME) -> bool:
+    """Whether what is sent at port 1 comes out of port 2 at once."""
+    list(taps[2].frames())
+    taps[1].socket.send(frame)
+    for _ in range(50):
+        if any(seen == frame for left, seen in taps[2].frames() if not left):
+            return True
+        await asyncio.sleep(0.005)
+    return False
+
+
+@pytest.mark.feature("E43", "E102")
+async def test_a_killed_process_does_not_interrupt_and_the_next_one_adopts(wires: dict[int, Tap]) -> None:
+    command = (sys.executable, "-m", "tests.dataplane.ebpf.forwarder", NODE, f"{NODE}-n")
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    assert process.stdout
+    assert await asyncio.wait_for(process.stdout.readline(), 30) == b"ready\n"
+    assert await arrives(wires)
+    process.send_signal(signal.SIGKILL)
+    await process.wait()
+    assert all([await arrives(wires) for _ in range(5)])
+    engine = driver()
+    await engine.open()
+    assert [spec.name for spec in await engine.devices()] == [DEVICE]
+    effective = await engine.read_back(DEVICE)
+    assert (effective.revision, [one.rule for one in effective.rules]) == (3, [FORWARD])
+    assert effective.rules[0].packets >= 6
+    assert [port.name for port in effective.ports] == ["p1", "p2"]
+    await engine.apply(Change(device=DEVICE, revision=4, drop_rules=(FORWARD,)))
+    assert not await arrives(wires)
+    await engine.teardown(DEVICE)
+    await engine.close()
+
+
+@pytest.mark.feature("E43")
+async def test_nothing_is_left_after_a_teardown(wires: dict[int, Tap]) -> None:
+    engine = driver()
+    await engine.open()
+    await engine.prepare(DeviceSpec(name=DEVICE, namespace=f"{NODE}-n"))
+    for number in (1, 2):
+        await engine.attach(DEVICE, PortState(number=number, name=f"p{number}", interface=f"n{number}"))
+    await engine.apply(Change(device=DEVICE, put_rules=(FORWARD,)))
+    await engine.probe(DEVICE, 1, FRAME)
+    device = engine._devices[DEVICE]
+    assert device._generation
+    number, folder = device._generation.main.id, device.folder
+    assert Program.lives(number)
+    with namespaces.inside(namespaces.place(f"{NODE}-f")):
+        assert not offload.transmit_checksums("f1")
+    await engine.teardown(DEVICE)
+    await engine.teardown(DEVICE)
+    await engine.close()
+    assert not folder.exists()
+    assert not list((BPFFS / "skerry").glob(f"{folder.parent.name}*"))
+    for _ in range(200):
+        if not Program.lives(number):
+            break
+        await asyncio.sleep(0.02)
+    assert not Program.lives(number)
+    with namespaces.inside(namespaces.place(f"{NODE}-f")):
+        assert offload.transmit_checksums("f1")
+    assert not await arrives(wires)
+
+
+@pytest.mark.feature("E109", "C39")
+async def test_a_ue_without_tunnel_is_told_and_a_snooped_one_is_served(wires: dict[int, Tap]) -> None:
+    engine = driver()
+    await engine.open()
+    await engine.prepare(DeviceSpec(name=DEVICE, namespace=f"{NODE}-n"))
+    events = engine.events()
+    try:
+        for number in (1, 2):
+            await engine.attach(DEVICE, PortState(number=number, name=f"p{number}", interface=f"n{number}"))
+        into = Rule(
+            table=0,
+            priority=1,
+            match=match(eth_type=0x800),
+            actions=(GtpEncap(way=Way.DOWN), Output(port=2)),
+            cookie=9,
+        )
+        await engine.apply(Change(device=DEVICE, put_rules=(into,)))
+        waiting = asyncio.ensure_future(anext(aiter(events)))
+        await asyncio.sleep(0.01)
+        assert not await arrives(wires, UE)
+        event = await asyncio.wait_for(waiting, 5)
+        assert (event.kind, event.detail, event.port) == (EventKind.NO_SESSION, "10.45.0.2", 1)
+        tunnel = Tunnel(teid=0x22, src="10.1.0.2", dst="10.1.0.1", eth_src=1, eth_dst=2)
+        session = Session(ue="10.45.0.2", down=tunnel, origin=Origin.SNOOPED)
+        await engine.put_sessions(DEVICE, [session])
+        probed = await engine.probe(DEVICE, 1, UE)
+        assert [one.port for one in probed.outputs] == [2]
+        assert (await engine.read_back(DEVICE)).sessions == (session,)
+        await engine.put_sessions(DEVICE, [], ["10.45.0.2"])
+        assert (await engine.probe(DEVICE, 1, UE)).outputs == ()
+    finally:
+        await events.aclose()
+        await engine.teardown(DEVICE)
+        await engine.close()
+
+
+@pytest.mark.feature("E105", "E106")
+async def test_ten_thousand_rules_take_effect_at_one_moment(wires: dict[int, Tap]) -> None:
+    engine = driver()
+    await engine.open()
+    await engine.prepare(DeviceSpec(name=DEVICE, namespace=f"{NODE}-n"))
+    try:
+        for number in (1, 2):
+            await engine.attach(DEVICE, PortState(number=number, name=f"p{number}", interface=f"n{number}"))
+        many = tuple(
+            Rule(
+                table=0,
+                priority=5,
+                match=match(in_port=1, ipv4_dst=(0x0B000000 + number, 0xFFFFFFFF)),
+                actions=(Output(port=2),),
+                cookie=100 + number,
+            )
+            for number in range(10_000)
+        )
+        begun = asyncio.get_running_loop().time()
+        await engine.apply(Change(device=DEVICE, revision=1, put_rules=many))
+        assert asyncio.get_running_loop().time() - begun < 10
+        back = await engine.read_back(DEVICE)
+        assert {one.rule.key for one in back.rules} == {one.key for one in many}
+        assert not await arrives(wires)
+        assert await arrives(wires, FRAME[:30] + bytes([11, 0, 0x27, 0x0F]) + FRAME[34:])
+    finally:
+        await engine.teardown(DEVICE)
+        await engine.close()
