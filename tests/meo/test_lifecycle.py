@@ -422,3 +422,27 @@ async def test_the_vnf_manager_configures_the_application(edge: Edge) -> None:
     await edge.rig.finished(patched)
     assert machine[name].compute.env["MODE"] == "wild"
     assert machine[name].compute.env["MEC_APP_INSTANCE_ID"] == id, "what it was told besides stays"
+
+
+@pytest.mark.feature("E21")
+async def test_an_application_moves_to_another_host_with_its_rules(edge: Edge) -> None:
+    id = await edge.running(appd(appTrafficRule=[traffic()], appDNSRule=[dns()]))
+    before = (await edge.shown(id))["nsInstanceId"]
+    answer = await edge.client.post(f"/skerry/v1/apps/{id}/relocate", json={})
+    assert answer.status_code == 202, answer.text
+    operation = answer.headers["Location"].rpartition("/")[2]
+    view = (await edge.client.get(f"/skerry/v1/operations/{operation}?wait=10")).json()
+    assert view["operation"]["state"] == "COMPLETED", view
+    assert set(edge.machines().values()) == {"v-west"}
+    shown = await edge.shown(id)
+    ip = shown["communicationInterface"]["ipAddresses"][0]["host"]
+    assert shown["nsInstanceId"] != before
+    base = f"{SUPPORT}/applications/{id}"
+    (steered,) = (await edge.client.get(f"{base}/traffic_rules")).json()
+    (answered,) = (await edge.client.get(f"{base}/dns_rules")).json()
+    assert steered["dstInterface"]["dstIpAddress"] == answered["ipAddress"] == ip
+    assert edge.rig.node.mep.apps.get(id, tenant=TENANT).zone == "west"
+    done = {step["key"]: step["record"]["ended_at"] for step in view["steps"]}
+    assert done["create:ns:west"] <= done["update:rules:mep"] <= done["delete:ns:east"], "it is never nowhere"
+    await edge.does(id, "terminate", {"terminationType": "FORCEFUL"})
+    assert edge.machines() == {}

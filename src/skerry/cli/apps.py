@@ -147,6 +147,17 @@ def terminate(session: Session, app: str, force: bool, timeout: int | None, file
 
 @app.command()
 @click.argument("app")
+@click.option("--host", "hosts", multiple=True, help="MEC host to choose from; may be repeated. Default: all others.")
+@follow.lifecycle
+@command
+def relocate(session: Session, app: str, hosts: tuple[str, ...], file: str | None, how: follow.How) -> None:
+    """Move an application to another MEC host: it is up there, and its rules lead there, before it ends where it was."""
+    given = {"selectedMECHostInfo": [{"hostId": {"id": host}} for host in hosts]}
+    follow.perform(session, "app.relocate", find(session, app).id, body(file, given), how)
+
+
+@app.command()
+@click.argument("app")
 @follow.lifecycle
 @command
 def configure(session: Session, app: str, file: str | None, how: follow.How) -> None:

@@ -224,7 +224,7 @@ class NodeClient:
         """Start an operation (`vnf.scale` …) with the body of the ETSI request; returns the operation's id."""
         family, _, verb = kind.partition(".")
         base = f"{INSTANCES[family]}/{id}"
-        path = f"{base}/{VERBS.get(verb, verb)}"
+        path = f"{OWN}/apps/{id}/relocate" if kind == "app.relocate" else f"{base}/{VERBS.get(verb, verb)}"
         response = self.http.patch(base, params) if verb == "modify" else self.http.post(path, params)
         return response.headers["Location"].rpartition("/")[2]
 

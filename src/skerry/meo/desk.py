@@ -77,18 +77,19 @@ class MeoDesk:
             ]
         return await self.nfvo.desk.granter.choose(demands, ())
 
-    def vnfs(self, instance: AppInstance) -> list[VnfInstance]:
-        """The VNFs that an application is; none while it has no network service."""
-        ns = aggregates.ns_instances.find(self.database, instance.ns_id) if instance.ns_id else None
+    def vnfs(self, instance: AppInstance, ns_id: str = "") -> list[VnfInstance]:
+        """The VNFs that an application is; none while it has no network service. `ns_id` is another than its present one."""
+        wanted = ns_id or instance.ns_id
+        ns = aggregates.ns_instances.find(self.database, wanted) if wanted else None
         members = ns.members.values() if ns else ()
         found = [aggregates.vnf_instances.find(self.database, member.vnf_instance_id) for member in members]
         return [vnf for vnf in found if vnf is not None]
 
-    def addresses(self, instance: AppInstance) -> tuple[AppAddress, ...]:
-        """The addresses of its external connection points, in the descriptor's order."""
+    def addresses(self, instance: AppInstance, ns_id: str = "") -> tuple[AppAddress, ...]:
+        """The addresses of its external connection points, as its present network service (or another) has them."""
         names = {point_name(point.cpd_id): point.cpd_id for point in self.appd(instance).app_ext_cpd}
         found: list[AppAddress] = []
-        for vnf in self.vnfs(instance):
+        for vnf in self.vnfs(instance, ns_id):
             vnfd, flavour = self._flavour(vnf)
             del vnfd
             for vnfc, index, cp in Attributes(vnf, flavour).interfaces():

@@ -1,7 +1,7 @@
 """What an application instance shall have: pure functions from a record, its descriptor and a request to a resource graph.
 
-Three resources: `platform:mep` (its platform knows it), `ns:app` (the network service that it is to the NFVO, running or
-not), `rules:mep` (its traffic and DNS rules are in force). A stopped application has no rules in force.
+Three resources: `platform:mep` (its platform knows it), `ns:HOST` (the network service that it is to the NFVO there, running
+or not), `rules:mep` (its traffic and DNS rules are in force). A stopped application has no rules in force.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from skerry.model.platform import AppAddress
 from skerry.model.resources import Wanted
 from skerry.model.states import AppOperationalState, InstantiationState
 
-PLATFORM, SERVICE, RULES = "platform:mep", "ns:app", "rules:mep"
+PLATFORM, SERVICES, RULES = "platform:mep", "ns:", "rules:mep"
 PATIENCE_S = 3600.0
 """How long a graceful end waits where neither request nor descriptor says it."""
 
@@ -38,7 +38,7 @@ class AppGoal(msgspec.Struct, frozen=True, kw_only=True):
 
 def current(instance: AppInstance, zone: str = "") -> AppGoal:
     """The goal that the record stands for now."""
-    recorded = instance.resources.get(SERVICE)
+    recorded = instance.resources.get(PLATFORM)
     return AppGoal(
         host=instance.host,
         zone=zone or (str(recorded.spec["zone"]) if recorded else ""),
@@ -50,13 +50,13 @@ def current(instance: AppInstance, zone: str = "") -> AppGoal:
 
 def applied(instance: AppInstance, goal: AppGoal) -> AppInstance:
     """The record with the goal's part of it replaced."""
-    ns_id = service_id(instance.id) if goal.host else ""
+    ns_id = service_id(instance.id, goal.host) if goal.host else ""
     return msgspec.structs.replace(instance, host=goal.host, vim=goal.vim, config=goal.config, ns_id=ns_id)
 
 
-def service_id(app_instance_id: str) -> str:
-    """The network service that an application instance is to the NFVO."""
-    return derive(app_instance_id, "ns")
+def service_id(app_instance_id: str, host: str) -> str:
+    """The network service that an application instance is to the NFVO on a host."""
+    return derive(app_instance_id, host)
 
 
 def settled(instance: AppInstance, goal: AppGoal) -> AppInstance:
@@ -87,26 +87,31 @@ def wanted(instance: AppInstance, appd: AppD, nsd_id: str, goal: AppGoal) -> dic
     place = {"host": goal.host, "zone": goal.zone}
     plain = msgspec.to_builtins(config)
     platform = Wanted(
-        key=PLATFORM, kind="mec.platform", spec={**place, "config": plain}, in_place=("config",), note="the platform"
+        key=PLATFORM,
+        kind="mec.platform",
+        spec={**place, "config": plain},
+        in_place=(*place, "config"),
+        note="the platform",
     )
+    ns = service_id(instance.id, goal.host)
     service = Wanted(
-        key=SERVICE,
+        key=f"{SERVICES}{goal.host}",
         kind="mec.service",
-        spec={**place, "nsd": nsd_id, "vim": goal.vim, "running": goal.running},
+        spec={**place, "ns": ns, "nsd": nsd_id, "vim": goal.vim, "running": goal.running},
         needs=(PLATFORM,),
         in_place=("running",),
         note=f"{instance.app_name} on {goal.vim}",
         timeout_s=LONGEST_S,
     )
-    graph = {PLATFORM: platform, SERVICE: service}
+    graph = {PLATFORM: platform, service.key: service}
     if goal.running:
         rules = {name: plain.get(name, []) for name in ("appTrafficRule", "appDNSRule")}
         graph[RULES] = Wanted(
             key=RULES,
             kind="mec.rules",
-            spec={**place, **rules},
-            needs=(SERVICE,),
-            in_place=("appTrafficRule", "appDNSRule"),
+            spec={**place, "ns": ns, **rules},
+            needs=(service.key,),
+            in_place=(*place, "ns", *rules),
             note="its rules",
         )
     return graph

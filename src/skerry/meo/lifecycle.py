@@ -15,6 +15,7 @@ from skerry.meo.goal import PLATFORM
 from skerry.meo.instantiate import InstantiateApp
 from skerry.meo.operate import OperateApp
 from skerry.meo.operation import require, state_of
+from skerry.meo.relocate import RelocateApp
 from skerry.meo.steps import AppSteps
 from skerry.meo.terminate import TerminateApp
 from skerry.model.app import AppInstance
@@ -28,7 +29,7 @@ from skerry.store import applications, journal
 from skerry.store.database import Transaction
 
 TOKENS = "/oauth2/token"
-KINDS = (InstantiateApp, OperateApp, TerminateApp, ConfigureApp)
+KINDS = (InstantiateApp, OperateApp, TerminateApp, ConfigureApp, RelocateApp)
 
 
 class Meo:
@@ -143,9 +144,9 @@ class Meo:
     async def start(self, kind: str, id: str, params: Mapping[str, Any], *, tenant: str = "") -> Operation:
         """Begin an operation; it goes on by itself. An application that has no place now is refused here."""
         instance = self.instance(id, tenant=tenant)
-        if kind == InstantiateApp.name:
-            require(instance, "instantiate")
-            operation = InstantiateApp(self.desk)
+        if kind in (InstantiateApp.name, RelocateApp.name):
+            require(instance, kind.partition(".")[2])
+            operation = InstantiateApp(self.desk) if kind == InstantiateApp.name else RelocateApp(self.desk)
             await operation.place(instance, operation.goal(instance, params), params)
         return await self.engine.submit(kind, id, params, tenant=tenant)
 

@@ -11,7 +11,7 @@ from skerry.engine.diff import diff
 from skerry.engine.graph import settle
 from skerry.errors import ConflictError
 from skerry.meo.desk import MeoDesk
-from skerry.meo.goal import RULES, SERVICE, AppGoal, applied, current, settled, wanted
+from skerry.meo.goal import RULES, SERVICES, AppGoal, applied, current, settled, wanted
 from skerry.model.app import AppInstance
 from skerry.model.operations import Operation, Plan, Step, Verdict
 from skerry.model.platform import Action
@@ -144,10 +144,17 @@ def _after(first: Step, steps: Sequence[Step]) -> list[Step]:
 
 
 def _rules_first(steps: Sequence[Step]) -> list[Step]:
-    """Rules leave the data plane before the application that they lead to stops."""
-    leaving, changing = f"delete:{RULES}", f"update:{SERVICE}"
-    if not any(step.key == leaving for step in steps):
-        return list(steps)
+    """Rules lead elsewhere, or leave the data plane, before the application that they lead to stops."""
+    leaving = [step.key for step in steps if step.key in (f"delete:{RULES}", f"update:{RULES}")]
+    ending = [
+        step.key
+        for step in steps
+        if step.key.startswith(f"delete:{SERVICES}")
+        or (step.action == "mec.service.update" and f"delete:{RULES}" in leaving)
+    ]
     return [
-        msgspec.structs.replace(step, needs=(*step.needs, leaving)) if step.key == changing else step for step in steps
+        msgspec.structs.replace(step, needs=tuple(dict.fromkeys((*step.needs, *leaving))))
+        if step.key in ending
+        else step
+        for step in steps
     ]

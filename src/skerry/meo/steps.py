@@ -10,7 +10,7 @@ import msgspec
 from skerry.engine.engine import Engine
 from skerry.engine.kinds import StepContext
 from skerry.meo.desk import MeoDesk
-from skerry.meo.goal import LONGEST_S, PLATFORM, placed, service_id
+from skerry.meo.goal import LONGEST_S, PLATFORM, placed
 from skerry.meo.operation import NOTICE
 from skerry.model.app import AppInstance
 from skerry.model.appd import PlatformPart
@@ -72,8 +72,13 @@ class AppSteps:
 
     async def change(self, context: StepContext) -> Mapping[str, Any]:
         """Rules are changed by their own step; only what it may use and produces concerns its admission."""
-        new, old = context.args["spec"]["config"], context.args["previous"]["config"]
-        if all(new.get(name) == old.get(name) for name in ("appServiceRequired", "appServiceOptional")):
+        spec, previous = context.args["spec"], context.args["previous"]
+        if self._platform(spec["zone"]) is not self._platform(previous["zone"]):
+            await self._platform(previous["zone"]).forget(context.operation.subject)
+        new, old = spec["config"], previous["config"]
+        if spec["host"] == previous["host"] and all(
+            new.get(name) == old.get(name) for name in ("appServiceRequired", "appServiceOptional")
+        ):
             return {}
         return await self.admit(context)
 
@@ -87,7 +92,7 @@ class AppSteps:
     async def activate(self, context: StepContext) -> Mapping[str, Any]:
         spec = context.args["spec"]
         instance = self.desk.instance(context.operation.subject)
-        addresses = self.desk.addresses(instance)
+        addresses = self.desk.addresses(instance, spec["ns"])
         rules = {name: spec[name] for name in ("appTrafficRule", "appDNSRule")}
         config = placed(msgspec.convert(rules, PlatformPart), addresses)
         await self._platform(spec["zone"]).activate(self._hosted(instance, spec["zone"], config), addresses)
@@ -110,7 +115,7 @@ class AppSteps:
     async def bring_up(self, context: StepContext) -> Mapping[str, Any]:
         spec = context.args["spec"]
         instance = self.desk.instance(context.operation.subject)
-        ns_id = service_id(instance.id)
+        ns_id = str(spec["ns"])
         label = f"{instance.app_instance_name or instance.app_name}-{instance.id[:8]}"
         nfvo = self.desk.nfvo
         ns = await nfvo.create(spec["nsd"], name=label, tenant=instance.tenant, id=ns_id)
@@ -126,7 +131,7 @@ class AppSteps:
         instance = self.desk.instance(context.operation.subject)
         if spec["running"]:  # it will confirm anew that it is ready
             await self._admit(instance, instance.resources[PLATFORM].spec)
-        await self._switch(context, instance.ns_id, running=spec["running"], how=context.args.get("how", "GRACEFUL"))
+        await self._switch(context, spec["ns"], running=spec["running"], how=context.args.get("how", "GRACEFUL"))
         return {}
 
     async def _switch(self, context: StepContext, ns_id: str, *, running: bool, how: str, name: str = "") -> None:
@@ -141,12 +146,12 @@ class AppSteps:
 
     async def remove(self, context: StepContext) -> None:
         instance = self.desk.instance(context.operation.subject)
-        ns_id = service_id(instance.id)
+        ns_id = str(context.args["spec"]["ns"])
         if self._find(ns_id) is None:
             return
         await context.engine.children.release(ns_id, keep="" if context.undoing else context.operation.id)
         ns = self.desk.nfvo.instance(ns_id, tenant=instance.tenant)
-        for vnf in self.desk.vnfs(instance):
+        for vnf in self.desk.vnfs(instance, ns_id):
             self.desk.doors.close(*self.desk.gateway(vnf))
         if ns.ns_state is InstantiationState.INSTANTIATED or ns.resources:
             how = "FORCEFUL" if context.undoing else context.args.get("how", "GRACEFUL")

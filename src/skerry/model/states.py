@@ -90,12 +90,14 @@ APP_MOVES: Mapping[str, Mapping[str, str]] = {
     "NOT_INSTANTIATED": {"configure": "NOT_INSTANTIATED", "instantiate": "STARTED", "delete": "deleted"},
     "STARTED": {
         "configure": "STARTED",
+        "relocate": "STARTED",
         "start": "STARTED",
         "stop": "STOPPED",
         "terminate": "NOT_INSTANTIATED",
     },
     "STOPPED": {
         "configure": "STOPPED",
+        "relocate": "STOPPED",
         "start": "STARTED",
         "stop": "STOPPED",
         "terminate": "NOT_INSTANTIATED",

@@ -7,6 +7,8 @@ from typing import Any
 import msgspec
 from starlette.responses import Response
 
+from skerry.api.mec010 import app_instances
+from skerry.api.mec010 import types as wire
 from skerry.api.own import types as own
 from skerry.api.route import Call, Endpoint
 from skerry.client import views
@@ -77,6 +79,15 @@ async def discard(call: Call) -> Response:
     return call.done()
 
 
+async def relocate(call: Call) -> Response:
+    """Bring it up on another host, lead its rules there, remove it where it was."""
+    record = call.services.meo.instance(call.path("appId"), tenant=call.tenant)
+    asked = wire.params(await wire.asked(call, wire.InstantiateAppRequest))
+    params = app_instances.checked("app.instantiate", asked)
+    operation = await call.services.meo.start("app.relocate", record.id, params, tenant=call.tenant)
+    return call.accepted(call.href(f"/operations/{operation.id}"))
+
+
 def _host(call: Call, record: MecHost) -> views.HostView:
     vims = [vim.id for vim in call.services.nfvo.vims() if vim.zone == record.zone]
     apps = [app.id for app in call.services.meo.instances(tenant=call.tenant) if app.host == record.id]
@@ -131,6 +142,14 @@ ROUTES = (
     Endpoint("GET", "/apps", listing, "List applications", answer=list[views.AppView]),
     Endpoint("GET", "/apps/{appId}", show, "Read an application", answer=views.AppView),
     Endpoint("POST", "/apps/{appId}/discard", discard, "Remove an application in whatever state", status=204),
+    Endpoint(
+        "POST",
+        "/apps/{appId}/relocate",
+        relocate,
+        "Move an application to another host",
+        wire.InstantiateAppRequest,
+        status=202,
+    ),
     Endpoint("GET", "/hosts", hosts, "List MEC hosts", answer=list[views.HostView]),
     Endpoint("GET", "/hosts/{hostId}", show_host, "Read a MEC host", answer=views.HostView),
     Endpoint("PUT", "/hosts/{hostId}", describe_host, "Describe a MEC host", own.HostRequest, views.HostView),

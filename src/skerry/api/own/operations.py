@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from skerry.api import body
 from skerry.api.mec010 import app_instances
+from skerry.api.mec010.types import InstantiateAppRequest
 from skerry.api.own import types as own
 from skerry.api.route import Call, Endpoint, Query
 from skerry.api.sol003 import translate, vnf_instances
@@ -25,6 +26,7 @@ KINDS: dict[str, type[Any]] = {
     **{f"vnf.{vnf_instances.VERBS.get(name, name)}": kind for name, kind in vnf_instances.TASKS.items()},
     **{f"ns.{name}": kind for name, kind in ns_instances.TASKS.items()},
     **{kind: body for kind, body, _ in app_instances.TASKS.values()},
+    "app.relocate": InstantiateAppRequest,
     "vnf.modify": VnfInfoModificationRequest,
 }
 

@@ -47,6 +47,7 @@ class PlanRequest(Asked, frozen=True, kw_only=True):
         "app.operate",
         "app.terminate",
         "app.configure",
+        "app.relocate",
     ]
     subject: str
     params: Mapping[str, Any] = {}
