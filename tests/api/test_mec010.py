@@ -194,12 +194,13 @@ async def test_refusals_of_http(rig: Rig) -> None:
 async def test_what_would_not_be_obeyed_is_refused(rig: Rig) -> None:
     await onboarded(rig)
     uri = await created(rig)
-    for body in (
+    refused: tuple[dict[str, Any], ...] = (
         {"virtualComputeDescriptor": {}},
         {"appTermCandsForCoord": {}},
         {"locationConstraints": {"area": "POLYGON"}},
         {"selectedMECHostInfo": []},
-    ):
+    )
+    for body in refused:
         answer = await rig.client.post(f"{uri}/instantiate", json=body)
         assert answer.status_code == 422, answer.text
     unknown = {"selectedMECHostInfo": [{"hostId": "nowhere"}]}

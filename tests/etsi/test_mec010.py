@@ -149,12 +149,13 @@ async def subscriptions(rig: Rig, receiver: Receiver) -> None:
         body = {"subscriptionType": type, "callbackUri": receiver.uri("/pkg"), "appPkgFilter": [{"appName": "app-1"}]}
         assert (await rig.client.post(f"{PKG}/subscriptions", json=body)).status_code == 201
     every = {"appInstSelectorType": 3, "appInstances": ["app-1"]}
-    for type, more in (
+    kinds: tuple[tuple[str, dict[str, Any]], ...] = (
         ("AppInstanceStateChangeSubscription", {"appInstanceSubscriptionFilter": every}),
         ("AppLcmOpOccStateChangeSubscription", {"appLcmOpOccSubscriptionFilter": {"operationTypes": "INSTANTIATE"}}),
         ("AppIdentifierCreationSubscription", {}),
         ("AppIdentifierDeletionSubscription", {}),
-    ):
+    )
+    for type, more in kinds:
         body = {"subscriptionType": type, "callbackUri": receiver.uri("/lcm"), **more}
         made = await rig.client.post(f"{LCM}/subscriptions", json={"AppInstSubscriptionRequest": body})
         assert made.status_code == 201, made.text

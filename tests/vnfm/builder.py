@@ -468,8 +468,10 @@ class Lab:
     # -- operations ---------------------------------------------------------------------------------------------------
 
     async def start(self, kind: str, id: str, params: Mapping[str, Any] | None = None) -> Operation:
-        sides = {"ns": self.node.nfvo, "app": self.node.meo}
-        return await sides.get(kind.partition(".")[0], self.node.vnfm).start(kind, id, params or {})
+        if kind.startswith("app."):
+            return await self.node.meo.start(kind, id, params or {})
+        side = self.node.nfvo if kind.startswith("ns.") else self.node.vnfm
+        return await side.start(kind, id, params or {})
 
     async def run(self, kind: str, id: str, params: Mapping[str, Any] | None = None) -> Operation:
         """Start it and wait until it is final or FAILED_TEMP."""
