@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from typing import Annotated, Any, Literal
+from types import GenericAlias
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 from msgspec import Meta
@@ -16,7 +17,7 @@ from starlette.responses import Response
 
 from skerry.api import subscriptions as shared
 from skerry.api.paging import MARKER
-from skerry.api.route import LIST_QUERY, Call, Endpoint
+from skerry.api.route import LIST_QUERY, Call, Endpoint, Handler, Query
 from skerry.api.wire import Link, Wire
 from skerry.errors import Fault, InvalidError
 from skerry.model.performance import ObjectType, PmJob, Report, Threshold, Value
@@ -79,17 +80,22 @@ class PmLinks(Wire, frozen=True, kw_only=True):
     objects: tuple[Link, ...] = ()
 
 
-class PmJobShown(Wire, frozen=True, kw_only=True):
-    """PmJob (SOL003 6.5.2.7)."""
+class PmJobShownV1(Wire, frozen=True, kw_only=True):
+    """PmJob (SOL003 V2.6.1 6.5.2.7)."""
 
     id: str
     object_instance_ids: tuple[str, ...]
     criteria: PmJobCriteria
     links: PmLinks = msgspec.field(name="_links")
-    object_type: ObjectType | None = None
-    sub_object_instance_ids: tuple[str, ...] = ()
-    callback_uri: str | None = None
     reports: tuple[ReportInfo, ...] = ()
+
+
+class PmJobShown(PmJobShownV1, frozen=True, kw_only=True):
+    """PmJob (SOL003 6.5.2.7)."""
+
+    object_type: ObjectType
+    callback_uri: str
+    sub_object_instance_ids: tuple[str, ...] = ()
 
 
 class PmModifications(Wire, frozen=True, kw_only=True):
@@ -167,16 +173,21 @@ class ThresholdLinks(Wire, frozen=True, kw_only=True):
     object: Link
 
 
-class ThresholdShown(Wire, frozen=True, kw_only=True):
-    """Threshold (SOL003 6.5.2.9)."""
+class ThresholdShownV1(Wire, frozen=True, kw_only=True):
+    """Threshold (SOL003 V2.6.1 6.5.2.9)."""
 
     id: str
     object_instance_id: str
     criteria: ThresholdCriteria
     links: ThresholdLinks = msgspec.field(name="_links")
-    object_type: ObjectType | None = None
+
+
+class ThresholdShown(ThresholdShownV1, frozen=True, kw_only=True):
+    """Threshold (SOL003 6.5.2.9)."""
+
+    object_type: ObjectType
+    callback_uri: str
     sub_object_instance_ids: tuple[str, ...] = ()
-    callback_uri: str | None = None
 
 
 def _api(call: Call) -> str:
@@ -197,9 +208,8 @@ def _callback(call: Call, uri: str | None, given: shared.SubscriptionAuthenticat
 # -- jobs -------------------------------------------------------------------------------------------------------------
 
 
-def render_job(call: Call, job: PmJob) -> PmJobShown:
+def render_job(call: Call, job: PmJob) -> PmJobShownV1:
     """The job on the wire."""
-    new = call.version > 1
     boundary = datetime.fromisoformat(job.boundary.replace("Z", "+00:00")) if job.boundary else None
     criteria = PmJobCriteria(
         performance_metric=list(job.metrics) or None,
@@ -208,17 +218,21 @@ def render_job(call: Call, job: PmJob) -> PmJobShown:
         reporting_period=job.reporting_s,
         reporting_boundary=boundary,
     )
-    reports = call.services.performance.reports(job)
     objects = tuple(_object(call, job.api, id) for id in job.objects)
+    shared_part: dict[str, Any] = {
+        "id": job.id,
+        "object_instance_ids": job.objects,
+        "criteria": criteria,
+        "reports": tuple(_report(call, report) for report in call.services.performance.reports(job)),
+        "links": PmLinks(self=Link(href=call.href(f"/pm_jobs/{job.id}")), objects=objects),
+    }
+    if call.version == 1:
+        return PmJobShownV1(**shared_part)
     return PmJobShown(
-        id=job.id,
-        object_type=job.object_type if new else None,
-        object_instance_ids=job.objects,
-        sub_object_instance_ids=job.sub_objects if new else (),
-        criteria=criteria,
-        callback_uri=job.callback_uri if new else None,
-        reports=tuple(_report(call, report) for report in reports),
-        links=PmLinks(self=Link(href=call.href(f"/pm_jobs/{job.id}")), objects=objects),
+        **shared_part,
+        object_type=job.object_type,
+        callback_uri=job.callback_uri,
+        sub_object_instance_ids=job.sub_objects,
     )
 
 
@@ -330,22 +344,26 @@ def report_of(values: Sequence[Value]) -> PerformanceReport:
 # -- thresholds -------------------------------------------------------------------------------------------------------
 
 
-def render_threshold(call: Call, threshold: Threshold) -> ThresholdShown:
+def render_threshold(call: Call, threshold: Threshold) -> ThresholdShownV1:
     """The threshold on the wire."""
-    new = call.version > 1
     details = SimpleThresholdDetails(threshold_value=threshold.value, hysteresis=threshold.hysteresis)
     criteria = ThresholdCriteria(
         performance_metric=threshold.metric, threshold_type="SIMPLE", simple_threshold_details=details
     )
     link = Link(href=call.href(f"/thresholds/{threshold.id}"))
+    shared_part: dict[str, Any] = {
+        "id": threshold.id,
+        "object_instance_id": threshold.object,
+        "criteria": criteria,
+        "links": ThresholdLinks(self=link, object=_object(call, threshold.api, threshold.object)),
+    }
+    if call.version == 1:
+        return ThresholdShownV1(**shared_part)
     return ThresholdShown(
-        id=threshold.id,
-        object_type=threshold.object_type if new else None,
-        object_instance_id=threshold.object,
-        sub_object_instance_ids=threshold.sub_objects if new else (),
-        criteria=criteria,
-        callback_uri=threshold.callback_uri if new else None,
-        links=ThresholdLinks(self=link, object=_object(call, threshold.api, threshold.object)),
+        **shared_part,
+        object_type=threshold.object_type,
+        callback_uri=threshold.callback_uri,
+        sub_object_instance_ids=threshold.sub_objects,
     )
 
 
@@ -415,33 +433,47 @@ REPORT = f"{JOB}/reports/{{reportId}}"
 
 def routes(of: str) -> tuple[Endpoint, ...]:
     """The resources of an API that measures `of` (in words), but for subscriptions."""
-    job, threshold, change = PmJobShown, ThresholdShown, PmModifications
+    change = PmModifications
     return (
-        Endpoint("POST", "/pm_jobs", create_job_v1, f"Measure {of}", CreatePmJobRequestV1, job, 201, until=1),
-        Endpoint("POST", "/pm_jobs", create_job, f"Measure {of}", CreatePmJobRequest, job, 201, since=2),
-        Endpoint("GET", "/pm_jobs", list_jobs, "List PM jobs", answer=list[PmJobShown], query=LIST_QUERY),
-        Endpoint("GET", JOB, show_job, "Read a PM job", answer=job),
+        *_shown(1, 1, of, (create_job_v1, CreatePmJobRequestV1, PmJobShownV1), JOBS),
+        *_shown(2, 99, of, (create_job, CreatePmJobRequest, PmJobShown), JOBS),
         Endpoint("PATCH", JOB, modify_job, "Change who is told of a PM job", change, change, since=2),
         Endpoint("DELETE", JOB, delete_job, "Delete a PM job", status=204),
         Endpoint("GET", REPORT, show_report, "Read a report", answer=PerformanceReport),
-        Endpoint(
-            "POST", "/thresholds", create_threshold_v1, f"Watch {of}", CreateThresholdRequestV1, threshold, 201, until=1
-        ),
-        Endpoint(
-            "POST", "/thresholds", create_threshold, f"Watch {of}", CreateThresholdRequest, threshold, 201, since=2
-        ),
-        Endpoint(
-            "GET",
-            "/thresholds",
-            list_thresholds,
-            "List thresholds",
-            answer=list[ThresholdShown],
-            query=THRESHOLDS_QUERY,
-        ),
-        Endpoint("GET", THRESHOLD, show_threshold, "Read a threshold", answer=threshold),
+        *_shown(1, 1, of, (create_threshold_v1, CreateThresholdRequestV1, ThresholdShownV1), THRESHOLDS),
+        *_shown(2, 99, of, (create_threshold, CreateThresholdRequest, ThresholdShown), THRESHOLDS),
         Endpoint("PATCH", THRESHOLD, modify_threshold, "Change who is told of a threshold", change, change, since=2),
         Endpoint("DELETE", THRESHOLD, delete_threshold, "Delete a threshold", status=204),
     )
+
+
+class Resources(NamedTuple):
+    """Jobs or thresholds: where they are, how they are read, what people call them."""
+
+    path: str
+    one: str
+    list: Handler
+    show: Handler
+    word: str
+    verb: str
+    query: tuple[Query, ...]
+
+
+JOBS = Resources("/pm_jobs", JOB, list_jobs, show_job, "PM job", "Measure", LIST_QUERY)
+THRESHOLDS = Resources(
+    "/thresholds", THRESHOLD, list_thresholds, show_threshold, "threshold", "Watch", THRESHOLDS_QUERY
+)
+
+
+def _shown(since: int, until: int, of: str, how: tuple[Handler, Any, Any], all: Resources) -> tuple[Endpoint, ...]:
+    """Making and reading, which differ between the versions."""
+    create, request, shown = how
+    made = (
+        Endpoint("POST", all.path, create, f"{all.verb} {of}", request, shown, 201),
+        Endpoint("GET", all.path, all.list, f"List {all.word}s", answer=GenericAlias(list, (shown,)), query=all.query),
+        Endpoint("GET", all.one, all.show, f"Read a {all.word}", answer=shown),
+    )
+    return tuple(endpoint._replace(since=since, until=until) for endpoint in made)
 
 
 NotificationType = Literal["ThresholdCrossedNotification", "PerformanceInformationAvailableNotification"]
