@@ -37,7 +37,7 @@ links = st.tuples(*(st.booleans() for _ in FULL.links))
 
 @pytest.mark.feature("E46", "C35")
 @given(orders, orders, targets, links)
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_no_step_makes_a_loop(one: tuple[int, ...], other: tuple[int, ...], target: str, up: tuple[bool, ...]) -> None:
     before, after = compiled(FULL, *wish(one, "a.2")), compiled(with_links(up), *wish(other, target))
     states = dict(before.states)

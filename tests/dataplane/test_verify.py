@@ -260,7 +260,7 @@ FRAMES = st.fixed_dictionaries(
 
 @pytest.mark.feature("E46", "E107")
 @given(wishes(), st.lists(st.tuples(st.sampled_from(EDGES), FRAMES), min_size=1, max_size=6))
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
 def test_what_is_accepted_never_loops_or_loses_its_chain(
     intents: list[Intents], frames: Sequence[tuple[str, dict[Field, int]]]
 ) -> None:
