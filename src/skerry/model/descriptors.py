@@ -292,6 +292,10 @@ class Sap(Part, frozen=True):
     description: str = ""
 
 
+PROTOCOLS = {"icmp": 1, "igmp": 2, "tcp": 6, "udp": 17, "gre": 47, "esp": 50, "ah": 51, "ipv6-icmp": 58, "sctp": 132}
+"""Keywords of the protocol registry that are understood; a number does for the others."""
+
+
 class NfpRule(Part, frozen=True):
     """NfpRule (SOL001 7.10.4): which traffic takes a path. All that is given must hold; empty is "any".
 

@@ -31,8 +31,7 @@ from skerry.dataplane.intents import (
 )
 from skerry.dataplane.parts import Part
 from skerry.errors import ConflictError, Fault, InvalidError
-from skerry.model.descriptors import Nfp, NfpElement, NfpPosition, NfpRule, Sap, Vnffg
-from skerry.packages.forwarding import PROTOCOLS
+from skerry.model.descriptors import PROTOCOLS, Nfp, NfpElement, NfpPosition, NfpRule, Sap, Vnffg
 from skerry.vim.driver import Tap
 
 _ETHER_TYPES = {"ipv4": 0x0800, "ipv6": 0x86DD}

@@ -11,14 +11,12 @@ from __future__ import annotations
 import ipaddress
 import re
 
-from skerry.model.descriptors import Nfp, NfpElement, NfpPosition, NfpRule, Vnffg
+from skerry.model.descriptors import PROTOCOLS, Nfp, NfpElement, NfpPosition, NfpRule, Vnffg
 from skerry.packages.cursor import Cursor
 from skerry.packages.policies import policies_of
 from skerry.packages.topology import Node, Policy, Topology
 
 BEHAVIOURS = ("all", "lb", "ff")
-PROTOCOLS = {"icmp": 1, "igmp": 2, "tcp": 6, "udp": 17, "gre": 47, "esp": 50, "ah": 51, "ipv6-icmp": 58, "sctp": 132}
-"""Keywords of the protocol registry that are understood; a number does for the others."""
 _MAC = re.compile(r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}")
 _LEAST_POSITIONS = 2
 
