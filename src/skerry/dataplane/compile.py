@@ -177,7 +177,10 @@ class Compiler:
         self._each(Wire, self._wire)
         self._each(Route, self._route)
         self._each(UserTunnel, self._user_tunnel)
-        self.chains.lay_out()
+        try:
+            self.chains.lay_out()
+        except ValueError as why:
+            self.fault("chains", str(why))
         self._arrivals()
         of = {
             device.id: [port for port in self.topology.ports if port.device == device.id]

@@ -214,12 +214,15 @@ class Look:
 
 
 def _contradictions(classifier: Classifier) -> Iterator[str]:
+    """What fits in neither direction of a UE's traffic."""
+    found: list[str] = []
     for ue_is_source in (True, False):
         try:
             matching.matches(classifier, None, ue_is_source=ue_is_source)
         except ValueError as why:
-            yield str(why)
-            return
+            found.append(str(why))
+    if len(found) == 2:
+        yield found[0]
 
 
 def _prefixes(*prefixes: str) -> Iterator[str]:
