@@ -92,6 +92,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         float,
         Meta(gt=0, le=86400, description="Seconds between two comparisons of all records with the infrastructure."),
     ] = 30.0
+    service_grace_s: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=86400,
+            description="Seconds for which the service of a VNF that heals itself must be down, without an alarm of one "
+            "of its VNFCs, before it is healed with the cause serviceDown.",
+        ),
+    ] = 30.0
     keep_events: Annotated[int, Meta(ge=100, description="How many of the newest events are kept.")] = 200_000
     keep_operations_days: Annotated[
         float, Meta(gt=0, description="Days for which finished operations and their steps are kept.")

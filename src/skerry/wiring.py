@@ -66,6 +66,7 @@ from skerry.vnfm.foreign_nfvo import ForeignNfvo
 from skerry.vnfm.grants import Granter
 from skerry.vnfm.indicators import Indicators
 from skerry.vnfm.lifecycle import Vnfm
+from skerry.vnfm.recovery import Recovery
 from skerry.vnfm.watch import Watch
 
 PRUNE_S = 3600.0
@@ -140,7 +141,8 @@ class Node:
             clock=self.clock,
             dataplane=self.dataplane,
         )
-        self.watch = Watch(desk, self.engine, sweep_s=settings.sweep_s)
+        self.watch = Watch(desk, sweep_s=settings.sweep_s)
+        self.recovery = Recovery(desk, self.engine, self.indicators.refresh, grace_s=settings.service_grace_s)
         self.orphans = Orphans(desk, self.engine)
         self.nfvo = Nfvo(ns_desk, self.engine, self.ids)
         self.clients = Clients(data / "access", os.urandom)
@@ -231,6 +233,7 @@ class Node:
         await self.indicators.start()
         await self.quotas.start()
         await self.configurations.start()
+        await self.recovery.start()
         self._pruning = asyncio.get_running_loop().create_task(self._prune())
         self.ready = True
 
@@ -242,6 +245,7 @@ class Node:
         await self.catalogue.stop()
         await self.snapshot_packages.stop()
         await self.capacities.stop()
+        await self.recovery.stop()
         await self.configurations.stop()
         await self.quotas.stop()
         await self.indicators.stop()

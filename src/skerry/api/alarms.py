@@ -59,7 +59,7 @@ class AnyAlarm(Wire, frozen=True, kw_only=True):
     event_type: EventType
     probable_cause: str
     is_root_cause: bool
-    root_cause_faulty_resource: FaultyResourceInfo
+    root_cause_faulty_resource: FaultyResourceInfo | None = None  # where a resource is what is broken
     alarm_changed_time: str | None = None
     alarm_cleared_time: str | None = None
     alarm_acknowledged_time: str | None = None
@@ -85,7 +85,9 @@ def attributes(alarm: Alarm, handle: ResourceHandle) -> dict[str, Any]:
         "fault_type": alarm.cause.fault_type,
         "probable_cause": alarm.cause.probable_cause,
         "is_root_cause": not alarm.root,
-        "root_cause_faulty_resource": FaultyResourceInfo(faulty_resource=handle, faulty_resource_type="COMPUTE"),
+        "root_cause_faulty_resource": FaultyResourceInfo(faulty_resource=handle, faulty_resource_type="COMPUTE")
+        if handle.resource_id
+        else None,
         "correlated_alarm_ids": alarm.correlated,
         "fault_details": alarm.details,
     }

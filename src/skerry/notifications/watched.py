@@ -49,7 +49,7 @@ def alarm(event: Event, shown: Alarm, facts: Facts, id: str) -> Message:
     api = "vnffm" if shown.scope is Scope.VNF else "nsfm"
     cause = shown.cause
     also = {
-        "faultyResourceType": "COMPUTE",
+        **({"faultyResourceType": "COMPUTE"} if shown.faulty.resource_id else {}),
         "perceivedSeverity": cause.severity.value,
         "eventType": cause.event_type.value,
         "probableCause": cause.probable_cause,
@@ -69,12 +69,14 @@ def alarm_body(shown: Alarm, *, vim_id: bool) -> dict[str, Any]:
     handle = {"resourceId": shown.faulty.resource_id}
     if shown.faulty.vim:
         handle["vimId" if vim_id else "vimConnectionId"] = shown.faulty.vim
+    vnfc = shown.faulty.key.partition(":")[2]
+    resource = {"faultyResource": handle, "faultyResourceType": "COMPUTE"} if shown.faulty.resource_id else None
     told = {
         "id": shown.id,
         "managedObjectId": shown.managed_object,
-        "vnfcInstanceIds": None if vim_id else [shown.faulty.key.partition(":")[2]],
+        "vnfcInstanceIds": None if vim_id or not vnfc else [vnfc],
         "rootCauseFaultyComponent": {"faultyVnfInstanceId": shown.faulty.vnf_id} if vim_id else None,
-        "rootCauseFaultyResource": {"faultyResource": handle, "faultyResourceType": "COMPUTE"},
+        "rootCauseFaultyResource": resource,
         "alarmRaisedTime": shown.raised_at,
         "alarmChangedTime": shown.changed_at,
         "alarmAcknowledgedTime": shown.acknowledged_at,

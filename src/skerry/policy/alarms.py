@@ -56,6 +56,10 @@ class AlarmBook:
         """The standing alarms of VNFs, oldest first."""
         return store.alarms.select(source or self._database, scope=Scope.VNF.value, standing="yes")
 
+    def of(self, source: Database | Transaction, vnf_id: str) -> list[Alarm]:
+        """The alarms of one VNF that are kept, oldest first, cleared ones included."""
+        return store.alarms.select(source, vnf_id=vnf_id, scope=Scope.VNF.value)
+
     # -- callers ------------------------------------------------------------------------------------------------------
 
     def alarms(self, scope: Scope, *, tenant: str) -> Sequence[Alarm]:

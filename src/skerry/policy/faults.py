@@ -16,3 +16,12 @@ def cause_of(compute: Compute | None, trouble: str, *, last: bool) -> Cause:
         event_type, fault_type = EventType.PROCESSING_ERROR_ALARM, "COMPUTE_NOT_RUNNING"
     severity = Severity.CRITICAL if last else Severity.MAJOR
     return Cause(event_type=event_type, fault_type=fault_type, probable_cause=trouble, severity=severity)
+
+
+SERVICE_IS_DOWN = Cause(
+    event_type=EventType.PROCESSING_ERROR_ALARM,
+    fault_type="SERVICE_DOWN",
+    probable_cause="its service is down",
+    severity=Severity.CRITICAL,
+)
+"""The cause where all resources work and the VNF, its EM or a script of its package says that the service does not."""

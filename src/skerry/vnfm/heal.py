@@ -13,7 +13,8 @@ from skerry.vnfm.operation import VnfOperation
 
 class Heal(VnfOperation):
     """Parameters: HealVnfRequest (5.5.2.9): `vnfcInstanceId` names VNFCs to replace in any case; without it those that are
-    found broken are replaced, or all of them when none is. `cause` is kept with the operation."""
+    found broken are replaced, or all of them when none is. `cause` is kept with the operation and told to its scripts. Own
+    key in `additionalParams`: `replace`; false: only the scripts run."""
 
     name: ClassVar[str] = "vnf.heal"
     event: ClassVar[str] = "heal"
@@ -24,6 +25,8 @@ class Heal(VnfOperation):
         return current(instance)
 
     async def force(self, instance: VnfInstance, params: Mapping[str, Any]) -> set[str]:
+        if params.get("additionalParams", {}).get("replace") in (False, "false"):
+            return set()
         named = params.get("vnfcInstanceId", ())
         meant = require_vnfcs(instance, named) if named else await broken(self.desk.vims, instance)
         return {f"compute:{vnfc}" for vnfc in meant or require_vnfcs(instance, ())}

@@ -2,6 +2,7 @@
 
 A script of the package that prints it inside an instance; a measurement, where the indicator is called like a metric; the VNF's
 own SOL002 interface; or whoever writes it (the EM, or the VNF itself). Each change of a value is an event, in its transaction.
+The indicator `service` raises an alarm while it says that the VNF's service is down.
 """
 
 from __future__ import annotations
@@ -24,10 +25,12 @@ from skerry.model.time import stamp
 from skerry.model.vnf import VnfInstance
 from skerry.policy import measures
 from skerry.policy.collecting import Collector, Watch
+from skerry.policy.recovery import SERVICE
 from skerry.store import aggregates
 from skerry.store import indicators as store
 from skerry.store.database import Transaction
 from skerry.vim.driver import ComputeState, Exec
+from skerry.vnfm.alarms import Alarms
 from skerry.vnfm.desk import Desk
 from skerry.vnfm.element import Elements, endpoint_of
 from skerry.vnfm.values import Attributes, environment
@@ -50,6 +53,7 @@ class Indicators:
         self._events = events
         self._collector = collector
         self._elements = elements
+        self._alarms = Alarms(desk.database, desk.alarms)
         self._period_s = period_s
         self._asked: dict[str, tuple[IndicatorDescription, ...]] = {}  # VNF -> what is asked for
         self._changed: set[str] = set()
@@ -196,6 +200,8 @@ class Indicators:
         now = self._now()
         changes = {"values": {**record.values, **new}, "told_at": {**record.told_at, **dict.fromkeys(new, now)}}
         store.indicators.put(tx, msgspec.structs.replace(record, **changes))
+        if SERVICE in new:
+            self._alarms.service(tx, id, new[SERVICE])
         for name, value in new.items():
             data = {"value": value, "name": record.supported[name]}
             self._events.add(tx, "indicator", subject=id, name=name, state="VALUE", detail=str(value)[:200], data=data)
@@ -208,6 +214,10 @@ class Indicators:
     async def ask(self) -> None:
         """Ask scripts and VNFs for every value that they tell."""
         await asyncio.gather(*(self._ask(id, asked) for id, asked in list(self._asked.items())))
+
+    async def refresh(self, id: str) -> None:
+        """Ask what one VNF tells, now."""
+        await self._ask(id, self._asked.get(id, ()))
 
     async def _ask(self, id: str, asked: Sequence[IndicatorDescription]) -> None:
         async with self._slots:

@@ -1,24 +1,20 @@
 """Holds records against reality: events of the drivers at once, a cheap sweep for whatever no event told.
 
-A VNFC that is gone or does not run although it should is recorded as failed and alarmed. Where the VNF's configurable
-property `is_autoheal_enabled` (SOL001 `VnfConfigurableProperties`) is true it is healed; a VNF that keeps failing is healed
-at growing intervals, and never twice at a time.
+A VNFC that is gone or does not run although it should is recorded as failed and alarmed; what follows from that is the matter
+of `recovery`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
-from skerry.engine.engine import Engine
-from skerry.errors import ConflictError, NotFoundError, SkerryError
+from skerry.errors import NotFoundError, SkerryError
 from skerry.model.operations import Event
 from skerry.model.resources import Resource, ResourceState
-from skerry.model.states import OperationState
 from skerry.model.vnf import VnfInstance
 from skerry.policy.alarms import RAISED
 from skerry.policy.faults import cause_of
@@ -28,26 +24,20 @@ from skerry.vim.driver import Compute, ComputeState, Driver, Events
 from skerry.vnfm.alarms import Alarms
 from skerry.vnfm.desk import Desk
 from skerry.vnfm.naming import instance_prefix
+from skerry.vnfm.recovery import failed_vnfcs
 
 log = logging.getLogger("skerry.watch")
-
-HEAL_DELAY_S = 1.0
-HEAL_DELAY_MAX_S = 60.0
-STABLE_S = 300.0
 
 
 class Watch:
     """Watches every VIM that is in use. `sweep_s` is the time between two sweeps."""
 
-    def __init__(self, desk: Desk, engine: Engine, *, sweep_s: float = 30.0) -> None:
+    def __init__(self, desk: Desk, *, sweep_s: float = 30.0) -> None:
         self._desk = desk
-        self._engine = engine
         self._sweep_s = sweep_s
         self._tasks: set[asyncio.Task[None]] = set()
-        self._healing: dict[str, asyncio.Task[None]] = {}
         self._alarms = Alarms(desk.database, desk.alarms)
         self._alarmed: set[str] = set()  # VNFs with an alarm that stands
-        self._heals: dict[str, tuple[float, float]] = {}  # VNF -> (when it was healed last, delay before the next)
 
     async def start(self) -> None:
         """Watch the VIMs that hold something, and each other one from its first use on."""
@@ -63,7 +53,7 @@ class Watch:
     async def stop(self) -> None:
         if self._committed in self._desk.database.on_commit:
             self._desk.database.on_commit.remove(self._committed)
-        tasks = [*self._tasks, *self._healing.values()]
+        tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -140,11 +130,7 @@ class Watch:
         except NotFoundError:
             compute = None
         trouble = diagnose(compute, powered=f"power:{key.removeprefix('compute:')}" in vnf.resources)
-        if not trouble or not await self._mark(vnf.id, key, compute, trouble):
-            return False
-        if vnf.vnf_configurable_properties.get("is_autoheal_enabled") in (True, "true"):
-            self._heal_later(vnf.id)
-        return True
+        return bool(trouble) and await self._mark(vnf.id, key, compute, trouble)
 
     async def _mark(self, id: str, key: str, compute: Compute | None, trouble: str) -> bool:
         """Record and alarm it, unless an operation or an earlier look was faster."""
@@ -163,41 +149,6 @@ class Watch:
 
         return await self._desk.database.write(work)
 
-    # -- healing ------------------------------------------------------------------------------------------------------
-
-    def _heal_later(self, id: str) -> None:
-        if id not in self._healing:
-            task = asyncio.get_running_loop().create_task(self._heal(id))
-            self._healing[id] = task
-            task.add_done_callback(lambda _: self._healing.pop(id, None))
-
-    async def _heal(self, id: str) -> None:
-        """Heal until nothing recorded is broken. An attempt that fails is given up, so that it holds nobody up."""
-        while True:
-            await asyncio.sleep(self._delay(id))
-            vnf = aggregates.vnf_instances.find(self._desk.database, id)
-            if vnf is None or not (broken := failed_vnfcs(vnf.resources)):
-                return
-            params = {"vnfcInstanceId": broken, "cause": "found broken"}
-            try:
-                operation = await self._engine.submit("vnf.heal", id, params, tenant=vnf.tenant, automatic=True)
-                ended = await self._engine.wait(operation.id)
-                if ended.state is OperationState.FAILED_TEMP:
-                    await self._engine.fail(ended.id)
-            except (ConflictError, NotFoundError) as error:
-                log.info("not healing VNF %s: %s", id, error.detail)
-                return
-
-    def _delay(self, id: str) -> float:
-        """Seconds to wait before this VNF may be healed again; doubles while it does not stay well."""
-        last, delay = self._heals.get(id, (-STABLE_S, 0.0))
-        now = self._desk.clock.monotonic()
-        if now - last > STABLE_S:
-            delay = 0.0
-        wait = max(0.0, last + delay - now)
-        self._heals[id] = (now + wait, min(max(delay * 2, HEAL_DELAY_S), HEAL_DELAY_MAX_S))
-        return wait
-
 
 def diagnose(compute: Compute | None, *, powered: bool) -> str:
     """What is wrong with a compute resource; "" when it is as it should be. Pure."""
@@ -208,12 +159,3 @@ def diagnose(compute: Compute | None, *, powered: bool) -> str:
     if powered and compute.state in (ComputeState.EXITED, ComputeState.CREATED, ComputeState.UNAVAILABLE):
         return f"it should run and is {compute.state}"
     return ""
-
-
-def failed_vnfcs(resources: Mapping[str, Resource]) -> list[str]:
-    """The VNFCs recorded as failed."""
-    return [
-        key.removeprefix("compute:")
-        for key, resource in resources.items()
-        if resource.kind == "compute" and resource.state is ResourceState.FAILED
-    ]

@@ -42,10 +42,11 @@ def render(call: Call, alarm: Alarm) -> VnfAlarm:
     """The alarm on the wire."""
     shared = alarms.attributes(alarm, alarms.handle(alarm.faulty, vim_id=False))
     instance = call.uri(f"/vnflcm/v1/vnf_instances/{alarm.managed_object}")
+    vnfc = alarm.faulty.key.partition(":")[2]
     return VnfAlarm(
         **shared,
         links=links(self_=call.href(f"/alarms/{alarm.id}"), objectInstance=instance),
-        vnfc_instance_ids=(alarm.faulty.key.partition(":")[2],),
+        vnfc_instance_ids=(vnfc,) if vnfc else (),
     )
 
 
