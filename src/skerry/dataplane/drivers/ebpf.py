@@ -38,6 +38,9 @@ _LIMITS = (
     "ports of SCTP are not rewritten: such frames are dropped",
     "a broadcast domain has at most 64 ports",
     "a copy of a frame cannot be answered, only the frame itself",
+    "a tagged frame, or one that is no IP, of less than 100 bytes may be lost after a copy of it was put into NSH",
+    "a frame of less than 34 bytes inside NSH is dropped where NSH is taken off",
+    "a SYN that leaves GTP-U is told a segment size that leaves room for the tunnel back",
     f"probes tell frames of at most {layout.FRAME_ROOM} bytes",
 )
 _TOLD = {1: EventKind.NO_SESSION, 2: EventKind.SESSION}

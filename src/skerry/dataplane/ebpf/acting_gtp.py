@@ -5,9 +5,10 @@ from __future__ import annotations
 from skerry.dataplane.ebpf import layout
 from skerry.dataplane.ebpf.acting import resize, shrink
 from skerry.dataplane.ebpf.assembler import FP, R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, Alu, Jump, Label, Reg
-from skerry.dataplane.ebpf.layout import BUFFER, HEADERS, KEY, Has, Helper, Skb, big
+from skerry.dataplane.ebpf.layout import BUFFER, HEADERS, KEY, SLOT, Has, Helper, Skb, big
 from skerry.dataplane.ebpf.shapes import TUNNEL_SIZE, Step
 from skerry.dataplane.ebpf.writing import Writer, event
+from skerry.dataplane.flows import PROTO_TCP, Field
 
 ORIGIN, IDLE, SEEN, VALID, TUNNELS = 0, 4, 8, 16, 24
 SESSION_SIZE = TUNNELS + 2 * TUNNEL_SIZE
@@ -27,6 +28,7 @@ def decap(writer: Writer, _: Step, __: bool) -> None:
     """Parameters: destination and source of the new Ethernet header."""
     asm, six, typed, other = writer.asm, writer.asm.label("ipv6"), writer.asm.label("typed"), writer.asm.label("mixed")
     writer.require(Has.INNER)
+    writer.call("clamp", clamp_function)
     writer.tail(layout.IP_END)
     for part in range(0, 12, 4):
         asm.load(4, R1, R7, writer.at + part)
@@ -49,6 +51,72 @@ def decap(writer: Writer, _: Step, __: bool) -> None:
     asm.place(typed)
     writer.untag()
     writer.store_bytes(0, layout.TEMP, 14)
+
+
+def clamp_function(writer: Writer, label: Label) -> None:
+    """`clamp(frame, scratch)`: a SYN inside that offers longer segments than the way back, into a tunnel, has room for."""
+    asm, out = writer.asm, writer.asm.label("out")
+    writer.frame_start(label)
+    asm.load(4, R8, R9, layout.FLAGS)
+    writer.unless(Has.INNER_PORTS, out)
+    asm.load(1, R1, R9, SLOT[Field.INNER_PROTO])
+    asm.jump_if(Jump.NE, R1, PROTO_TCP, out)
+    asm.load(4, R7, R9, layout.INNER_L4)
+    asm.load(4, R1, R9, layout.CAP)
+    asm.jump_if(Jump.GT, R7, layout.WINDOW, out)
+    asm.mov(R2, R7)
+    asm.add(R2, 24)
+    asm.jump_if(Jump.GT, R2, R1, out)
+    asm.mov(R3, R9)
+    asm.add(R3, R7)
+    asm.load(1, R1, R3, BUFFER + 13)
+    asm.and_(R1, 2)
+    asm.jump_if(Jump.EQ, R1, 0, out)
+    asm.load(2, R1, R3, BUFFER + 20)
+    asm.jump_if(Jump.NE, R1, big(0x0204), out)
+    asm.load(2, R1, R3, BUFFER + 22)
+    asm.to_big(R1, 16)
+    _most_segment(writer)
+    asm.jump_if(Jump.LE, R1, R2, out)
+    _lowered(writer)
+    asm.place(out)
+    asm.mov(R0, 0)
+    asm.exit()
+
+
+def _most_segment(writer: Writer) -> None:
+    """r2 = the longest segment that fits: less by the headers of both IP packets, of UDP, GTP-U with a container, and TCP."""
+    asm = writer.asm
+    asm.mov(R2, writer.mtu - 20 - 8 - 16 - 20 - 20)
+    for has in (Has.V4, Has.INNER_V4):
+        four = asm.label("four")
+        asm.jump_if(Jump.SET, R8, int(has), four)
+        asm.sub(R2, 20)
+        asm.place(four)
+
+
+def _lowered(writer: Writer) -> None:
+    """The option at the TCP header r7 becomes r2 instead of r1, with its checksum."""
+    asm = writer.asm
+    asm.to_big(R1, 16)
+    asm.to_big(R2, 16)
+    asm.store(8, FP, -8, R1)
+    asm.store(8, FP, -16, R2)
+    asm.mov(R1, R6)
+    asm.mov(R2, R7)
+    asm.add(R2, 22)
+    asm.mov(R3, FP)
+    asm.add(R3, -16)
+    asm.mov(R4, 2)
+    asm.mov(R5, 0)
+    asm.call(Helper.STORE_BYTES)
+    asm.mov(R1, R6)
+    asm.mov(R2, R7)
+    asm.add(R2, 16)
+    asm.load(8, R3, FP, -8)
+    asm.load(8, R4, FP, -16)
+    asm.mov(R5, 2)
+    asm.call(Helper.L4_CSUM_REPLACE)
 
 
 # -- into a tunnel --------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ What a change makes is complete before one map entry puts it in effect.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import shutil
 import socket
@@ -39,17 +40,19 @@ EVENTS_ROOM = 1 << 16
 VXLAN_PORT = 4789
 _U32 = struct.Struct("<I")
 _INGRESS = 1
+_GET_MTU = 0x8921
 
 
 class Attached(msgspec.Struct, frozen=True):
     """A port as it was attached: its interface's number, whether the checksums at its far end were switched off by us,
-    and whether we made the interface."""
+    whether we made the interface, and its MTU."""
 
     port: PortState
     ifindex: int
     interface: str
     switched: bool = False
     made: bool = False
+    mtu: int = 1500
 
 
 class _Kept(msgspec.Struct, frozen=True):
@@ -177,7 +180,7 @@ class Device:
                 suggestion="make the interface first, or mend the port",
             )
         switched = offload.set_peer_checksums(interface, False) or bool(same and same.switched)
-        self.ports[port.number] = Attached(port, index, interface, switched, made)
+        self.ports[port.number] = Attached(port, index, interface, switched, made, _mtu(interface))
         self._write_spec()
         self._link(port.number, index)
         if same and same.ifindex != index and self._state.rules:
@@ -269,7 +272,8 @@ class Device:
         """Make the next generation, put it in effect, forget the one before."""
         counters = self._allotted(state)
         interfaces = {number: one.ifindex for number, one in self.ports.items()}
-        plan = program.plan(state, interfaces, [counters[rule.key] for rule in state.rules])
+        mtu = min((one.mtu for one in self.ports.values()), default=1500)
+        plan = program.plan(state, interfaces, [counters[rule.key] for rule in state.rules], mtu)
         self._number += 1
         made = Generation.make(self.folder / f"gen-{self._number}", plan, revision, self.shared)
         try:
@@ -400,6 +404,12 @@ def _index(interface: str) -> int:
         return socket.if_nametoindex(interface)
     except OSError:
         return 0
+
+
+def _mtu(interface: str) -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as any_socket:
+        answer = fcntl.ioctl(any_socket, _GET_MTU, struct.pack("16si12x", interface.encode(), 0))
+    return int(struct.unpack("16si12x", answer)[1])
 
 
 def _linked(path: Path) -> int:

@@ -47,13 +47,14 @@ class Plan(msgspec.Struct, frozen=True):
     members: int
     needs: Needs
     pins: bool
+    mtu: int
 
     def map_name(self, at: int) -> str:
         """The name of the map of a tuple."""
         return f"t{at}"
 
 
-def plan(state: DeviceState, interfaces: dict[int, int], counters: Sequence[int]) -> Plan:
+def plan(state: DeviceState, interfaces: dict[int, int], counters: Sequence[int], mtu: int = 1500) -> Plan:
     """All of a generation. `counters` gives the place of the counter of each rule. `UnsupportedError` for what cannot be."""
     _refuse(state)
     groups, buckets = _groups(state)
@@ -97,6 +98,7 @@ def plan(state: DeviceState, interfaces: dict[int, int], counters: Sequence[int]
         members=members,
         needs=_needs(found, shapes),
         pins=_pins(found),
+        mtu=mtu,
     )
 
 
@@ -164,7 +166,7 @@ def _needs(found: Sequence[Tuple], shapes: Sequence[Shape]) -> Needs:
     nsh = bool(names & _NSH_STEPS or has & (Has.NSH | Has.CONTEXT))
     ip = gtp or bool(names & {"decttl", "gtpencap"} or has & (Has.IP | Has.V4 | Has.V6 | Has.PORTS))
     extra = {Field.IP_PROTO} if written & _L4_FIELDS or flows else set[Field]()
-    extra |= {Field.INNER_PROTO} if flows else set()
+    extra |= {Field.INNER_PROTO} if flows or "gtpdecap" in names else set()
     extra |= written & {Field.L4_SRC, Field.L4_DST}
     extra |= {Field.ETH_TYPE} if names - _WITHOUT_READING - {"setfield", "seen"} else set()
     return Needs(frozenset(fields | extra), ip, gtp, nsh)
@@ -193,7 +195,7 @@ def entry(port: int) -> Assembler:
 def main(given: Plan, *, probe: bool = False) -> Assembler:
     """The main program of a generation, or the one that probes run in."""
     asm = Assembler("probe" if probe else "main")
-    writer = Writer(asm, given.needs, probe=probe)
+    writer = Writer(asm, given.needs, probe=probe, mtu=given.mtu)
     _start(writer, given)
     tables = sorted(given.rule_shapes)
     writer.tables = {table: asm.label(f"table{table}") for table in tables}

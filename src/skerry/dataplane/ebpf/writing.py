@@ -21,11 +21,12 @@ class Writer:
     """The state while a program is written.
 
     `probe` programs send nothing and remember nothing: they tell what they would send. `fresh` says that the scratch is what
-    the frame is now; `drop` is where a frame ends, `skip` where an action ends that has nothing to do.
+    the frame is now; `mtu` is the shortest of the ports; `drop` is where a frame ends, `skip` where an action ends that has
+    nothing to do.
     """
 
-    def __init__(self, asm: Assembler, needs: Needs, *, probe: bool) -> None:
-        self.asm, self.needs, self.probe = asm, needs, probe
+    def __init__(self, asm: Assembler, needs: Needs, *, probe: bool, mtu: int) -> None:
+        self.asm, self.needs, self.probe, self.mtu = asm, needs, probe, mtu
         self.fresh = True
         self.copying = False
         self.drop = asm.label("drop")
