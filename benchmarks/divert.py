@@ -1,6 +1,6 @@
 """A UE's flow in its GTP-U tunnel, and how fast a traffic rule of an application diverts it on the best engine of the machine.
 
-Two network namespaces: one with the switch, one with the far ends of its three ports (base stations, core, application). The
+Two network namespaces: one with the switch, one with the far ends of its ports (base stations, core, application). The
 flow never stops; what arrives where is seen by raw sockets at the far ends.
 """
 
@@ -35,7 +35,10 @@ EVERY_S = 0.001
 LIMIT_S = 20.0
 DEVICE = "edge"
 UE, APP_IP, SERVER = "10.45.0.7", "10.0.0.9", "203.0.113.5"
-SIDES = {"ran": Side.RAN, "core": Side.CORE, "app": Side.VNFC}
+SIDES = {"ran": Side.RAN, "core": Side.CORE, "app": Side.VNFC, "back": Side.VNFC}
+"""`app` and `back` are the two interfaces of the application."""
+
+BACK_IP = "10.0.1.9"
 
 
 def mac(number: int) -> str:
@@ -145,7 +148,7 @@ async def add_edge(plane: DataPlane, namespace: str) -> None:
     async with plane.changing() as draft:
         draft.devices[DEVICE] = DeviceRecord(device=Device(id=DEVICE, namespace=namespace))
         for number, (name, side) in enumerate(SIDES.items(), 1):
-            ips = (APP_IP,) if name == "app" else ()
+            ips = {"app": (APP_IP,), "back": (BACK_IP,)}.get(name, ())
             draft.ports[name] = Port(
                 id=name, device=DEVICE, side=side, number=number, interface=f"v{name}", mac=mac(number), ips=ips
             )

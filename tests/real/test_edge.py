@@ -9,17 +9,18 @@ import shutil
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 from scapy.contrib.gtp import GTP_U_Header
 from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
 
-from benchmarks.divert import APP_IP, RULE, SERVER, UE, Stage, ip, mac, staged, udp, uplink
+from benchmarks.divert import APP_IP, BACK_IP, RULE, SERVER, UE, Stage, ip, mac, staged, udp, uplink
 from skerry.mecapp import App, PlatformError
 from skerry.mecapp.session import Session
 from skerry.mep.dns.sockets import free_port
 from skerry.mep.plane import PlaneSteering
-from skerry.model.mec import TrafficAction, TrafficFilter
+from skerry.model.mec import DestinationInterface, InterfaceType, RuleState, TrafficAction, TrafficFilter, TrafficRule
 from tests.api.rig import TOKEN, running
 from tests.mep.test_dns import dig
 from tests.serving import served
@@ -146,3 +147,53 @@ async def test_every_action_on_the_wire(tmp_path: Path) -> None:
         "DUPLICATE_ENCAPSULATED": (True, True),
         "DUPLICATE_AS_IS": (True, True),
     }
+
+
+def in_line(action: TrafficAction) -> TrafficRule:
+    """The rule of an application with two interfaces: towards users, and towards the core."""
+    ends = tuple(DestinationInterface(interface_type=InterfaceType.IP, dst_ip_address=one) for one in (APP_IP, BACK_IP))
+    return msgspec.structs.replace(RULE, action=action, dst_interface=ends)
+
+
+@pytest.mark.feature("B53", "D15", "E104")
+@pytest.mark.parametrize("action", [TrafficAction.FORWARD_AS_IS, TrafficAction.FORWARD_DECAPSULATED])
+async def test_an_application_in_the_line_sees_the_flow_and_the_core_gets_it_from_there(
+    tmp_path: Path, action: TrafficAction
+) -> None:
+    async with (
+        staged() as stage,
+        running(tmp_path, steering=PlaneSteering(stage.plane)) as rig,
+        served(rig) as url,
+        App(Session(url, token=TOKEN)) as app,
+    ):
+        await app.register("inspector")
+        marked = asyncio.create_task(inspect(stage))
+        rule = msgspec.structs.replace(in_line(action), traffic_filter=(TrafficFilter(tag=("teid:4711",)),))
+        path = f"/mec_app_support/v1/applications/{app.id}/traffic_rules/users"
+        put = await rig.client.put(path, json=msgspec.to_builtins(rule))
+        assert put.status_code == 200, put.text
+        since = await later()
+        await asyncio.sleep(0.2)
+        frames = arrived(stage, "core", since)
+        assert frames, "the flow goes on to the core"
+        assert all(b"seen by me." in frame and b"from the UE" not in frame for frame in frames), (
+            "through the application"
+        )
+        assert Ether(frames[0])[GTP_U_Header].teid == 4711
+        off = msgspec.structs.replace(rule, state=RuleState.INACTIVE)
+        assert (await rig.client.put(path, json=msgspec.to_builtins(off))).status_code == 200
+        since = await later()
+        await stage.first("core", since)
+        assert uplink() in arrived(stage, "core", since)
+        marked.cancel()
+
+
+async def inspect(stage: Stage) -> None:
+    """An application in the line: what comes in at one interface leaves at the other, with its mark."""
+    done = 0
+    while True:
+        await asyncio.sleep(0.001)
+        frames = stage.seen["app"][done:]
+        done += len(frames)
+        for _, frame in frames:
+            stage.taps["back"].socket.send(frame.replace(b"from the UE", b"seen by me."))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from skerry.dataplane.intents import Classifier, Intents, Port, Steering
+from skerry.dataplane.intents import Chain, Classifier, Intents, Port, Steer, Steering
 from skerry.dataplane.views import RuleState, RuleView
 from skerry.errors import UnavailableError, UnsupportedError
 from skerry.mep import translate
@@ -42,8 +42,8 @@ class PlaneSteering:
                 "cannot put a traffic rule in force: the data plane of this node has no ports",
                 suggestion="add the device and its ports, or leave the rule INACTIVE",
             )
-        made = {rule.traffic_rule_id: translate.steerings(rule, app, ports) for rule in rules}
-        intents = deciding(intent for several in made.values() for intent in several)
+        made = {rule.traffic_rule_id: translate.intents(rule, app, ports) for rule in rules}
+        intents = deciding([intent for several in made.values() for intent in several])
         owner = translate.owner_of(app.id)
         before = self._plane.intents(owner=owner)
         await self._plane.replace_owner(owner, intents)
@@ -73,13 +73,15 @@ class PlaneSteering:
             await self._plane.replace_owner(translate.owner_of(app_id), ())
 
 
-def deciding(intents: Iterable[Steering]) -> list[Steering]:
+def deciding(intents: Sequence[Steering | Chain]) -> list[Steering | Chain]:
     """Without those that never decide, since another one of the same application means the same traffic with a higher
     priority: the standard lets rules conflict, the data plane refuses rules that no frame reaches. Pure."""
     first: dict[Classifier, Steering] = {}
-    for intent in sorted(intents, key=lambda one: (-one.priority, one.id)):
+    steerings = [one for one in intents if isinstance(one, Steering)]
+    for intent in sorted(steerings, key=lambda one: (-one.priority, one.id)):
         first.setdefault(intent.classifier, intent)
-    return list(first.values())
+    used = {action.chain for one in first.values() for action in one.actions if isinstance(action, Steer)}
+    return [*(one for one in intents if isinstance(one, Chain) and one.id in used), *first.values()]
 
 
 def _verified(states: Mapping[str, Sequence[RuleState]], ids: Sequence[str]) -> bool:

@@ -2,7 +2,10 @@
 
 A filter looks inside GTP-U where its rule decapsulates and there is a side of base stations, or where it names a tunnel; else
 at the frame as it is. Values of one attribute are alternatives, filters of a rule too: each combination is an intent. A rule
-of FLOW holds for both directions; where it takes traffic out of a tunnel, the application's answers go back into it.
+of FLOW holds for both directions; where it takes traffic out of a tunnel, the application's answers go back into it. Of two
+destination interfaces (MEC 011 7.1.2.2, note 2) the application is in the line: frames come to the first, towards the users,
+and what leaves at the second, towards the core, goes on as if the application had not been there; the other way round
+for the other direction.
 """
 
 from __future__ import annotations
@@ -16,16 +19,20 @@ import msgspec
 
 from skerry.dataplane.intents import (
     Actions,
+    Chain,
     Classifier,
     Drop,
     Duplicate,
     Forward,
+    Function,
     GtpClassifier,
+    Hop,
     Pass,
     Port,
     PortRange,
     Reinsert,
     Side,
+    Steer,
     Steering,
     Way,
 )
@@ -47,6 +54,9 @@ MOST = 256
 HIGHEST = 900
 PROTOCOLS = {"icmp": 1, "tcp": 6, "udp": 17, "gre": 47, "esp": 50, "icmpv6": 58, "sctp": 132}
 DECAPSULATING = frozenset({TrafficAction.FORWARD_DECAPSULATED, TrafficAction.DUPLICATE_DECAPSULATED})
+FORWARDING = frozenset(
+    {TrafficAction.FORWARD_DECAPSULATED, TrafficAction.FORWARD_ENCAPSULATED, TrafficAction.FORWARD_AS_IS}
+)
 DUPLICATING = frozenset(
     {TrafficAction.DUPLICATE_DECAPSULATED, TrafficAction.DUPLICATE_ENCAPSULATED, TrafficAction.DUPLICATE_AS_IS}
 )
@@ -58,6 +68,11 @@ def owner_of(app_id: str) -> str:
 
 
 def steerings(rule: TrafficRule, app: App, ports: Sequence[Port]) -> tuple[Steering, ...]:
+    """The steerings among the intents of a rule; errors as of `intents`."""
+    return tuple(one for one in intents(rule, app, ports) if isinstance(one, Steering))
+
+
+def intents(rule: TrafficRule, app: App, ports: Sequence[Port]) -> tuple[Steering | Chain, ...]:
     """The intents of a rule on these ports. `InvalidError` for values that mean nothing, `UnsupportedError` for what no data
     plane of ours does."""
     try:
@@ -68,19 +83,26 @@ def steerings(rule: TrafficRule, app: App, ports: Sequence[Port]) -> tuple[Steer
             f"cannot use a filter of the traffic rule {rule.traffic_rule_id}: {error}",
             suggestion="write addresses, prefixes, ranges `a-b`, ports, names or numbers of protocols, tags `vlan:N`, `teid:N`",
         ) from error
-    backward = [reverse(one) for one in forward] if rule.filter_type is FilterType.FLOW else []
+    inline = len(rule.interfaces) == 2 and rule.action in FORWARDING
+    # A chain that leads in both directions sees to the other one itself.
+    both_ways = rule.filter_type is FilterType.FLOW and not inline
+    backward = [reverse(one) for one in forward] if both_ways else []
     both = list(dict.fromkeys([*forward, *backward]))
     if len(both) > MOST:
         raise InvalidError(
             f"cannot use the traffic rule {rule.traffic_rule_id}: its values combine to {len(both)} filters",
             suggestion=f"write ranges or prefixes; {MOST} is the most",
         )
-    actions = _actions(rule, app, ports, decapsulated=inside)
-    entrances = _entrances(actions, ports)
+    plain = inside and rule.action in DECAPSULATING
+    chain = _chain(rule, app, ports, plain=plain) if inline else None
+    steer = (Steer(chain=chain.id, decapsulated=plain),) if chain else ()
+    actions = steer or _actions(rule, app, ports, decapsulated=inside)
+    entrances = _entrances(actions, ports, chain)
     made = [_Wish(msgspec.structs.replace(classifier, ports=entrances), actions) for classifier in both]
-    if inside and rule.action is TrafficAction.FORWARD_DECAPSULATED:
+    if plain and not chain and rule.action is TrafficAction.FORWARD_DECAPSULATED:
         made += _answers(forward, actions, ports)
-    return tuple(_steering(rule, app, at, wish) for at, wish in enumerate(made))
+    made_of_it = (_steering(rule, app, at, wish) for at, wish in enumerate(made))
+    return (*([chain] if chain else []), *made_of_it)
 
 
 class _Wish(msgspec.Struct, frozen=True):
@@ -90,11 +112,15 @@ class _Wish(msgspec.Struct, frozen=True):
     actions: tuple[Actions, ...]
 
 
-def _steering(rule: TrafficRule, app: App, at: int, wish: _Wish) -> Steering:
-    # Identifiers of applications and rules are free texts; those of intents are not.
+def _id(rule: TrafficRule, app: App, part: object) -> str:
+    """Identifiers of applications and rules are free texts; those of intents are not."""
     digest = hashlib.blake2b(f"{app.id}/{rule.traffic_rule_id}".encode(), digest_size=8).hexdigest()
+    return f"mec-{digest}-{part}"
+
+
+def _steering(rule: TrafficRule, app: App, at: int, wish: _Wish) -> Steering:
     return Steering(
-        id=f"mec-{digest}-{at}",
+        id=_id(rule, app, at),
         tenant=app.tenant,
         owner=owner_of(app.id),
         classifier=wish.classifier,
@@ -103,10 +129,36 @@ def _steering(rule: TrafficRule, app: App, at: int, wish: _Wish) -> Steering:
     )
 
 
-def _entrances(actions: Sequence[Actions], ports: Sequence[Port]) -> tuple[str, ...]:
+def _chain(rule: TrafficRule, app: App, ports: Sequence[Port], *, plain: bool) -> Chain:
+    """The line through an application with two interfaces. Plain packets go back into their tunnel towards the core; whole
+    frames go through it in both directions."""
+    near, far = (_port(one, rule, app, ports) for one in rule.interfaces)
+    function = Function(id=_id(rule, app, "function"), ingress=near.id, egress=far.id)
+    core = next((port.id for port in ports if port.side is Side.CORE), "")
+    if plain and not core:
+        raise InvalidError(
+            f"cannot use the traffic rule {rule.traffic_rule_id}: no port leads to the core, where packets go back to",
+            suggestion="add a port of side CORE, or forward without decapsulation",
+        )
+    both = rule.filter_type is FilterType.FLOW and bool(core) and not plain
+    return Chain(
+        id=_id(rule, app, "chain"),
+        tenant=app.tenant,
+        owner=owner_of(app.id),
+        hops=(Hop(functions=(function,)),),
+        exit=core if both or plain else "",
+        exit_way=Way.UP if plain else None,
+        symmetric=both,
+    )
+
+
+def _entrances(actions: Sequence[Actions], ports: Sequence[Port], chain: Chain | None) -> tuple[str, ...]:
     """Where the traffic of users may come in: everywhere but where the rule leads it. Ports are named, since those that all
     tenants share are meant, too."""
     targets = {action.port for action in actions if isinstance(action, Forward | Duplicate | Reinsert)}
+    if chain:
+        functions = [function for hop in chain.hops for function in hop.functions]
+        targets = {chain.exit, *(one.ingress for one in functions), *(one.way_out for one in functions)}
     return tuple(port.id for port in ports if port.side is not Side.LINK and port.id not in targets)
 
 
