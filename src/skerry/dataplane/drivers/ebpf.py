@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import platform
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import ClassVar, TypeVar
@@ -161,7 +161,7 @@ class Driver:
         await self._inside(found, lambda: found.inject(port, frame))
 
     @asynccontextmanager
-    async def observe(self, device: str, ports: Sequence[int]) -> AsyncIterator[AsyncIterator[Emitted]]:
+    async def observe(self, device: str, ports: Sequence[int]) -> AsyncGenerator[AsyncIterator[Emitted]]:
         """What leaves at ports, seen at their interfaces."""
         found = self._get(device)
         names = {number: found.port(number).interface for number in ports}
