@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 
 Tell = Callable[[str, str, Mapping[str, Any]], Any]
 MOST_PROBES = 64
+MANY = 300
 REPEAT_S = 5.0
 
 
@@ -223,10 +224,17 @@ class DataPlane:
         async with self._turn:
             draft = records.copied(self._wishes)
             yield draft
-            network = self._compiled(draft)
-            if not failing:
-                self._prove(network)
+            if len(draft.intents) > MANY:  # so long that others should not wait for it
+                network = await asyncio.to_thread(self._judged, draft, failing)
+            else:
+                network = self._judged(draft, failing)
             await self._commit(draft, network)
+
+    def _judged(self, wishes: Wishes, failing: bool) -> Network:
+        network = self._compiled(wishes)
+        if not failing:
+            self._prove(network)
+        return network
 
     def _compiled(self, wishes: Wishes) -> Network:
         intents = [record.intent for record in wishes.intents.values()]
