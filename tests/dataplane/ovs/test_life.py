@@ -118,7 +118,7 @@ async def test_forwarding_goes_on_when_the_controller_is_killed_and_the_next_ado
             controller.wait()
         lab.send(1, udp(sport=1000 + moment))
         sent += 1
-        out += len(await lab.collect(1, 1.0))
+        out += len(await lab.collect(1, 3.0))
     controller.stdout.close()
     assert out == sent
     assert _processes(lab) == before

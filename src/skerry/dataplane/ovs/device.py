@@ -231,8 +231,13 @@ class Device:
 
     async def _read(self) -> tuple[int, list[pipeline.Found]]:
         answer = await self.channel.ask(openflow.flows_request())
-        stats = [one for part in answer for one in openflow.flows(part)]
-        self._table, revision, found = pipeline.read(stats, self._table)
+        known = self._table
+
+        def read() -> tuple[pipeline.Table, int, list[pipeline.Found]]:
+            return pipeline.read((one for part in answer for one in openflow.flows(part)), known)
+
+        many = len(known.installed) >= _MANY
+        self._table, revision, found = await asyncio.to_thread(read) if many else read()
         return revision, found
 
     async def read_back(self) -> Effective:

@@ -28,7 +28,7 @@ from skerry.linux import namespaces
 
 RUN = Path("/run/skerry/ovs")
 SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
-PROGRAMS = ("ovsdb-tool", "ovsdb-server", "ovs-vswitchd")
+PROGRAMS = ("ovsdb-tool", "ovsdb-server", "ovs-vsctl", "ovs-vswitchd")
 _SEARCH = f"{os.defpath}:/usr/sbin:/sbin:/usr/local/sbin"
 _DAEMONS = ("ovs-vswitchd", "ovsdb-server")
 _START_S = 20.0
@@ -121,16 +121,22 @@ class Instance:
             self.folder.mkdir(parents=True, mode=0o700, exist_ok=True)
             (self.folder / "owner.json").write_bytes(msgspec.json.encode(self.owner))
             if not database.exists():
-                self._run("ovsdb-tool", "create", str(database), str(SCHEMA))
+                self._create(database)
             if not self._pid("ovsdb-server"):
-                self._run(
-                    "ovsdb-server", str(database), f"--remote=punix:{self.database}", *self._daemon("ovsdb-server")
-                )
-                self._run("ovs-vsctl", f"--db=unix:{self.database}", "--no-wait", "init", *_settings())
+                remote = f"--remote=punix:{self.database}"
+                self._run("ovsdb-server", str(database), remote, *self._daemon("ovsdb-server"))
             if not self._pid("ovs-vswitchd"):
                 self.control.unlink(missing_ok=True)
+                self._run("ovs-vsctl", f"--db=unix:{self.database}", "--no-wait", "init", *_settings())
                 self._run("ovs-vswitchd", f"unix:{self.database}", *self._daemon("ovs-vswitchd"))
         _until(lambda: _answers(self.control), _START_S)
+
+    def _create(self, database: Path) -> None:
+        """A database that is there is whole: a crash leaves none that is half made."""
+        new = database.with_suffix(".new")
+        new.unlink(missing_ok=True)
+        self._run("ovsdb-tool", "create", str(new), str(SCHEMA))
+        new.rename(database)
 
     def _misplaced(self) -> bool:
         """Whether the switch runs elsewhere than the namespace's name leads to: one of that name may have been made anew."""
@@ -154,9 +160,14 @@ class Instance:
 
     def _run(self, name: str, *arguments: str) -> None:
         call = [program(name), *arguments]
-        done = subprocess.run(
-            call, env=self._environment(), capture_output=True, text=True, check=False, timeout=_START_S
-        )
+        try:
+            done = subprocess.run(
+                call, env=self._environment(), capture_output=True, text=True, check=False, timeout=_START_S
+            )
+        except subprocess.TimeoutExpired as late:
+            raise DriverError(
+                f"cannot run {name}: it is not done after {_START_S:.0f} s", call=" ".join(call), transient=True
+            ) from late
         if done.returncode:
             answer = (done.stderr or done.stdout).strip()
             raise DriverError(f"cannot run {name}: {answer[-300:]}", call=" ".join(call), answer=answer, transient=True)
