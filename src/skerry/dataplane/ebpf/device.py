@@ -29,7 +29,7 @@ from skerry.dataplane.ebpf.layout import Helper, Skb
 from skerry.dataplane.ebpf.program import Plan
 from skerry.dataplane.ebpf.shapes import TUNNEL_SIZE
 from skerry.dataplane.flows import Change, DeviceState, Origin, PortKind, PortState, Session
-from skerry.dataplane.state import changed, check, check_change
+from skerry.dataplane.state import changed, check
 from skerry.errors import ConflictError, DriverError, InvalidError, NotFoundError
 from skerry.linux import namespaces, netlink, offload, syscalls
 
@@ -255,7 +255,6 @@ class Device:
 
     def apply(self, change: Change) -> None:
         """All of a change at one moment."""
-        check_change(change)
         ports = tuple(one.port for one in self.ports.values())
         state = msgspec.structs.replace(changed(self._state, change), ports=ports)
         check(state)

@@ -99,7 +99,7 @@ class Generation:
     def counted(self, counters: Map) -> list[tuple[Counted, int]]:
         """Every rule, read from the maps, with the place of its counter, in the order in which they were put."""
         records = self.maps["rules"].items()
-        counts = dict(counters.items()) if self.note.rules else {}
+        counts = _counts(counters, records, self.note.rules)
         found: list[tuple[int, Counted, int]] = []
         for at, look in enumerate(self.note.looks):
             keys = [(b"", look.record)] if not look.keyed else self._keys(at)
@@ -122,6 +122,14 @@ class Generation:
             return _probed(list(ring.records()))
         finally:
             ring.close()
+
+
+def _counts(counters: Map, records: list[tuple[bytes, bytes]], rules: int) -> Mapping[bytes, bytes]:
+    """The counters of the rules: all of the map with few calls, or one by one where they are few of many."""
+    if rules * 8 > counters.entries:
+        return dict(counters.items())
+    places = (record[16:20] for _, record in records[:rules])
+    return {place: counters.get(place) or b"" for place in places}
 
 
 def _probed(records: list[bytes]) -> Probed:

@@ -19,7 +19,7 @@ from skerry.dataplane.ebpf.layout import SLOT, Has, Helper, Skb, big
 from skerry.dataplane.ebpf.parse import Needs
 from skerry.dataplane.ebpf.shapes import Numbers, Shape, Step, encode, size_of
 from skerry.dataplane.ebpf.writing import DROP, PARAMETERS, Writer
-from skerry.dataplane.flows import Actions, ArpReply, Copy, DeviceState, Domain, Field, GtpReply
+from skerry.dataplane.flows import Actions, ArpReply, Copy, DeviceState, Domain, Field, GtpReply, Rule
 from skerry.errors import UnsupportedError
 
 _WITHOUT_READING = {"output", "pushvlan", "popvlan", "pushnsh", "police", "goto"}
@@ -67,11 +67,14 @@ def plan(state: DeviceState, interfaces: dict[int, int], counters: Sequence[int]
     known: dict[Shape, int] = {}
     records: list[bytes] = []
     rule_shapes: dict[int, set[int]] = {}
+    encoded: dict[tuple[bool, tuple[Actions, ...]], tuple[int, bytes]] = {}
     for rule, counter in zip(state.rules, counters, strict=True):
-        shape, data = encode(rule.actions, numbers)
-        if any(term[0] is Field.PIN for term in rule.match):
-            shape = (Step("seen"), *shape)
-        number = known.setdefault(shape, len(known))
+        key = (_matches_pin(rule), rule.actions)
+        if key not in encoded:
+            shape, data = encode(rule.actions, numbers)
+            shape = (Step("seen"), *shape) if key[0] else shape
+            encoded[key] = (known.setdefault(shape, len(known)), data)
+        number, data = encoded[key]
         rule_shapes.setdefault(rule.table, set()).add(number)
         records.append(RECORD_HEAD.pack(rule.priority, number, rule.cookie, counter, rule.table) + data)
     bucket_shapes: set[int] = set()
@@ -100,6 +103,11 @@ def plan(state: DeviceState, interfaces: dict[int, int], counters: Sequence[int]
         pins=_pins(found),
         mtu=mtu,
     )
+
+
+def _matches_pin(rule: Rule) -> bool:
+    """Terms are in order: only the port can stand before the pin."""
+    return any(term[0] is Field.PIN for term in rule.match[:2])
 
 
 def _refuse(state: DeviceState) -> None:
