@@ -1,4 +1,4 @@
-"""What the data plane costs: ten thousand rules proven and applied, one rule from its request to its proof.
+"""What the data plane costs: ten thousand rules proven and applied, one rule from its request to its proof, the local gateway.
 
 Rules are applied to each engine that works here, on a veth pair in a namespace of its own; the figure is that of the engine
 that a node would choose. A rule is accepted when it is kept durably, verified when a probe was seen where it should be.
@@ -14,6 +14,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from benchmarks import lgw
 from benchmarks.calm import calm
 from benchmarks.figures import Figure, Scale, median, rounded
 from skerry.dataplane import catalogue
@@ -52,6 +53,7 @@ FIGURES: Mapping[str, Figure] = {
     "rules.apply_10k_ebpf_s": Figure("the same on eBPF"),
     "rules.verified_p50_ms": Figure("one rule among 100: kept, applied, read back, probed", 50),
     "rules.verified_p99_ms": Figure("the same, the slowest of a hundred"),
+    **lgw.FIGURES,
 }
 Say = Callable[[str], None]
 
@@ -72,6 +74,8 @@ async def measure(scale: Scale, say: Say) -> Mapping[str, float]:
     say("single rules")
     times = sorted(await _single(100))
     found["rules.verified_p50_ms"], found["rules.verified_p99_ms"] = median(times) * 1000, times[-2] * 1000
+    if _works("ebpf") and _works("ovs"):
+        found.update(await lgw.measure(scale, say))
     return rounded(found.items())
 
 
