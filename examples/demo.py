@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import edge
 import sip
 from rich.console import Console
 from rich.table import Table
@@ -134,7 +135,7 @@ class Stage:
         self.console.print(table)
 
 
-PARTS: dict[str, Callable[[Stage], None]] = {"sip": sip.play}
+PARTS: dict[str, Callable[[Stage], None]] = {"sip": sip.play, "edge": edge.play}
 
 
 def main(only: str) -> int:

@@ -33,13 +33,13 @@ run | iproute2        | program:ip      | bridges, veth pairs and network namesp
 run | skopeo          | program:skopeo  | fetches images from registries
 run | sip-tester      | program:sipp    | SIPp, the program whose calls the demo shows
 run | unbound         | program:unbound | answers the DNS rules of edge applications
+run | bind9-dnsutils  | program:dig     | asks DNS servers in the demo and in tests, as users do
 run | openvswitch-switch | program:ovs-vswitchd | the switch of the data plane; Skerry starts its own and leaves others alone
 dev | osmo-ggsn       | program:osmo-ggsn | a gateway and the base station of GTP that others wrote, with sgsnemu, in tests
 dev | tcpdump         | program:tcpdump | looks at the wire in tests
 dev | docker.io       | program:dockerd | the Docker Engine that tests and benchmarks start for themselves
 dev | iptables        | program:iptables | the Docker Engine does not start without it
 dev | nodejs          | program:node    | runs the type checker pyright
-dev | bind9-dnsutils  | program:dig     | asks DNS servers in tests, as users do
 '
 
 say() { printf '%s\n' "$*" >&2; }

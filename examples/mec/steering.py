@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
+from contextlib import suppress
 
 from started import start
 
@@ -23,7 +25,10 @@ async def main(seconds: float) -> None:
             print(f"traffic of users: {rule.state}", flush=True)
         except PlatformError as error:
             print(f"traffic of users: {error.detail}", flush=True)
-        await asyncio.sleep(seconds)
+        over = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, over.set)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(over.wait(), seconds)
         await app.answer("video.example.com", ME, ttl=10, active=False)
         await app.deregister()
 
