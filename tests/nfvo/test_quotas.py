@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from skerry.errors import RejectedError
 from skerry.model.operations import Event
 from skerry.model.quotas import Needed, ResourceType
 from skerry.model.states import OperationState
@@ -65,6 +66,31 @@ def test_a_refusal_is_remembered_over_a_restart_and_over_an_absent_vim() -> None
         await asyncio.sleep(100)
         assert [event.state for event in told(it)] == ["COMPUTE"]
         assert first.id
+
+    lab(body, SMALL)
+
+
+def test_a_service_that_finds_no_room_is_remembered_too() -> None:
+    async def body(it: Lab) -> None:
+        await it.vnf(BIG, name="first")
+        ns = await it.ns("{id: pair, vnfs: {a: {vnfd: big, links: {pub: net}}}, links: {net: ''}}", instantiate=False)
+        with pytest.raises(RejectedError):
+            await it.node.nfvo.plan("ns.instantiate", ns.id, {})
+        assert shortages.select(it.node.store) == []
+        operation = await it.run("ns.instantiate", ns.id, {})
+        assert operation.state is not OperationState.COMPLETED
+        assert [short.vim for short in shortages.select(it.node.store)] == ["sim"]
+
+    lab(body, SMALL)
+
+
+def test_a_plan_that_finds_no_room_changes_nothing() -> None:
+    async def body(it: Lab) -> None:
+        await it.vnf(BIG, name="first")
+        second = await it.vnf(BIG, instantiate=False, name="second")
+        with pytest.raises(RejectedError):
+            await it.node.vnfm.plan("vnf.instantiate", second.id, {})
+        assert shortages.select(it.node.store) == []
 
     lab(body, SMALL)
 

@@ -15,8 +15,8 @@ from skerry.vnfm.grants import Grant, GrantRequest, ResourceRequest
 NOTHING = Capacity(vcpus=0, memory_bytes=0, storage_bytes=0, instances=0)
 
 
-Refused = Callable[[str, Sequence[Site], Sequence[Demand]], Awaitable[None]]
-"""Told of a refusal: the tenant, the sites that were asked, the demands."""
+Refused = Callable[[str, Sequence[Site], Sequence[Demand], str], Awaitable[None]]
+"""Told of a refusal: the tenant, the sites that were asked, the demands, the operation of this node that asked ("" = none)."""
 
 
 class PlacingGranter:
@@ -29,10 +29,13 @@ class PlacingGranter:
 
     async def grant(self, request: GrantRequest) -> Grant:
         here = tuple(dict.fromkeys((*request.present.values(), *request.prefer)))
-        choice = await self.choose([demand(asked.vnfc, asked) for asked in request.add], here, tenant=request.tenant)
+        demands = [demand(asked.vnfc, asked) for asked in request.add]
+        choice = await self.choose(demands, here, tenant=request.tenant, operation=request.operation_id)
         return Grant(id=self._ids.new(), placement=choice.placement, verdicts=choice.verdicts)
 
-    async def choose(self, demands: Sequence[Demand], prefer: Sequence[str], *, tenant: str = "") -> Choice:
+    async def choose(
+        self, demands: Sequence[Demand], prefer: Sequence[str], *, tenant: str = "", operation: str = ""
+    ) -> Choice:
         """Where these demands of a tenant go, with the reasons. Only the VIMs that matter are asked."""
         named = {demand.site for demand in demands}
         asked = [c.id for c in self._vims.connections() if "" in named or c.id in named]
@@ -40,8 +43,8 @@ class PlacingGranter:
         try:
             return place(demands, sites, prefer)
         except RejectedError:
-            if self.on_refused:
-                await self.on_refused(tenant, sites, demands)
+            if self.on_refused and (tenant or operation):
+                await self.on_refused(tenant, sites, demands, operation)
             raise
 
     async def _site(self, id: str) -> Site:

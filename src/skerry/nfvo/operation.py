@@ -21,9 +21,11 @@ from skerry.nfvo.desk import NsDesk
 from skerry.nfvo.goal import NsGoal, current, flavour_of
 from skerry.nfvo.graph import Layout, external_points, wanted
 from skerry.placement.solve import Demand
-from skerry.store import aggregates
+from skerry.store import aggregates, journal
 from skerry.store.database import Transaction
 from skerry.vnfm.goal import check_level, counts_for, scale_at_level
+
+PREVIEW = "preview"  # stands for an operation that is planned and not begun
 
 
 class NsOperation:
@@ -184,7 +186,9 @@ class NsOperation:
             return places, ()
         here = [vim for there in places.values() for vim in there.values()]
         prefer = tuple(dict.fromkeys((*(vim for vim, _ in layout.borrowed.values()), *here)))
-        choice = await self.desk.granter.choose(demands, prefer)
+        held = journal.holder(self.desk.database, instance.id)
+        operation = held.id if held else PREVIEW
+        choice = await self.desk.granter.choose(demands, prefer, tenant=instance.tenant, operation=operation)
         for asked, vim in choice.placement.items():
             member, vdu, _number = asked.split("/")
             places.setdefault(member, {})[vdu] = vim

@@ -20,6 +20,7 @@ from skerry.model.quotas import Needed, ResourceType, Shortage
 from skerry.model.states import FINAL
 from skerry.model.time import Clock, stamp
 from skerry.placement.solve import Demand, Site
+from skerry.store import journal
 from skerry.store.database import Database, Transaction
 from skerry.store.quotas import shortages
 from skerry.vim.connections import Vims
@@ -81,8 +82,10 @@ class Quotas:
             self._task.cancel()
             await asyncio.wait({self._task})
 
-    async def refused(self, tenant: str, sites: Sequence[Site], demands: Sequence[Demand]) -> None:
-        """These demands found no room on these sites."""
+    async def refused(self, tenant: str, sites: Sequence[Site], demands: Sequence[Demand], operation: str = "") -> None:
+        """These demands found no room on these sites. An operation that is not recorded was only planned."""
+        if operation and journal.operations.find(self._database, operation) is None:
+            return
         now = stamp(self._clock.now())
         found: list[Shortage] = []
         for site in sites:
