@@ -213,7 +213,7 @@ def _resources(root: str, variable: str) -> tuple[Endpoint, ...]:
             wire.AppPkgInfoModifications,
         ),
         Endpoint("DELETE", one, delete, "Delete an application package", status=204),
-        Endpoint("GET", f"{one}/appd", descriptor, "Read the AppD", answer=AppD),
+        Endpoint("GET", f"{one}/appd", descriptor, "Read the AppD", answer=dict[str, Any]),
         Endpoint("GET", f"{one}/package_content", download, "Download the archive", answer=bytes, produces=ZIP),
         Endpoint("PUT", f"{one}/package_content", upload, "Upload the archive", bytes, status=202, accepts=ARCHIVES),
     )

@@ -58,7 +58,7 @@ class HostRequest(Asked, frozen=True, kw_only=True):
 
     name: str | None = None
     features: Mapping[str, str] | None = None
-    latency_ms: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    latency_ms: Annotated[float, msgspec.Meta(ge=0, le=1e6)] | None = None
     country: str | None = None
     civic_address: Mapping[str, str] | None = None
     orchestrator: Annotated[str, msgspec.Meta(min_length=1)] | None = None
