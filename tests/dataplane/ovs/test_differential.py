@@ -189,7 +189,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Machine]:
 
 @pytest.mark.feature("E99", "E105", "E106")
 @settings(
-    max_examples=80,
+    max_examples=60,
     deadline=None,
     derandomize=True,
     phases=(Phase.explicit, Phase.generate),  # each step of shrinking would ask the switch

@@ -19,6 +19,7 @@ from skerry.dataplane.driver import DeviceSpec, EventKind
 from skerry.dataplane.drivers.ovs import Driver
 from skerry.dataplane.flows import (
     Change,
+    DecTtl,
     Field,
     Goto,
     GtpDecap,
@@ -369,12 +370,13 @@ async def test_a_namespace_that_is_not_there_is_told(lab: Lab) -> None:
 
 @pytest.mark.feature("E95")
 async def test_a_probe_names_the_rules_it_passed_and_what_left(lab: Lab) -> None:
-    first = rule(match(in_port=1), SetField(field=Field.ETH_DST, value=9), Output(port=2), Output(port=3), cookie=0xABC)
-    await lab.rules(first)
+    first = rule(match(in_port=1), SetField(field=Field.ETH_DST, value=9), Output(port=2), Goto(table=1), cookie=0xABC)
+    await lab.rules(first, rule(match(), DecTtl(), Output(port=3), table=1, cookie=0xABD), *FORWARD[1:])
     got = await lab.driver.probe(DEVICE, 1, udp())
     changed = bytes.fromhex("000000000009") + udp()[6:]
-    assert [(one.port, one.frame) for one in got.outputs] == [(2, changed), (3, changed)]
-    assert 0xABC in got.cookies
+    assert [(one.port, one.frame[:14]) for one in got.outputs] == [(2, changed[:14]), (3, changed[:14])]
+    assert got.outputs[0].frame == changed
+    assert got.cookies == (0xABC, 0xABD)
     assert not got.dry
 
 

@@ -278,8 +278,9 @@ class Device:
         finally:
             for tap in taps.values():
                 tap.close()
-        cookies = tuple(int(one, 16) for one in _COOKIE.findall(passed))
-        return Probed(outputs=outputs, cookies=cookies, dry=False)
+        mine = {value.cookie for value in self._table.values.values() if isinstance(value, Rule)}
+        cookies = (int(one, 16) for one in _COOKIE.findall(passed))
+        return Probed(outputs=outputs, cookies=tuple(one for one in cookies if one in mine), dry=False)
 
     def taps(self, numbers: Sequence[int]) -> Mapping[int, Tap]:
         """Taps on ports, for the worker thread that opens them."""
