@@ -14,6 +14,21 @@ from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.l2 import Dot1Q, Ether
 from scapy.packet import Packet
 
+from skerry.dataplane.hosting import Hosting
+from skerry.dataplane.intents import (
+    Classifier,
+    Device,
+    Forward,
+    GtpClassifier,
+    Port,
+    Side,
+    Steering,
+    Topology,
+    Wire,
+)
+from skerry.dataplane.records import Forgetful
+from skerry.dataplane.service import DataPlane
+from skerry.engine.clock import SystemClock
 from skerry.linux import namespaces
 from skerry.linux.frames import Tap
 from tests.cli.conftest import Served, start, stop
@@ -249,3 +264,38 @@ def test_a_killed_node_forwards_and_its_next_start_finds_all(site: Site) -> None
     assert site.ports(APP, Ether(src=A, dst=B) / IP() / UDP()) == []
     graph = json.loads(site.node("dataplane", "graph").stdout)
     assert {"port"} <= {node["type"] for node in graph["nodes"]}
+
+
+@pytest.mark.feature("E110", "E46")
+async def test_a_device_moves_to_the_engine_that_can_do_what_is_asked(tmp_path: Path) -> None:
+    for engine in ("ovs", "ebpf"):
+        if lacking(engine):
+            pytest.skip(lacking(engine))
+    rig = RealRig("ebpf", tmp_path)
+    rig._wire()
+    ports = [Port(id=f"p{n}", device="d", number=n, side=Side.HOST, interface=f"n{n}", mac=APP_MAC) for n in (1, 2, 3)]
+    plane = DataPlane(Forgetful(), Hosting(rig.node, tmp_path, SystemClock(), "ovs"), SystemClock())
+    await plane.start()
+    try:
+        device = Device(id="d", namespace=rig.spec.namespace)
+        await plane.put_topology(Topology(devices=(device,), ports=tuple(ports)))
+        await plane.put(Wire(id="w", a="p1", b="p2"))
+        assert [view.engine for view in plane.devices()] == ["ovs"]
+        assert [port for port, _ in await rig.send(1, bytes(web(1)))] == [2]
+        inside = Classifier(ports=("p1",), gtp=GtpClassifier(inner_dst="10.9.0.0/16"))
+        await plane.put(Steering(id="s", classifier=inside, actions=(Forward(port="p3", decapsulated=True),)))
+        assert [view.engine for view in plane.devices()] == ["ebpf"]
+        assert [port for port, _ in await rig.send(1, bytes(web(2)))] == [2]
+        ((port, taken),) = await rig.send(1, bytes(tunnelled(1)))
+        assert (port, bytes(Ether(taken)[IP])) == (3, bytes(tunnelled(1)[GTP_U_Header].payload))
+        await plane.remove("s", "w")
+        for one in ports:
+            await plane.remove_port(one.id)
+        await plane.remove_device("d")
+        assert plane.devices() == []
+    finally:
+        await plane.stop()
+        for tap in rig.taps.values():
+            tap.close()
+        for end in "nf":
+            namespaces.unpin(namespaces.place(f"{rig.node}-{end}"))

@@ -69,5 +69,6 @@ def _names(actions: Iterable[Action]) -> Iterable[str]:
 
 def rank(names: Iterable[str], preferred: str = "") -> Sequence[str]:
     """Engines in the order in which they are tried."""
-    order = {name: place for place, name in enumerate(((preferred,) if preferred else ()) + PREFERENCE)}
-    return sorted(names, key=lambda name: (name == SIMULATED, order.get(name, len(order)), name))
+    wished = [preferred, *(name for name in PREFERENCE if name != preferred)]
+    order = {name: place for place, name in enumerate(wished)}
+    return sorted(names, key=lambda name: (name == SIMULATED and name != preferred, order.get(name, len(order)), name))

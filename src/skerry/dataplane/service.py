@@ -73,8 +73,11 @@ class DataPlane:
         self._wishes = records.wishes_of(self._ledger.load())
         if self._wishes.devices:
             async with self._turn:
-                self._network = self._compiled(self._wishes)
-                await self._reconcile()
+                try:
+                    self._network = self._compiled(self._wishes)
+                    await self._reconcile()
+                except SkerryError as error:  # what runs goes on; a change that is right mends it
+                    self._in_trouble("", error)
         self._age_later()
 
     async def stop(self) -> None:
@@ -260,7 +263,9 @@ class DataPlane:
             for id, record in draft.devices.items()
             if network.states[id].ports or record.engine
         }
-        before = self._wishes
+        before, served = self._wishes, self._hosting.served()
+        for id in [id for id, engine in chosen.items() if served.get(id, engine) != engine]:
+            self._applied.pop(id, None)  # another engine begins with nothing
         plan = changes(self._applied, network, 0)
         touched = {change.device for change in plan}
         for id, record in draft.devices.items():
