@@ -336,3 +336,14 @@ def test_what_does_not_run_or_answer_is_left_out() -> None:
         it.world.reachable = True
 
     lab(body)
+
+
+def test_a_callback_whose_job_was_never_recorded_is_forgotten_at_the_next_start() -> None:
+    async def body(it: Watched) -> None:
+        vnf = await it.vnf(WEB)
+        made = await it.node.performance.create_job(job(vnf.id, CPU), callback())
+        await it.node.notifications.attach("ghost", "vnfpm", {"pmJobId": "ghost"}, callback("http://g/n"), tenant="")
+        await it.restart()
+        assert it.node.notifications.attached("vnfpm") == {made.id}
+
+    lab(body)

@@ -55,9 +55,7 @@ def _object(session: Session, of: str, wanted: str) -> str:
 
 @pm.command()
 @measured
-@click.option(
-    "--metric", "metrics", multiple=True, help="Such as VCpuUsageMeanVnf. Default: processor and memory."
-)
+@click.option("--metric", "metrics", multiple=True, help="Such as VCpuUsageMeanVnf. Default: processor and memory.")
 @click.option("--period", type=click.IntRange(1), default=60, show_default=True, help="Seconds of each measurement.")
 @click.option("--report", type=click.IntRange(1), default=300, show_default=True, help="Seconds between two reports.")
 @command
