@@ -38,9 +38,8 @@ from skerry.dataplane.flows import (
     mac,
     match,
 )
-from skerry.dataplane.gtp import gtpc
-from skerry.dataplane.gtp.facts import Packet
-from skerry.dataplane.gtp.tracker import Sides, Tracker
+from skerry.dataplane.gtp.snooping import Snooper
+from skerry.dataplane.gtp.tracker import Sides
 from skerry.engine.clock import SystemClock
 from skerry.linux import namespaces
 from skerry.linux.frames import Tap
@@ -135,24 +134,7 @@ class Line:
 
     def __init__(self, engine: Driver, taps: dict[str, Tap]) -> None:
         self.engine, self.taps = engine, taps
-        self.tracker = Tracker(SIDES)
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    def snoop(self) -> None:
-        """Read the control plane as it passes port 1."""
-        for _, frame in self.taps["near"].frames():
-            found = packets.parse(frame)
-            if found.ip and gtpc.PORT in (found.fields.get(Field.L4_SRC), found.fields.get(Field.L4_DST)):
-                source, target = (
-                    ("10.1.0.1", "10.1.0.2") if frame[6:12].hex(":") == RAN_MAC else ("10.1.0.2", "10.1.0.1")
-                )
-                message = Packet(source, target, frame[found.ip.payload + 8 : found.ip.end])
-                changes = self.tracker.feed(gtpc.facts(message), time.monotonic())
-                if changes.put or changes.gone:
-                    told = self.engine.put_sessions(DEVICE, list(changes.put.values()), list(changes.gone))
-                    task = asyncio.get_running_loop().create_task(told)
-                    self._tasks.add(task)
-                    task.add_done_callback(self._tasks.discard)
+        self.snooper = Snooper(engine, DEVICE, SIDES, SystemClock())
 
     def at_core(self) -> list[packets.Parsed]:
         """What came to the core since, of users."""
@@ -209,14 +191,12 @@ async def line(tmp_path: Path) -> AsyncIterator[Line]:
             await engine.attach(DEVICE, PortState(number=number, name=f"p{number}", interface=f"n{number}"))
         await engine.apply(Change(device=DEVICE, put_rules=RULES))
         taps: dict[str, Tap] = {}
-        for name, where, interface in (("near", "lgw", "n1"), ("core", "core", "f2"), ("ran", "ran", "f1")):
+        for name, where, interface in (("core", "core", "f2"), ("ran", "ran", "f1")):
             with namespaces.inside(place(where)):
                 taps[name] = Tap(interface)
             stack.callback(taps[name].close)
         found = Line(engine, taps)
-        loop = asyncio.get_running_loop()
-        loop.add_reader(taps["near"].socket, found.snoop)
-        stack.callback(loop.remove_reader, taps["near"].socket)
+        await found.snooper.start(f"{NODE}-lgw", "n1")
         (tmp_path / "ggsn.cfg").write_text(GGSN.format(folder=tmp_path))
         stack.enter_context(running("core", "osmo-ggsn", "-c", str(tmp_path / "ggsn.cfg")))
         await until(lambda: has_interface("core", "tun0"))
@@ -230,13 +210,14 @@ async def line(tmp_path: Path) -> AsyncIterator[Line]:
         try:
             yield found
         finally:
+            await found.snooper.stop()
             await engine.teardown(DEVICE)
             await engine.close()
 
 
 @pytest.mark.feature("C39", "E43", "E102", "E103", "E104", "E109")
 async def test_a_user_is_served_by_the_core_at_the_edge_and_by_both(line: Line) -> None:
-    (session,) = line.tracker.sessions()
+    (session,) = line.snooper.tracker.sessions()
     assert session.origin is Origin.SNOOPED
     user = session.ue
 

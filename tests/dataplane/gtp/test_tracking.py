@@ -9,9 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scapy.contrib import gtp, pfcp
+from scapy.layers.inet import IP, UDP
+from scapy.layers.l2 import Ether
+from scapy.layers.sctp import SCTP, SCTPChunkData, SCTPChunkSACK
 
 from skerry.dataplane.flows import Origin, Session, Tunnel
-from skerry.dataplane.gtp import gtpc, ranap
+from skerry.dataplane.gtp import gtpc, ranap, snooping
 from skerry.dataplane.gtp import pfcp as reading
 from skerry.dataplane.gtp.facts import End, Fact, Packet
 from skerry.dataplane.gtp.tracker import PENDING_S, Sides, Tracker
@@ -232,3 +235,17 @@ def test_bytes_that_are_no_s1ap_say_nothing() -> None:
     for cut in range(0, len(good), 7):
         assert isinstance(ranap.s1ap(good[:cut] + b"\xff" + good[cut:]), list)
     assert ranap.s1ap(b"") == []
+
+
+def test_messages_are_found_in_frames() -> None:
+    request, _ = pdp_context(5, up=1, down=2)
+    frame = Ether() / IP(src=RAN, dst=CORE) / UDP(sport=9999, dport=2123) / request.data
+    (seen,) = snooping.messages(bytes(frame))
+    assert (seen.port, seen.packet) == (2123, request)
+    data = s1ap_setup(0x41, answer=False)
+    chunk = SCTPChunkData(beginning=1, ending=1, proto_id=18, data=data)
+    frame = Ether() / IP(src=RAN, dst=CORE) / SCTP(sport=36412, dport=40000) / SCTPChunkSACK() / chunk
+    (seen,) = snooping.messages(bytes(frame))
+    (fact,) = snooping.read(seen)
+    assert fact.core == End(CORE, 0x41)
+    assert list(snooping.messages(bytes(Ether() / IP() / UDP(sport=1, dport=2)))) == []
