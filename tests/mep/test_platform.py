@@ -338,3 +338,25 @@ def test_the_kernel_says_whether_its_clock_is_led() -> None:
     assert timing.traceable() in (True, False)
     seconds, nanoseconds = timing.current()
     assert abs(seconds + nanoseconds / 1e9 - datetime.now(UTC).timestamp()) < 0.005
+
+
+async def test_a_caller_that_is_cut_off_leaves_memory_and_store_alike(rig: Rig) -> None:
+    import asyncio
+
+    await rig.node.mep.admit(HOSTED)
+    info = ServiceInfo(
+        ser_name="cut",
+        version="1",
+        state=ServiceState.ACTIVE,
+        serializer=SerializerType.JSON,
+        transport_id="skerry-rest",
+    )
+    adding = asyncio.create_task(rig.node.mep.services.add(HOSTED.app_instance_id, info, tenant="default"))
+    await asyncio.sleep(0)
+    adding.cancel()
+    await asyncio.wait({adding})
+    for _ in range(100):
+        if found := rig.node.mep.services.all(tenant="default"):
+            break
+        await asyncio.sleep(0.01)
+    assert [service.info.ser_name for service in found] == ["cut"]

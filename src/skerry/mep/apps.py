@@ -240,9 +240,7 @@ class Apps:
             )
             return made
 
-        made = await self._teller.write(work)
-        self._known[made.id] = made
-        return made
+        return await self._teller.write(work, self._keep)
 
     async def _over(self, app: App, action: OperationAction) -> None:
         state = ENDED[action]
@@ -305,11 +303,12 @@ class Apps:
             return made
 
         try:
-            made = await self._teller.write(work)
+            return await self._teller.write(work, self._keep)
         except PreconditionError as error:
             raise ConflictError(error.detail, suggestion="read it again and repeat the request") from error
-        self._known[made.id] = made
-        return made
+
+    def _keep(self, app: App) -> None:
+        self._known[app.id] = app
 
     def _note(self, tx: Transaction, app: App, state: str) -> None:
         data = {"tenant": app.tenant}

@@ -23,6 +23,9 @@ GRACE = 1.25
 """How much later than the interval a sign may come, as a factor: networks and processors are late, too."""
 
 
+AGAIN_S = 1.0
+
+
 class _Watched:
     """One service: its interval, the latest second at which a sign must come, when the last one came."""
 
@@ -87,6 +90,13 @@ class Liveness:
         watched = self._watched.get(id)
         return watched.heard if watched else None
 
+    def _later(self, id: str) -> None:
+        """What could not be told is told again, unless a sign comes before."""
+        if watched := self._watched.get(id):
+            watched.told = False
+            watched.due = self._clock.monotonic() + AGAIN_S
+            self._expect(id, watched)
+
     def _expect(self, id: str, watched: _Watched) -> None:
         heapq.heappush(self._queue, (watched.due, id))
         self._news.set()
@@ -98,7 +108,8 @@ class Liveness:
                 try:
                     await self._silent(id)
                 except SkerryError as error:
-                    log.warning("cannot suspend the silent service %s: %s", id, error.detail)
+                    log.warning("cannot suspend the silent service %s yet: %s", id, error.detail)
+                    self._later(id)
             wait = self._queue[0][0] - self._clock.monotonic() if self._queue else None
             try:
                 await asyncio.wait_for(self._news.wait(), None if wait is None else max(0.0, wait))

@@ -100,9 +100,7 @@ class Registry:
             self._tell(tx, made, ChangeType.ADDED, note)
             return made
 
-        made = await self._teller.write(work)
-        self._keep(made)
-        return made
+        return await self._teller.write(work, self._keep)
 
     async def replace(self, service: Service, info: ServiceInfo, *, note: Note | None = None) -> Service:
         """Change a service, which must still be of the revision that is given."""
@@ -119,8 +117,7 @@ class Registry:
             store.services.delete(tx, service.id)
             self._tell(tx, service, ChangeType.REMOVED, note)
 
-        await self._teller.write(work)
-        self._forget(service)
+        await self._teller.write(work, lambda _: self._forget(service))
 
     async def set_state(self, service: Service, state: ServiceState, *, note: Note | None = None) -> Service:
         """Change its state alone."""
@@ -157,9 +154,7 @@ class Registry:
             self._tell(tx, made, change, note)
             return made
 
-        made = await self._teller.write(work)
-        self._keep(made)
-        return made
+        return await self._teller.write(work, self._keep)
 
     def _tell(self, tx: Transaction, service: Service, change: ChangeType, note: Note | None) -> None:
         """The lines of the event log, and the notification where somebody may want it."""

@@ -135,8 +135,11 @@ class Platform:
             self.apps.removing(tx, app)
             return gone
 
-        self.services.forget(await self._teller.write(work))
-        self.apps.forget(app)
+        def gone(services: list[Service]) -> None:
+            self.services.forget(services)
+            self.apps.forget(app)
+
+        await self._teller.write(work, gone)
 
     async def deregister(self, app: App) -> None:
         """An application takes back what it told of itself. Nothing stays of one that came by itself; what the MEC management

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeVar
 
@@ -42,8 +43,12 @@ class Teller:
         self._ids = ids
         self._told: list[Message] = []  # of the write at work: the store does one after the other
 
-    async def write(self, work: Callable[[Transaction], T]) -> T:
-        """Run `work` in a transaction; what it told goes out when it is committed."""
+    async def write(self, work: Callable[[Transaction], T], then: Callable[[T], None]) -> T:
+        """Run `work` in a transaction; when it is committed, `then` gets its result and what it told goes out. All of that
+        happens even where the caller is cancelled meanwhile: memory and store must not differ."""
+        return await asyncio.shield(asyncio.ensure_future(self._write(work, then)))
+
+    async def _write(self, work: Callable[[Transaction], T], then: Callable[[T], None]) -> T:
         told: list[Message] = []
 
         def recorded(tx: Transaction) -> T:
@@ -53,6 +58,7 @@ class Teller:
             return work(tx)
 
         result = await self._database.write(recorded)
+        then(result)
         if told:
             self._post.wake(told)
         return result

@@ -22,12 +22,13 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from skerry.access.roles import Principal
 from skerry.api import problem
 from skerry.api.services import Services
-from skerry.errors import ForbiddenError, MalformedError, SkerryError
+from skerry.errors import ForbiddenError, MalformedError, SkerryError, TooLargeError
 from skerry.mep.topics import Topics, checked
 
 ROOTS = ("/mec_app_support/", "/mec_service_mgmt/", "/mp1/")
 WAITING = 1024  # frames that a slow client may be behind
 FETCH_S = 60.0
+MOST_PATTERNS = 256
 TOO_SLOW, BAD_FRAME, GONE = 1013, 1007, 1008
 
 ABSENT = msgspec.Raw(b"")
@@ -130,6 +131,8 @@ class Session:
         tenant = self.principal.tenant
         if frame.subscribe:
             pattern = checked(frame.subscribe, pattern=True)
+            if len(self._patterns) >= MOST_PATTERNS:
+                raise TooLargeError(f"cannot listen to more than {MOST_PATTERNS} patterns on a connection")
             self._patterns.add(pattern)
             self._topics.add(tenant, pattern, self)
         elif frame.unsubscribe:
@@ -174,7 +177,8 @@ class Session:
             "server": own.get("server"),
             "skerry.peer": own.get("skerry.peer"),
         }
-        return await _inside(own["app"], scope, body, frame.id)
+        # A request goes on to its end where the connection breaks meanwhile, as over HTTP.
+        return await asyncio.shield(asyncio.ensure_future(_inside(own["app"], scope, body, frame.id)))
 
 
 async def _inside(app: Any, scope: dict[str, Any], body: bytes, id: int) -> bytes:

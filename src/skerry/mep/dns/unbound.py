@@ -75,7 +75,8 @@ def configuration(folder: Path, host: str, port: int, views: Sequence[View], for
 
 
 def _view(zone: str) -> str:
-    return f"zone-{zone}"
+    # Names of zones are free texts; those of views are words of the configuration.
+    return f"zone-{zone.encode().hex()}"
 
 
 class Unbound:
