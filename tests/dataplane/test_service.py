@@ -285,3 +285,15 @@ async def test_all_intents_of_an_owner_are_replaced_at_once(bench: Bench) -> Non
     assert bench.send("ran", web()) == ["core"]
     await bench.plane.replace_owner("app:1", ())
     assert [intent.id for intent in bench.plane.intents()] == ["line"]
+
+
+@pytest.mark.feature("E46")
+async def test_many_rules_are_verified_in_the_breaks(bench: Bench) -> None:
+    many = [Steering(id=f"s{n}", classifier=to_port(n, "ran"), actions=(Forward(port="app"),)) for n in range(1, 201)]
+    await bench.lay(edge(), LINE, *many)
+    states = [view.state for view in await bench.plane.rules() if view.rule.owner]
+    assert (states.count(RuleState.VERIFIED) < 200, RuleState.REQUESTED in states) == (True, False)
+    begin = time.monotonic()
+    while await bench.states() != {"VERIFIED"}:
+        await asyncio.sleep(0.02)
+        assert time.monotonic() - begin < 10

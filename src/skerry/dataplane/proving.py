@@ -29,6 +29,7 @@ class Prover:
     """Makes probes for the rules of a device. Sessions are those that it has now."""
 
     def __init__(self, state: DeviceState, effective: Effective) -> None:
+        self.state = state
         self._tables = Tables(state)
         self._index = Index(state)
         self._memory = Memory(sessions={session.ue: session for session in effective.sessions})

@@ -18,7 +18,7 @@ import msgspec
 from skerry.dataplane import records
 from skerry.dataplane.compile import Network, Retired, compile_network, pin_value
 from skerry.dataplane.driver import Effective, EngineEvent, EventKind
-from skerry.dataplane.flows import Change, DeviceState, Field
+from skerry.dataplane.flows import Change, DeviceState, Field, Rule
 from skerry.dataplane.hosting import Hosting, missing
 from skerry.dataplane.intents import Intents, Link, Port, Steering, Topology
 from skerry.dataplane.interpreter import Memory
@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 Tell = Callable[[str, str, Mapping[str, Any]], Any]
 MOST_PROBES = 64
 MANY = 300
+BREAK_S = 0.01
 REPEAT_S = 5.0
 
 
@@ -61,6 +62,7 @@ class DataPlane:
         self._applied: dict[str, DeviceState] = {}
         self._verified: dict[str, dict[int, str]] = {}
         self._trouble: dict[str, str] = {}
+        self._dry: dict[str, bool] = {}
         self._turn = asyncio.Lock()
         self._work: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -329,12 +331,34 @@ class DataPlane:
         for cookie in [cookie for cookie in verified if cookie not in there or cookie in cookies]:
             del verified[cookie]
         prover = Prover(state, effective)
-        now = stamp(self._clock.now())
-        waiting = [rule for rule in state.rules if rule.cookie in cookies & there and rule.owner]
-        for rule in waiting[:MOST_PROBES]:
+        known = [rule for rule in state.rules if rule.owner and rule.cookie in there and rule.cookie not in verified]
+        others = [rule for rule in known if rule.cookie not in cookies] if self._dry.get(device) else []
+        waiting = [*(rule for rule in known if rule.cookie in cookies), *others]
+        self._dry[device] = await self._probe_some(device, prover, waiting[:MOST_PROBES])
+        if self._dry[device] and len(waiting) > MOST_PROBES:
+            self._later(0, lambda: self._probe_others(device, prover, waiting[MOST_PROBES:]))
+
+    async def _probe_some(self, device: str, prover: Prover, rules: Sequence[Rule]) -> bool:
+        """Probe rules; whether that left no trace, so that more may be probed."""
+        engine, verified, now = self._hosting.engine_of(device), self._verified[device], stamp(self._clock.now())
+        dry = True
+        for rule in rules:
             probe = prover.probe(rule) if rule.cookie not in verified else None
-            if probe is not None and proven(probe, await engine.probe(device, probe.port, probe.frame)):
-                verified.update((cookie, now) for cookie in probe.cookies if cookie in there)
+            if probe is not None:
+                seen = await engine.probe(device, probe.port, probe.frame)
+                dry = dry and seen.dry
+                if proven(probe, seen):
+                    verified.update((cookie, now) for cookie in probe.cookies)
+        return dry
+
+    async def _probe_others(self, device: str, prover: Prover, rules: Sequence[Rule]) -> None:
+        """The rest of many rules, in the breaks between changes; the next change takes up what it interrupts."""
+        for start in range(0, len(rules), MOST_PROBES):
+            await asyncio.sleep(BREAK_S)
+            async with self._turn:
+                if self._network.states.get(device) is not prover.state:
+                    return
+                await self._probe_some(device, prover, rules[start : start + MOST_PROBES])
 
     async def rules(self, *, tenant: str | None = None, device: str = "", owner: str = "") -> list[RuleView]:
         """Every rule with its three states: requested, effective (read from the engine now), verified (a probe or real
