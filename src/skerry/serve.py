@@ -137,6 +137,20 @@ def names_of(settings: Settings) -> list[str]:
     return ["localhost", "127.0.0.1", "::1", socket.gethostname(), *own, *settings.tls_names]
 
 
+def certificates_of(settings: Settings) -> Certificates:
+    """The node's certificates. A child makes those that are missing: the libraries for that are large, and nobody needs them
+    again in this process."""
+    folder, names, now = settings.data_dir / "tls", names_of(settings), datetime.now(UTC)
+    if not (folder / "server.pem").exists():
+        child = os.fork()
+        if not child:
+            with contextlib.suppress(BaseException):  # the parent tries again and tells what is wrong
+                ensure_certificates(folder, names, now)
+            os._exit(0)
+        os.waitpid(child, 0)
+    return ensure_certificates(folder, names, now)
+
+
 def open_socket(settings: Settings) -> socket.socket:
     """A listening socket. `UnavailableError` says what is in the way."""
     family = socket.AF_INET6 if ":" in settings.listen else socket.AF_INET
@@ -182,7 +196,7 @@ async def serve(
         tokens = ensure_tokens(settings.data_dir / "access", os.urandom)
         certificates = None
         if not settings.plain:
-            certificates = ensure_certificates(settings.data_dir / "tls", names_of(settings), datetime.now(UTC))
+            certificates = certificates_of(settings)
         endpoint = endpoint_of(settings, listener.getsockname()[1])
         leave_profile(settings, endpoint, certificates)
         front = Front()

@@ -186,7 +186,7 @@ WHO = {
 }
 
 
-@pytest.mark.feature("A92", "A39")
+@pytest.mark.feature("A92", "A39", "D36")
 async def test_every_role_at_every_endpoint(tmp_path: Path) -> None:
     """Nobody: 401. A role that may not: 403. One that may: 2xx, 404 for what is not there, or a fault of the request."""
     async with running(tmp_path, client_rate_per_s=0.0) as rig:
@@ -214,6 +214,13 @@ async def test_every_role_at_every_endpoint(tmp_path: Path) -> None:
         assert all(403 in statuses for who, statuses in seen.items() if who != "node admin")
 
 
+MACHINE = {
+    "/hosts/{hostId}", "/dataplane/devices/{deviceId}", "/dataplane/ports/{portId}", "/dataplane/links/{linkId}",
+    "/dataplane/topology",
+}  # fmt: skip
+"""What is said of the machine and its switches, which all tenants share."""
+
+
 @pytest.mark.feature("A92")
 def test_what_is_shared_is_for_the_nodes_administrators() -> None:
     of = {(one.method, one.path): rights.of(root, one.method, one.path) for root, one in served() if "skerry" in root}
@@ -224,6 +231,7 @@ def test_what_is_shared_is_for_the_nodes_administrators() -> None:
         ("GET", "/vims/{vimId}/resources"),
         ("GET", "/backup"),
         *((one.method, one.path) for root, one in served() if "skerry" in root and one.path.startswith("/orphans")),
+        *(key for key in of if key[1] in MACHINE and key[0] != "GET"),
     }
     changing = {one.path for root, one in served() if "skerry" not in root and one.method != "GET"}
     assert all(rights.of("/nsd/v2", "POST", path) is Right.CHANGE for path in changing)

@@ -46,6 +46,7 @@ PLURAL = {("GET", "/vnf_snapshots/{vnfSnapshotInfoId}")}
 """Single resources whose official description may have the schema of a list."""
 
 CONFLICTS = {
+    ("POST", "/alarms/{alarmId}/escalate"),  # of an alarm that is cleared
     ("PATCH", "/alarms/{alarmId}"),  # it has that state already (SOL003 7.4.3.3.4)
     ("POST", "/vnf_instances"),  # of a disabled package (SOL003 5.4.2.3.1)
     ("PATCH", "/pnf_descriptors/{pnfdInfoId}"),
