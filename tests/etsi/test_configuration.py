@@ -60,6 +60,14 @@ async def test_read_and_change_the_configuration_of_a_vnf(rig: Rig, judge: Judge
     first = await rig.client.get(one)
     assert first.status_code == 200
     assert "secret" not in first.text
+    record = await rig.client.get(f"/vnflcm/v2/vnf_instances/{vnf}")
+    assert record.json()["vnfConfigurableProperties"] == {"sol002_user": "u", "mode": "calm"}
+    renewed = {"vnfConfigurableProperties": {"sol002_password": "another secret"}}
+    patched = await rig.client.patch(f"/vnflcm/v2/vnf_instances/{vnf}", json=renewed)
+    await rig.finished(patched)
+    operation = await rig.client.get(patched.headers["Location"])
+    assert "secret" not in operation.text
+    assert "secret" not in (await rig.client.get("/skerry/v1/operations")).text
     shown = first.json()
     (point,) = shown["vnfConfigurationData"]["extCpConfig"]
     assert point["addresses"][0]["address"].keys() == {"macAddress", "ipAddress"}

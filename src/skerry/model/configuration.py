@@ -11,6 +11,13 @@ SECRETS = frozenset({"sol002_password"})
 """Properties of a VNF that are never shown."""
 
 
+def shown(told: Any) -> Any:
+    """Attributes of a VNF as they may be shown: without what is secret, however deep it is."""
+    if isinstance(told, Mapping):
+        return {name: shown(value) for name, value in told.items() if name not in SECRETS}
+    return [shown(value) for value in told] if isinstance(told, list | tuple) else told
+
+
 class Change(NamedTuple):
     """A change of a configuration: merge patches (RFC 7396) of the data of the VNF and of VNFCs, and VNFCs whose data goes."""
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from skerry.model.configuration import shown
 from skerry.model.notifications import Message, Subscription
 from skerry.model.ns import NsInstance
 from skerry.model.operations import Event, Operation
@@ -136,7 +137,7 @@ def _vnf_operation(event: Event, scene: Scene, operation: Operation, id: str) ->
     detail: dict[str, Any] = {}
     if state not in UNDER_WAY:
         detail = affected.of_vnf(operation, scene.vnf, scene.begun)
-        changed = {key: operation.params[key] for key in INFO if key in operation.params}
+        changed = shown({key: operation.params[key] for key in INFO if key in operation.params})
         if operation.kind == "vnf.modify" and changed and state is OperationState.COMPLETED:
             detail["changedInfo"] = changed
     return _message(

@@ -17,6 +17,7 @@ from skerry.api.sol003.types import CancelMode, VnfInfoModificationRequest
 from skerry.api.sol005 import ns_instances
 from skerry.client import views
 from skerry.errors import MalformedError
+from skerry.model.configuration import shown
 from skerry.model.explanation import Explanation, masked_plan
 from skerry.model.operations import Operation, Plan, Step, StepRecord
 
@@ -66,7 +67,7 @@ def view(call: Call, operation: Operation) -> views.OperationView:
     records = {record.key: record for record in call.services.engine.steps(operation.id)}
     planned = operation.plan.steps if operation.plan else ()
     return views.OperationView(
-        operation=msgspec.structs.replace(operation, plan=None),
+        operation=msgspec.structs.replace(operation, plan=None, params=shown(operation.params)),
         changes=operation.plan.changes if operation.plan else (),
         steps=[_step(step, records.get(step.key)) for step in planned],
         children=[child.id for child in call.services.engine.operations(parent=operation.id, tenant=call.tenant)],
@@ -92,7 +93,9 @@ def find(call: Call) -> Operation:
 async def listing(call: Call) -> Response:
     """Operations, of all instances or of one."""
     found = call.services.engine.operations(subject=call.query("subject"), tenant=call.tenant)
-    return call.listed(found, lambda operation: msgspec.structs.replace(operation, plan=None))
+    return call.listed(
+        found, lambda operation: msgspec.structs.replace(operation, plan=None, params=shown(operation.params))
+    )
 
 
 async def show(call: Call) -> Response:

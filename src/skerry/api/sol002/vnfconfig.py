@@ -18,7 +18,7 @@ from skerry.api.sol003.types import CpProtocolInfo
 from skerry.api.sol003.vnf_instances import flavour_of
 from skerry.api.wire import KeyValuePairs, Wire
 from skerry.errors import Fault, InvalidError, MalformedError, NotFoundError
-from skerry.model.configuration import SECRETS, Change
+from skerry.model.configuration import Change, shown
 from skerry.model.configuration import VnfConfiguration as Record
 from skerry.model.states import InstantiationState
 from skerry.model.vnf import VnfInstance
@@ -114,7 +114,7 @@ def render(call: Call, vnf: VnfInstance, record: Record) -> VnfConfiguration:
         CpConfiguration(cp_id=cp.id, cpd_id=cp.cpd_id, addresses=_addresses(cp.cp_protocol_info))
         for cp in info.ext_cp_info or ()
     ]
-    known = {name: value for name, value in vnf.vnf_configurable_properties.items() if name not in SECRETS}
+    known = shown(vnf.vnf_configurable_properties)
     vnfcs = [
         VnfcConfigurationData(
             vnfc_instance_id=one.id,

@@ -8,6 +8,7 @@ from typing import Any
 
 from skerry.api.sol003 import types as wire
 from skerry.api.wire import ResourceHandle
+from skerry.model.configuration import shown
 from skerry.model.descriptors import ConnectionPoint, DeploymentFlavour
 from skerry.model.operations import Change, Operation
 from skerry.model.resources import Resource
@@ -40,13 +41,13 @@ def instance(
         instantiation_state=record.instantiation_state,
         vnf_instance_name=record.vnf_instance_name or None,
         vnf_instance_description=record.vnf_instance_description or None,
-        vnf_configurable_properties=record.vnf_configurable_properties or None,
+        vnf_configurable_properties=shown(record.vnf_configurable_properties) or None,
         vim_connection_info=listed(used) if version == 1 and used else used or None,
         instantiated_vnf_info=instantiated(record, flavour, version)
         if record.instantiation_state is InstantiationState.INSTANTIATED
         else None,
-        metadata=record.metadata or None,
-        extensions=record.extensions or None,
+        metadata=shown(record.metadata) or None,
+        extensions=shown(record.extensions) or None,
         links=links,
     )
 

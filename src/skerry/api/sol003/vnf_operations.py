@@ -9,6 +9,7 @@ from skerry.api.sol003 import translate
 from skerry.api.sol003 import types as wire
 from skerry.api.wire import Links, links
 from skerry.errors import NotFoundError
+from skerry.model.configuration import shown
 from skerry.model.operations import Operation
 from skerry.model.states import OperationState, lcm_operation_type
 from skerry.model.vnf import VnfInstance
@@ -31,8 +32,8 @@ def render(call: Call, operation: Operation) -> wire.VnfLcmOpOcc:
         operation=lcm_operation_type(operation.kind),
         is_automatic_invocation=operation.automatic or bool(operation.parent),
         is_cancel_pending=translate.is_cancel_pending(operation),
-        operation_params=operation.params,
-        changed_info=changed if operation.kind == "vnf.modify" else {},
+        operation_params=shown(operation.params),
+        changed_info=shown(changed) if operation.kind == "vnf.modify" else {},
         links=_links(call, operation),
         cancel_mode=operation.cancel or None,
         error=translate.problem(operation),
