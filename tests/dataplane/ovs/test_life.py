@@ -31,7 +31,7 @@ from skerry.dataplane.flows import (
     SetField,
     match,
 )
-from skerry.dataplane.ovs import actions, instance, openflow, oxm
+from skerry.dataplane.ovs import actions, instance, openflow, oxm, ports
 from skerry.dataplane.ovs.channel import Channel
 from skerry.errors import ConflictError, DriverError, InvalidError, NotFoundError, UnsupportedError
 from skerry.linux import namespaces, netlink, offload
@@ -278,6 +278,18 @@ async def test_what_others_did_to_the_switch_is_seen_and_mended(lab: Lab) -> Non
     assert {one.rule for one in (await lab.driver.read_back(DEVICE)).rules} == set(FORWARD)
     assert [out for out, _ in await lab.inject(3, udp())] == []
     assert "ct_state" not in _dump(lab)
+
+
+@pytest.mark.feature("E71")
+async def test_a_tunnel_that_never_became_a_port_goes_with_its_device(lab: Lab) -> None:
+    """As when Skerry is killed between the two."""
+    tunnel = PortState(number=9, name="far", kind=PortKind.VXLAN, local="192.0.2.1", remote="192.0.2.2", vni=9)
+    owner = ports.note(lab.node, DEVICE)
+    before = _links(lab.here)
+    ports.make_ready(_place(lab), ports.interface(lab.node, DEVICE, tunnel), tunnel, owner)
+    assert len(_links(lab.here) - before) == 1
+    await lab.driver.teardown(DEVICE)
+    assert _links(lab.here) == {"lo", "v1", "v2", "v3", "v4"}
 
 
 async def test_devices_of_a_namespace_share_a_switch(lab: Lab) -> None:

@@ -87,7 +87,12 @@ class Device:
         await self._database.delete_bridge(self.bridge)
         for one in found:
             await self._give_back(one)
+        await asyncio.to_thread(ports.sweep, self._instance, self._note)
         self.ports = {}
+
+    @property
+    def _note(self) -> str:
+        return ports.note(self._node, self.spec.name)
 
     async def close(self) -> None:
         """Hang up."""
@@ -126,14 +131,14 @@ class Device:
             name = ports.interface(self._node, self.spec.name, port)
             changed: tuple[str, ...] = ()
             if port.kind is not PortKind.INTERNAL:
-                changed = await asyncio.to_thread(ports.make_ready, self._instance, name, port)
+                changed = await asyncio.to_thread(ports.make_ready, self._instance, name, port, self._note)
             self.ports[port.number] = await self._attach(port, name, changed)
 
     async def _renew(self, one: Attached) -> None:
         """An interface that has to be made ready again is another one, which the switch has to open."""
         if one.port.kind is not PortKind.INTERFACE:
             return
-        changed = await asyncio.to_thread(ports.make_ready, self._instance, one.interface, one.port)
+        changed = await asyncio.to_thread(ports.make_ready, self._instance, one.interface, one.port, self._note)
         if changed:
             await self._database.delete_port(self.bridge, one.interface)
             self.ports[one.port.number] = await self._attach(one.port, one.interface, changed)

@@ -26,7 +26,12 @@ def interface(node: str, device: str, port: PortState) -> str:
     return resource_name(node, f"{device}/{port.number}", "v" if port.kind is PortKind.VXLAN else "i")
 
 
-def make_ready(instance: Instance, name: str, port: PortState) -> tuple[str, ...]:
+def note(node: str, device: str) -> str:
+    """What an interface that was made for a device says of its owner."""
+    return f"skerry {node} {device}"
+
+
+def make_ready(instance: Instance, name: str, port: PortState, owner: str) -> tuple[str, ...]:
     """Make a tunnel's interface, or prepare one that is there; what has to go back later."""
     with instance.enter(), netlink.Netlink() as kernel:
         there = any(link.name == name for link in kernel.links())
@@ -34,7 +39,7 @@ def make_ready(instance: Instance, name: str, port: PortState) -> tuple[str, ...
             tunnel = netlink.vxlan(
                 name, vni=port.vni, local=port.local, remote=port.remote, port=VXLAN_PORT, mtu=_VXLAN_MTU
             )
-            _run(kernel, [tunnel], f"cannot make the tunnel of port {port.number}")
+            _run(kernel, [tunnel, netlink.alias(name, owner)], f"cannot make the tunnel of port {port.number}")
         elif not there:
             raise NotFoundError(f"cannot find the interface {name}", suggestion="make it before it is attached")
         changed = [IPV6] if _quiet(name, quiet=True) else []
@@ -83,6 +88,16 @@ def _bound(kernel: netlink.Netlink, name: str, changed: tuple[str, ...]) -> None
     index = {link.name: link.index for link in kernel.links()} if bridge else {}
     if bridge in index and name in index:
         _run(kernel, [netlink.enslave(name, index[bridge])], f"cannot put {name} back into the bridge {bridge}")
+
+
+def sweep(instance: Instance, owner: str) -> None:
+    """Delete what was made for a device and never became a port, because Skerry was killed in between."""
+    try:
+        with instance.enter(), netlink.Netlink() as kernel:
+            rests = [netlink.link_gone(link.name) for link in kernel.links() if link.alias == owner]
+            _run(kernel, rests, "cannot delete what is left of a device")
+    except NotFoundError:
+        return
 
 
 def _quiet(name: str, *, quiet: bool) -> bool:
