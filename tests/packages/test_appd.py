@@ -4,7 +4,9 @@ and an NSD and comes back."""
 from __future__ import annotations
 
 import json
+import os
 import random
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -292,3 +294,83 @@ def _spoil(value: Any, chance: random.Random, junk: tuple[Any, ...]) -> None:
             value[key] = chance.choice(junk)
             return
         value = value[key]
+
+
+SAMPLES = Path(os.environ.get("SKERRY_ETSI") or Path(__file__).parents[2].parent / "shared" / "etsi") / "packages"
+OSM = SAMPLES / "16-mec-appd-atnog-osm-mec"
+
+
+@pytest.mark.skipif(not OSM.is_dir(), reason=f"no public packages in {SAMPLES} (set SKERRY_ETSI)")
+@pytest.mark.feature("B62", "B63", "E3")
+def test_a_descriptor_that_others_wrote_becomes_a_vnfd_and_an_nsd(tmp_path: Path) -> None:
+    """The example of OSM's MEC extension, with what it has as comments: all of its attributes."""
+    text = (OSM / "yang" / "appd_example.yaml").read_text()
+    package = read(_written(tmp_path / "short", text))
+    assert isinstance(package, AppPackage)
+    assert (package.appd.app_d_id, package.appd.app_name) == ("dummy-appID", "Dummy App")
+    assert package.appd.virtual_compute_descriptor is not None
+    assert package.appd.virtual_compute_descriptor.virtual_cpu.num_virtual_cpu == 1
+    source = build(tmp_path / "short", tmp_path / "short.csar")
+    vnf, ns = build_nfv(source, tmp_path, package.appd)
+    machine = read(vnf)
+    assert isinstance(machine, VnfPackage)
+    (unit,) = machine.vnfd.flavours["default"].vdus.values()
+    assert (unit.memory_bytes, unit.vcpus) == (1_024_000_000, 1.0)
+    assert isinstance(read(ns), NsPackage)
+
+
+@pytest.mark.skipif(not OSM.is_dir(), reason=f"no public packages in {SAMPLES} (set SKERRY_ETSI)")
+@pytest.mark.feature("E3")
+def test_a_helm_chart_that_others_wrote_is_refused_by_its_name(tmp_path: Path) -> None:
+    with tarfile.open(OSM / "assets" / "appd-package.tar.gz") as archive:
+        member = archive.extractfile("object-detection-appd.yaml")
+        assert member is not None
+        errors, _, _ = lint(_written(tmp_path, member.read().decode()))
+    assert ("missing-attribute", "cannot do without swImageDescriptor") in {(one.code, one.message) for one in errors}
+
+
+def _written(target: Path, text: str) -> Path:
+    (target / "Definitions").mkdir(parents=True)
+    (target / "Definitions" / "appd.yaml").write_text(text)
+    return target
+
+
+@pytest.mark.feature("E3")
+def test_the_form_of_osm_is_read_with_all_its_names(tmp_path: Path) -> None:
+    whole = """\
+mec-appd:
+  id: one
+  name: one
+  provider: Test
+  soft-version: "1"
+  version: "1.0"
+  mec-version: "3.1.1"
+  description: a test
+  virtual-compute: {id: c, virtual-memory: {mem-size: 64}, virtual-cpu: {cpu-count: 1}}
+  sw-image: {id: i, name: i, version: "1", container-format: BARE, sw-image: "host:sh"}
+  ext-cpd: [{id: web, layer-protocol: [IPV4]}]
+  service-required: [{name: rni, version: "2"}]
+  feature-optional: [{name: UserApps, version: "1"}]
+  traffic-rule:
+    - id: t
+      filter-type: FLOW
+      priority: 3
+      traffic-filter: [{id: f, dst-address: "192.0.2.1", qci: 5}]
+      action: DROP
+      dst-interface: [{id: d, interface-type: IP, dst-ip-address: web}]
+  dns-rule: [{id: d, domain-name: a.example, ip-address-type: IP_V4, ip-address: web}]
+  latency: {max-latency: 100}
+  network-policy: {steered-network: {wifi-network: true}}
+"""
+    package = read(_written(tmp_path / "good", whole))
+    assert isinstance(package, AppPackage)
+    appd_ = package.appd
+    assert appd_.app_traffic_rule[0].traffic_filter[0].q_ci == 5
+    assert appd_.app_traffic_rule[0].dst_interface is not None
+    assert appd_.app_traffic_rule[0].dst_interface.dst_ip_address == "web"
+    assert (appd_.app_service_required[0].ser_name, appd_.app_dns_rule[0].dns_rule_id) == ("rni", "d")
+    assert appd_.app_network_policy is not None
+    assert appd_.app_network_policy.steered_network.wifi_network
+    errors, _, _ = lint(_written(tmp_path / "bad", whole.replace("priority: 3", "priority: 300")))
+    (fault,) = errors
+    assert (fault.path, fault.line) == ("appTrafficRule/0/priority", 17)

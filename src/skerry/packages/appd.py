@@ -3,7 +3,8 @@
 It is the entry file of the package (`Entry-Definitions` of TOSCA.meta, or the only descriptor in its root or in
 Definitions/), or stands beside a VNFD, named by `MEC-Entry-AppD` of TOSCA.meta or the only AppD there is: then the package
 has an NFV and a MEC part. `AppD:` may enclose the whole. Earlier releases are read too: one `swImageDescriptor` without a list,
-a list of `mecVersion`, attributes of the connection point in `inherited_attributes` or beside it.
+a list of `mecVersion`, attributes of the connection point in `inherited_attributes` or beside it. OSM's form
+(`mec-appd:`) is read as `appd_kebab` says.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from typing import Any
 
 from skerry.model.appd import AppD
 from skerry.packages.appd_checks import check
+from skerry.packages.appd_kebab import KEY as KEBAB
+from skerry.packages.appd_kebab import standard
 from skerry.packages.archive import Archive, read_small
 from skerry.packages.limits import Limits
 from skerry.packages.report import PathParts, Report
@@ -21,7 +24,7 @@ from skerry.packages.typed import shaped
 from skerry.packages.yaml_nodes import Budget, parse
 
 ENTRY = "MEC-Entry-AppD"
-_MARK = re.compile(rb"^[\s{]*[\"']?(appDId|AppD)[\"']?\s*:", re.MULTILINE)
+_MARK = re.compile(rb"^[\s{]*[\"']?(appDId|AppD|mec-appd)[\"']?\s*:", re.MULTILINE)
 _SUFFIXES = (".yaml", ".yml", ".json")
 _INHERITED = "inherited_attributes"
 
@@ -71,6 +74,8 @@ def read_appd(archive: Archive, name: str, limits: Limits, report: Report) -> Ap
         if not faults:
             report.error("not-an-appd", "cannot read an AppD that is no map", file=name, fix="write `appDId:` …")
         return None
+    if len(document) == 1 and isinstance(document.get(KEBAB), dict):
+        document = standard(document[KEBAB])
     report.documents[name] = document
     path: PathParts = ()
     if len(document) == 1 and isinstance(document.get("AppD"), dict):
