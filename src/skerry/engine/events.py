@@ -19,6 +19,7 @@ class EventLog:
         self._database = database
         self._clock = clock
         self._followers: set[asyncio.Event] = set()
+        self._newest = 0  # as far as this process announced; 0 before the first
         database.on_commit.append(self._wake)
 
     def add(self, tx: Transaction, kind: str, **fields: Any) -> None:
@@ -61,15 +62,21 @@ class EventLog:
         try:
             while True:
                 news.clear()
-                batch = self.since(seq, subject=subject, operation=operation, kind=kind)
+                newest = self._newest
+                # Who has everything that was announced need not look.
+                batch = (
+                    self.since(seq, subject=subject, operation=operation, kind=kind) if not 0 < newest <= seq else []
+                )
                 if batch:
                     seq = batch[-1].seq
                     yield batch
                 else:
+                    seq = max(seq, newest)
                     await news.wait()
         finally:
             self._followers.discard(news)
 
-    def _wake(self, _events: list[Event]) -> None:
+    def _wake(self, events: list[Event]) -> None:
+        self._newest = max(self._newest, events[-1].seq)
         for follower in self._followers:
             follower.set()
