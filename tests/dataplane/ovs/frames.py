@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from scapy.all import ICMP, SCTP, Dot1Q, Ether, IPv6, PadN  # type: ignore[attr-defined]
-from scapy.layers.inet import IP, TCP, UDP, fragment
-from scapy.layers.inet6 import IPv6ExtHdrHopByHop
-from scapy.layers.l2 import ARP
+from scapy.layers.inet import ICMP, IP, TCP, UDP, fragment
+from scapy.layers.inet6 import IPv6, IPv6ExtHdrHopByHop, PadN
+from scapy.layers.l2 import ARP, Dot1Q, Ether
+from scapy.layers.sctp import SCTP
 
 from skerry.dataplane import rewriting
 from skerry.dataplane.flows import PushNsh
