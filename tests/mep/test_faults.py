@@ -15,7 +15,7 @@ import httpx
 import msgspec
 import pytest
 
-from skerry.mep.steering import NoSteering, SimulatedSteering
+from skerry.mep.steering import SimulatedSteering
 from skerry.model.mec import RuleState
 from skerry.store import mec as store
 from skerry.store.database import Transaction
@@ -212,7 +212,7 @@ async def test_a_data_plane_that_is_gone_does_not_keep_the_node_from_starting(tm
     async with running(tmp_path, steering=SimulatedSteering()) as rig:
         app = await registered(rig)
         await rig.client.put(f"{SUPPORT}/applications/{app}/traffic_rules/t1", json=traffic())
-    async with running(tmp_path, steering=NoSteering()) as rig:
+    async with running(tmp_path, steering=None) as rig:
         assert (await rig.client.get(f"{SUPPORT}/registrations/{app}")).status_code == 200
 
 

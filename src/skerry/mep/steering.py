@@ -35,28 +35,6 @@ class Steering(Protocol):
         ...
 
 
-class NoSteering:
-    """A host without a data plane: a rule cannot become effective, and says so."""
-
-    able = False
-
-    async def put(self, app: App, rules: Sequence[TrafficRule]) -> Mapping[str, bool]:
-        """Only an empty set is effective here."""
-        if rules:
-            raise UnsupportedError(
-                "cannot put a traffic rule in force: this node has no data plane",
-                suggestion="configure one, or leave the rule INACTIVE",
-            )
-        return {}
-
-    async def owners(self) -> Sequence[str]:
-        """Nobody."""
-        return ()
-
-    async def remove(self, app_id: str) -> None:
-        """There is nothing."""
-
-
 class SimulatedSteering:
     """Rules kept in memory: for planning and simulation. `refused` are ids of rules that fail."""
 
