@@ -14,7 +14,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -164,7 +164,7 @@ def has_interface(name: str, interface: str) -> bool:
     return b"inet " in shown.stdout
 
 
-def serve(stack: ExitStack, name: str, address: str, folder: Path, size: int) -> None:
+def serve(stack: AsyncExitStack, name: str, address: str, folder: Path, size: int) -> None:
     folder.mkdir()
     (folder / "page").write_bytes(name.encode() * size)
     command = (sys.executable, "-m", "http.server", "80", "--bind", address, "--directory", str(folder))
@@ -182,10 +182,12 @@ def listens(name: str) -> bool:
 async def line(tmp_path: Path) -> AsyncIterator[Line]:
     engine = Driver(EngineContext(node=NODE, data_dir=tmp_path, clock=SystemClock()))
     await asyncio.to_thread(wire)
-    with ExitStack() as stack:
+    async with AsyncExitStack() as stack:
         for name in ("lgw", "ran", "core", "app"):
             stack.callback(namespaces.unpin, place(name))
         await engine.open()
+        stack.push_async_callback(engine.close)
+        stack.push_async_callback(engine.teardown, DEVICE)
         await engine.prepare(DeviceSpec(name=DEVICE, namespace=f"{NODE}-lgw"))
         for number in (1, 2, 3):
             await engine.attach(DEVICE, PortState(number=number, name=f"p{number}", interface=f"n{number}"))
@@ -197,6 +199,7 @@ async def line(tmp_path: Path) -> AsyncIterator[Line]:
             stack.callback(taps[name].close)
         found = Line(engine, taps)
         await found.snooper.start(f"{NODE}-lgw", "n1")
+        stack.push_async_callback(found.snooper.stop)
         (tmp_path / "ggsn.cfg").write_text(GGSN.format(folder=tmp_path))
         stack.enter_context(running("core", "osmo-ggsn", "-c", str(tmp_path / "ggsn.cfg")))
         await until(lambda: has_interface("core", "tun0"))
@@ -207,12 +210,7 @@ async def line(tmp_path: Path) -> AsyncIterator[Line]:
         stack.enter_context(running("ran", "sgsnemu", *ends, *files))
         await until(lambda: has_interface("ran", "ue0"))
         await until(lambda: listens("app") and listens("core"))
-        try:
-            yield found
-        finally:
-            await found.snooper.stop()
-            await engine.teardown(DEVICE)
-            await engine.close()
+        yield found
 
 
 @pytest.mark.feature("C39", "E43", "E102", "E103", "E104", "E109")

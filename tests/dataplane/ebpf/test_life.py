@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -174,3 +175,64 @@ async def test_ten_thousand_rules_take_effect_at_one_moment(wires: dict[int, Tap
     finally:
         await engine.teardown(DEVICE)
         await engine.close()
+
+
+@pytest.mark.feature("C35")
+async def test_a_cut_link_is_told_and_an_interface_that_comes_back_is_served(wires: dict[int, Tap]) -> None:
+    engine = driver()
+    await engine.open()
+    await engine.prepare(DeviceSpec(name=DEVICE, namespace=f"{NODE}-n"))
+    events = engine.events()
+    near, far = (namespaces.place(f"{NODE}-{end}") for end in "nf")
+    try:
+        for number in (1, 2):
+            await engine.attach(DEVICE, PortState(number=number, name=f"p{number}", interface=f"n{number}"))
+        await engine.apply(Change(device=DEVICE, put_rules=(FORWARD,)))
+        waiting = asyncio.ensure_future(anext(aiter(events)))
+        await asyncio.sleep(0.01)
+        subprocess.run(["ip", "-n", far.name, "link", "set", "f2", "down"], check=True)
+        event = await asyncio.wait_for(waiting, 5)
+        assert (event.kind, event.port) == (EventKind.PORT_DOWN, 2)
+        wires[2].close()
+        subprocess.run(["ip", "-n", far.name, "link", "del", "f2"], check=True)
+        pair(near, "n2", far, "f2", "02:00:00:00:00:02")
+        with namespaces.inside(far):
+            wires[2] = Tap("f2")
+        up = await asyncio.wait_for(anext(aiter(events)), 5)
+        assert (up.kind, up.port) == (EventKind.PORT_UP, 2)
+        assert await arrives(wires)
+    finally:
+        await events.aclose()
+        await engine.teardown(DEVICE)
+        await engine.close()
+
+
+@pytest.mark.feature("E43")
+async def test_a_namespace_that_went_away_is_no_obstacle(wires: dict[int, Tap]) -> None:
+    engine = driver()
+    await engine.open()
+    await engine.prepare(DeviceSpec(name=DEVICE, namespace=f"{NODE}-n"))
+    await engine.attach(DEVICE, PortState(number=1, name="p1", interface="n1"))
+    await engine.close()
+    near, far = (namespaces.place(f"{NODE}-{end}") for end in "nf")
+    namespaces.unpin(near)
+    again = driver()
+    await again.open()
+    assert [spec.name for spec in await again.devices()] == [DEVICE]
+    pin(near.name)
+    for number in (1, 2):
+        pair(near, f"n{number}", far, f"g{number}", f"02:00:00:00:01:{number:02x}")
+    await again.prepare(DeviceSpec(name=DEVICE, namespace=near.name))
+    await again.attach(DEVICE, PortState(number=2, name="p2", interface="n2"))
+    await again.apply(Change(device=DEVICE, put_rules=(FORWARD,)))
+    with namespaces.inside(far):
+        taps = {number: Tap(f"g{number}") for number in (1, 2)}
+    try:
+        assert await arrives(taps)
+        namespaces.unpin(near)
+    finally:
+        for tap in taps.values():
+            tap.close()
+        await again.teardown(DEVICE)
+        await again.close()
+    assert await driver().devices() == []

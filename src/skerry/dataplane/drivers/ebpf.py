@@ -26,8 +26,9 @@ from skerry.dataplane.ebpf import layout, sessions
 from skerry.dataplane.ebpf.device import Device
 from skerry.dataplane.ebpf.kernel import BPFFS, SYS_BPF, ensure_bpffs
 from skerry.dataplane.ebpf.ring import Ring
+from skerry.dataplane.ebpf.watching import LinkWatch, Told
 from skerry.dataplane.flows import Action, Change, Field, PortState, Session
-from skerry.errors import NotFoundError, UnavailableError
+from skerry.errors import DriverError, NotFoundError, SkerryError, UnavailableError
 from skerry.linux.frames import Tap
 
 T = TypeVar("T")
@@ -57,6 +58,9 @@ class Driver:
         self._devices: dict[str, Device] = {}
         self._listeners: list[asyncio.Queue[EngineEvent]] = []
         self._turn = asyncio.Lock()
+        self._watches: dict[str, LinkWatch] = {}
+        self._down: set[tuple[str, int]] = set()
+        self._mending: set[asyncio.Task[None]] = set()
 
     def capabilities(self) -> Capabilities:
         """Everything of the contract, with narrower limits."""
@@ -74,11 +78,13 @@ class Driver:
             if (folder / "spec").exists():
                 device = await asyncio.to_thread(Device.adopt, folder)
                 self._devices[device.spec.name] = device
+                with contextlib.suppress(DriverError):
+                    await self._watch(device)
 
     async def close(self) -> None:
         """Let go of the kernel's objects; they stay."""
         for name in list(self._devices):
-            self._deaf(self._devices[name])
+            self._unwatch(self._devices[name])
             self._devices.pop(name).close()
 
     async def devices(self) -> Sequence[DeviceSpec]:
@@ -92,13 +98,17 @@ class Driver:
                 folder = self._folder / resource_name(self._node, spec.name)
                 self._devices[spec.name] = await asyncio.to_thread(Device.prepare, folder, spec)
                 self._hear()
+            known = self._devices[spec.name]
+            if spec.name not in self._watches:
+                await self._watch(known)
+                await asyncio.to_thread(known.mend)
 
     async def teardown(self, device: str) -> None:
         """Remove it."""
         async with self._turn:
             found = self._devices.pop(device, None)
             if found:
-                self._deaf(found)
+                self._unwatch(found)
                 await asyncio.to_thread(found.remove)
                 with contextlib.suppress(OSError):
                     self._folder.rmdir()
@@ -196,6 +206,54 @@ class Driver:
             if not self._listeners:
                 for device in self._devices.values():
                     self._deaf(device)
+
+    async def _watch(self, device: Device) -> None:
+        """Follow the interfaces of its namespace."""
+
+        def there() -> LinkWatch:
+            with device.inside():
+                return LinkWatch()
+
+        watch = self._watches[device.spec.name] = await asyncio.to_thread(there)
+        asyncio.get_running_loop().add_reader(watch.socket, self._links_changed, device, watch)
+
+    def _unwatch(self, device: Device) -> None:
+        self._deaf(device)
+        watch = self._watches.pop(device.spec.name, None)
+        if watch:
+            asyncio.get_running_loop().remove_reader(watch.socket)
+            watch.close()
+
+    def _links_changed(self, device: Device, watch: LinkWatch) -> None:
+        ports = {one.interface: one for one in device.ports.values()}
+        for told in watch.news():
+            one = ports.get(told.name)
+            if one is None:
+                continue
+            if told.index != one.ifindex and not told.gone:
+                task = asyncio.get_running_loop().create_task(self._mend(device))
+                self._mending.add(task)
+                task.add_done_callback(self._mending.discard)
+            elif told.index == one.ifindex and not (told.works and self._mending):
+                self._carrier(device, one.port.number, told)
+
+    def _carrier(self, device: Device, port: int, told: Told) -> None:
+        """Tell that a port went down or came up again, once."""
+        name = device.spec.name
+        if told.works == ((name, port) not in self._down):
+            return
+        kind = EventKind.PORT_UP if told.works else EventKind.PORT_DOWN
+        (self._down.discard if told.works else self._down.add)((name, port))
+        self._tell(EngineEvent(device=name, kind=kind, port=port, detail="gone" if told.gone else ""))
+
+    async def _mend(self, device: Device) -> None:
+        """Interfaces that were made anew get their programs again."""
+        try:
+            for port in await self._inside(device, device.mend_links):
+                self._down.discard((device.spec.name, port))
+                self._tell(EngineEvent(device=device.spec.name, kind=EventKind.PORT_UP, port=port))
+        except SkerryError as error:
+            self._tell(EngineEvent(device=device.spec.name, kind=EventKind.LOST, detail=error.detail))
 
     def _hear(self) -> None:
         if self._listeners:

@@ -96,8 +96,9 @@ class Device:
         kept = msgspec.json.decode(note_text(shared["spec"]), type=_Kept)
         device = cls(folder, kept, shared)
         device._find_generation()
-        with device.inside():
-            device._mend_links()
+        # Without its namespace a device can only be torn down, or prepared anew when that is back.
+        with contextlib.suppress(DriverError), device.inside():
+            device.mend_links()
         return device
 
     def _find_generation(self) -> None:
@@ -122,14 +123,23 @@ class Device:
         found = self.shared["dispatch"].get(bytes(4))
         return int(_U32.unpack(found)[0]) if found else 0
 
-    def _mend_links(self) -> None:
-        """A port whose interface was made anew, or that was never finished, is attached again."""
+    def mend_links(self) -> list[int]:
+        """A port whose interface was made anew, or that was never finished, is attached again; these. Call it inside the
+        namespace."""
+        mended: list[int] = []
         for number, one in list(self.ports.items()):
             path = self.folder / f"link-{number}"
             there = _index(one.interface)
-            if not there or (path.exists() and _linked(path) == there):
+            if not there or (path.exists() and _linked(path, there)):
                 continue
             self.attach(one.port)
+            mended.append(number)
+        return mended
+
+    def mend(self) -> list[int]:
+        """`mend_links`, inside the namespace."""
+        with self.inside():
+            return self.mend_links()
 
     def close(self) -> None:
         """Let go; forwarding goes on."""
@@ -140,7 +150,7 @@ class Device:
 
     def remove(self) -> None:
         """Nothing of it stays."""
-        with contextlib.suppress(OSError), self.inside():
+        with contextlib.suppress(OSError, DriverError), self.inside():
             for number in list(self.ports):
                 self.detach(number)
         self.close()
@@ -212,7 +222,7 @@ class Device:
         asm = program.entry(number)
         entry = Program.load(asm.assemble({"dispatch": self.shared["dispatch"].fd}), f"skerry_p{number}")
         try:
-            if path.exists() and _linked(path) == index:
+            if path.exists() and _linked(path, index):
                 link = Link.open(path)
                 link.replace(entry)
             else:
@@ -411,10 +421,10 @@ def _mtu(interface: str) -> int:
     return int(struct.unpack("16si12x", answer)[1])
 
 
-def _linked(path: Path) -> int:
+def _linked(path: Path, index: int) -> bool:
     link = Link.open(path)
     try:
-        return link.ifindex
+        return link.serves(index)
     finally:
         link.close()
 

@@ -41,6 +41,7 @@ class Command(enum.IntEnum):
     PROG_TEST_RUN = 10
     PROG_FD_BY_ID = 13
     OBJ_INFO = 15
+    PROG_QUERY = 16
     MAP_LOOKUP_BATCH = 24
     MAP_UPDATE_BATCH = 26
     LINK_CREATE = 28
@@ -67,6 +68,7 @@ class ProgramKind(enum.IntEnum):
 
 
 TCX_INGRESS = 46
+_MOST_LINKS = 64
 NO_PREALLOC = 1
 _PER_CPU = frozenset({MapKind.PERCPU_ARRAY})
 
@@ -392,9 +394,22 @@ class Link(_Object):
             raise _failed("replace an attached program", error) from error
 
     @property
-    def ifindex(self) -> int:
-        """The interface; 0 when that is gone."""
-        return int(struct.unpack_from("<I", _info(self.fd, 64), 16)[0])
+    def id(self) -> int:
+        """The number by which the kernel knows it."""
+        return int(struct.unpack_from("<I", _info(self.fd, 64), 4)[0])
+
+    def serves(self, ifindex: int) -> bool:
+        """Whether it is attached to an interface of this namespace; numbers are the same in others."""
+        ids = (ctypes.c_uint32 * _MOST_LINKS)()
+        programs = (ctypes.c_uint32 * _MOST_LINKS)()
+        head = struct.pack("<IIIIQII", ifindex, TCX_INGRESS, 0, 0, _address(programs), _MOST_LINKS, 0)
+        try:
+            _bpf(Command.PROG_QUERY, head + struct.pack("<QQQQ", 0, _address(ids), 0, 0))
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENODEV):
+                return False
+            raise _failed(f"ask what is attached to interface number {ifindex}", error) from error
+        return self.id in list(ids)
 
 
 def ensure_bpffs(root: Path = BPFFS) -> None:
