@@ -152,7 +152,7 @@ async def test_a_forwarding_graph_is_read_and_written(rig: Rig) -> None:
     assert (await rig.client.put(f"{ROOT}/graph", json=circle)).status_code == 422
 
 
-@pytest.mark.feature("A39", "E108")
+@pytest.mark.feature("A39")
 async def test_tenants_see_and_change_their_own(rig: Rig) -> None:
     await laid(rig)
     theirs = {"id": "theirs", "device": "s1", "side": "HOST", "tenant": "blue"}
