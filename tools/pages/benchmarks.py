@@ -20,6 +20,15 @@ FIGURES = (
     ("instantiate50.ratio", "Fifty VNFs at once, against fifty bare runs", " times"),
     ("idle.rss_mb", "Memory of an idle node", " MB"),
     ("idle.first_request_s", "From start to the first answer", " s"),
+    ("engine.ops_per_s", "Operations of ten steps a second, journalled", ""),
+    ("engine.recover_1k_s", "Restart with a thousand operations pending, until all run", " s"),
+    ("lgw.decap_ratio_veth", "GTP-U taken off on the way, packets a second against a bare pair of interfaces", " times"),
+    ("rules.apply_10k_s", "Ten thousand rules applied at one moment", " s"),
+    ("rules.verify_10k_s", "The proof that ten thousand rules do what they shall", " s"),
+    ("rule.divert_p50_ms", "From the rule of an application to its user's first packet there", " ms"),
+    ("mecapp.ready_p50_s", "From the request to an application that runs and is registered", " s"),
+    ("mep.post_rps_c16", "Services registered a second on the MEC platform, durably, by 16 clients", ""),
+    ("api.get_rps", "Requests a second of one process", ""),
 )
 """Key of a figure, what it means, its unit."""
 
