@@ -75,6 +75,11 @@ async def crashed(life: Life) -> str:
     return id
 
 
+async def paired(life: Life) -> str:
+    """A VNF with a standby."""
+    return (await life.vnf(packages.PAIR)).id
+
+
 async def with_empty_snapshot(life: Life) -> str:
     id = await running(life)
     await life.node.vnfm.snapshots.create(tenant="")
@@ -248,6 +253,7 @@ CASES = (
     Case("vnf-start", "vnf.operate", stopped, asks({"changeStateTo": "STARTED"})),
     Case("vnf-heal-broken", "vnf.heal", crashed, asks({"cause": "it died"}), mends=True),
     Case("vnf-heal-one", "vnf.heal", running, asks({"vnfcInstanceId": ["back-0"]})),
+    Case("vnf-heal-switch", "vnf.heal", paired, asks({"vnfcInstanceId": ["one-0"]}), mends=True),
     Case("vnf-terminate", "vnf.terminate", large, asks({"terminationType": "FORCEFUL"})),
     Case(
         "vnf-modify", "vnf.modify", running, asks({"vnfConfigurableProperties": {"mode": "wild"}, "metadata": {"a": 1}})

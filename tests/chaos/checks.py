@@ -106,7 +106,7 @@ def truth(life: Life, vnf: VnfInstance) -> list[str]:
             if resource.outputs["id"] != machine.compute.id:
                 found.append(f"{key} has another id than recorded")
     if _settled(life, vnf.id):
-        names = {f"compute:{name}" for group in vnf.vnfcs.values() for name in group}
+        names = {f"compute:{name}" for group in vnf.everybody.values() for name in group}
         have = {key for key, each in vnf.resources.items() if each.kind == "compute"}
         if names != have:
             found.append(f"VNF {vnf.id} names {sorted(names)} and has {sorted(have)}")

@@ -53,6 +53,12 @@ properties: {size: small}
 provides: {url: {concat: ['db://', {get_attribute: [port, ip_address]}]}}
 """
 
+PAIR = """
+id: pair
+vdus: {one: {nics: {pub: ext}, options: {STANDBY: 1}}, two: {nics: {other: ext}}}
+scripts: {instantiate: {run: echo born}, heal: {run: echo healed, vdus: [two]}}
+"""
+
 SHOP = """
 id: shop
 vnfs:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 
 import pytest
 
 from skerry.errors import ConflictError
 from skerry.model.states import OperationState
+from skerry.vim.driver import ComputeState
 from tests.nfvo.looking import check, machine_of, members, ns_scale, vnf_scale
-from tests.nfvo.packages import SERVER, SIP, VNFS
-from tests.vnfm.builder import Lab, lab
+from tests.nfvo.packages import CLIENT, SERVER, SIP, VNFS
+from tests.vnfm.builder import Lab, lab, loaded
 
 S = OperationState
+HEALING = {"is_autoheal_enabled": True}
 
 
 @pytest.mark.feature("A67", "A68")
@@ -244,5 +247,46 @@ def test_a_profile_of_which_none_need_be_there_has_none() -> None:
     async def body(it: Lab) -> None:
         ns = await it.ns(none, *VNFS)
         assert sorted(ns.members) == ["client-0", "server-0"]
+
+    lab(body)
+
+
+@pytest.mark.feature("A106", "A72")
+def test_who_depends_on_a_vnf_learns_the_address_of_its_standby() -> None:
+    pair = SERVER.replace("cmd: [serve]", "cmd: [serve], options: {STANDBY: 1}")
+
+    async def body(it: Lab) -> None:
+        ns = await it.ns(SIP, pair, CLIENT, VNFS[2])
+        server, client = (members(it, ns)[name] for name in ("server-0", "client-0"))
+        first, standby = (server.resources[f"compute:box-{n}"].outputs["nics"][0]["ip"] for n in (0, 1))
+        assert it.env(machine_of(it, client).name)["TARGET"] == first
+        it.world.kill(server.resources["compute:box-0"].spec["name"])
+        await asyncio.sleep(30)
+        assert it.env(machine_of(it, client).name)["TARGET"] == standby
+        assert it.node.vnfm.instance(server.id).standbys == {"box": ("box-0",)}
+        assert [o.kind for o in it.node.engine.operations(subject=ns.id)] == ["ns.instantiate", "ns.heal"]
+        check(it, ns.id)
+        await it.done("ns.terminate", ns.id)
+        assert it.nothing_left()
+
+    lab(body)
+
+
+@pytest.mark.feature("A107")
+def test_the_members_of_a_service_recover_one_at_a_time() -> None:
+    healing = [{**(text := loaded(one)), "properties": text.get("properties", {}) | HEALING} for one in VNFS]
+
+    async def body(it: Lab) -> None:
+        ns = await it.ns(SIP, *healing)
+        for _ in range(5):
+            for name in list(it.machines()):
+                it.world.kill(name)
+            await asyncio.sleep(3)
+        await asyncio.sleep(300)
+        heals = [o for o in it.node.engine.operations() if o.kind == "vnf.heal"]
+        assert len({o.subject for o in heals}) == len(ns.members) > 1
+        spans = sorted((o.started_at, o.state_entered_at) for o in heals)
+        assert all(earlier[1] <= later[0] for earlier, later in itertools.pairwise(spans))
+        assert {m.state for m in it.machines().values()} == {ComputeState.RUNNING}
 
     lab(body)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -80,3 +81,36 @@ async def test_a_killed_process_is_mended_by_the_heal_script(quick: Plant) -> No
     assert await quick.sh(vnf, "one-0", "cat /tmp/worker") != worker
     after = await quick.compute(vnf, "one-0")
     assert (after.state, after.id, after.started_at) == (ComputeState.RUNNING, before.id, before.started_at)
+
+
+PAIRED: dict[str, Any] = {
+    "id": "paired",
+    "vdus": {
+        "one": {
+            "nics": {"port": "lan"},
+            "image": "host:busybox",
+            "cmd": ["/bin/sh", "-c", "exec sleep 1000000"],
+            "options": {"GRACE": "0.2 s", "STANDBY": 1},
+        }
+    },
+    "links": {"lan": ""},
+    "scripts": {"instantiate": {"run": "echo active > /tmp/role"}},
+}
+
+
+@pytest.mark.feature("A106")
+async def test_a_standby_is_active_when_a_container_is_killed(quick: Plant) -> None:
+    vnf = await running(quick, PAIRED)
+    first, standby = await quick.compute(vnf, "one-0"), await quick.compute(vnf, "one-1")
+    assert (first.state, standby.state) == (ComputeState.RUNNING, ComputeState.CREATED)
+    assert first.pid
+    os.kill(first.pid, signal.SIGKILL)
+    async with asyncio.timeout(15):
+        while quick.node.vnfm.instance(vnf.id).standbys != {"one": ("one-0",)} or quick.node.alarms.roots():
+            await asyncio.sleep(0.05)
+    vnf = quick.node.vnfm.instance(vnf.id)
+    active, failed = await quick.compute(vnf, "one-1"), await quick.compute(vnf, "one-0")
+    assert (active.state, active.nics) == (ComputeState.RUNNING, standby.nics)
+    assert (failed.state, failed.nics) == (ComputeState.CREATED, first.nics)
+    assert await quick.sh(vnf, "one-1", "cat /tmp/role") == "active"
+    assert active.nics[0].ip in await quick.sh(vnf, "one-1", "ip -4 addr show eth0")

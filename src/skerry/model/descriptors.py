@@ -89,6 +89,7 @@ class Vdu(Part, frozen=True):
     options: Mapping[str, Any] = {}
     min_instances: int = 1  # vdu_profile
     max_instances: int = 1
+    standby: int = 0  # instances beside those, stopped, that stand in for one that fails
     depends_on: tuple[str, ...] = ()  # VDUs that must run first
     monitoring_parameters: tuple[MonitoringParameter, ...] = ()
 

@@ -110,8 +110,20 @@ class VnfInstance(Record, frozen=True, kw_only=True, omit_defaults=True):
     dependencies: Mapping[str, Mapping[str, Any]] = {}
     ns_id: str = ""
     images: Mapping[str, str] = {}  # VNFC → image of the snapshot that it was reverted to
+    standbys: Mapping[str, tuple[str, ...]] = {}  # VDU → VNFCs that stand still until one of `vnfcs` fails
     unborn: tuple[str, ...] = ()  # VNFCs that were made while they shall not run: their first start runs their scripts
     failed: bool = False  # the last operation ended FAILED or FAILED_TEMP (status ERROR)
+
+    @property
+    def everybody(self) -> dict[str, tuple[str, ...]]:
+        """VDU → all its VNFCs, standbys last."""
+        return joined(self.vnfcs, self.standbys)
+
+
+def joined(*groups: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """Groups by VDU put together, each name once."""
+    vdus = dict.fromkeys(vdu for group in groups for vdu in group)
+    return {vdu: tuple(dict.fromkeys(name for group in groups for name in group.get(vdu, ()))) for vdu in vdus}
 
 
 class VnfcSnapshot(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -214,7 +214,7 @@ class NsOperation:
                     storage_bytes=vdu.storage_bytes,
                     site=site,
                 )
-                for number in range(count)
+                for number in range(count + (vdu.standby if count else 0))
             ]
         return found
 

@@ -16,6 +16,7 @@
 | HOSTNAME | string or function | hostname |
 | RESTART_POLICY_CONDITION | none, no: not restarted; any other: restarted | restart |
 | READ_ONLY, PIDS, GRACE | boolean, number, time | read_only, pids, grace_s |
+| STANDBY | number | standby: instances that are made and stand still until one that runs fails |
 | CONSTRAINTS | list or comma-separated | options |
 | ENV | map | env |
 | any other | value | env |
@@ -156,6 +157,10 @@ def _pids(entry: Cursor, fields: dict[str, Any]) -> None:
     fields["pids"] = entry.integer()
 
 
+def _standby(entry: Cursor, fields: dict[str, Any]) -> None:
+    fields["standby"] = entry.integer()
+
+
 def _grace(entry: Cursor, fields: dict[str, Any]) -> None:
     fields["grace_s"] = entry.seconds(10.0)
 
@@ -221,6 +226,7 @@ _KEYS: dict[str, Callable[[Cursor, dict[str, Any]], None]] = {
     "READ_ONLY": _read_only,
     "PIDS": _pids,
     "GRACE": _grace,
+    "STANDBY": _standby,
     "CONSTRAINTS": _constraints,
     "ENV": _variables,
 }

@@ -102,7 +102,7 @@ def moved_to(now: Goal, flavour: DeploymentFlavour, params: Mapping[str, Any]) -
         flavour_id=flavour.id,
         level_id=level,
         scale_status=status,
-        vnfcs=populate(staying, counts_for(flavour, status, level)),
+        vnfcs=populate(staying, counts_for(flavour, status, level), besides=now.standbys),
         ext_links={**{k: v for k, v in now.ext_links.items() if k in flavour.ext_cps}, **ext_links(flavour, params)},
         properties=merged(now.properties, params.get("vnfConfigurableProperties", {})),
     )

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from skerry.errors import ConflictError, Fault, InvalidError
 from skerry.model.descriptors import DeploymentFlavour, InputParameter, ScalingAspect, Vnfd
-from skerry.model.vnf import ExtLink, VnfInstance
+from skerry.model.resources import ResourceState
+from skerry.model.vnf import ExtLink, VnfInstance, joined
 
 
 class Goal(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,7 +29,13 @@ class Goal(msgspec.Struct, frozen=True, kw_only=True):
     inputs: Mapping[str, Any] = {}
     dependencies: Mapping[str, Mapping[str, Any]] = {}
     images: Mapping[str, str] = {}  # VNFC → image of a snapshot, in place of its own
+    standbys: Mapping[str, tuple[str, ...]] = {}  # VNFCs beside `vnfcs` that stand still
     unborn: tuple[str, ...] = ()  # VNFCs whose instantiate scripts wait for their first start
+
+    @property
+    def everybody(self) -> dict[str, tuple[str, ...]]:
+        """VDU → all its VNFCs, standbys last."""
+        return joined(self.vnfcs, self.standbys)
 
 
 def current(instance: VnfInstance) -> Goal:
@@ -47,13 +55,14 @@ def current(instance: VnfInstance) -> Goal:
         inputs=instance.inputs,
         dependencies=instance.dependencies,
         images=instance.images,
+        standbys=instance.standbys,
         unborn=instance.unborn,
     )
 
 
 def applied(instance: VnfInstance, goal: Goal) -> VnfInstance:
     """The record with the goal's part of it replaced. A VNFC that has gone gives up its snapshot too."""
-    staying = {name for group in goal.vnfcs.values() for name in group}
+    staying = {name for group in goal.everybody.values() for name in group}
     return msgspec.structs.replace(
         instance,
         flavour_id=goal.flavour_id,
@@ -61,6 +70,7 @@ def applied(instance: VnfInstance, goal: Goal) -> VnfInstance:
         instantiation_level_id=goal.level_id,
         scale_status=goal.scale_status,
         vnfcs=goal.vnfcs,
+        standbys=goal.standbys,
         placement=goal.placement,
         ext_links=goal.ext_links,
         vnf_configurable_properties=goal.properties,
@@ -152,9 +162,13 @@ def check_level(flavour: DeploymentFlavour, level_id: str) -> str:
 
 
 def populate(
-    have: Mapping[str, tuple[str, ...]], counts: Mapping[str, int], remove_first: Sequence[str] = ()
+    have: Mapping[str, tuple[str, ...]],
+    counts: Mapping[str, int],
+    remove_first: Sequence[str] = (),
+    besides: Mapping[str, tuple[str, ...]] | None = None,
 ) -> dict[str, tuple[str, ...]]:
-    """Name the VNFCs: who is there stays, new ones take the lowest free numbers, the named or the newest go first."""
+    """Name the VNFCs: who is there stays, new ones take the lowest numbers that neither they nor those `besides` have, the
+    named or the newest go first."""
     result: dict[str, tuple[str, ...]] = {}
     for vdu, count in counts.items():
         names = list(have.get(vdu, ()))
@@ -163,11 +177,9 @@ def populate(
                 names.remove(victim)
         while len(names) > count:
             names.remove(max(names, key=_number))
-        number = 0
-        while len(names) < count:
-            if (name := f"{vdu}-{number}") not in names:
-                names.append(name)
-            number += 1
+        taken = {*names, *(besides or {}).get(vdu, ())}
+        free = (name for number in itertools.count() if (name := f"{vdu}-{number}") not in taken)
+        names += itertools.islice(free, count - len(names))
         result[vdu] = tuple(sorted(names, key=_number))
     return result
 
@@ -190,13 +202,13 @@ def scaled(goal: Goal, flavour: DeploymentFlavour, wished: Mapping[str, int], re
     if faults:
         raise InvalidError("cannot scale: " + "; ".join(f.message for f in faults), faults=faults)
     status = {**goal.scale_status, **wished}
-    vnfcs = populate(goal.vnfcs, counts_for(flavour, status, goal.level_id), remove_first)
+    vnfcs = populate(goal.vnfcs, counts_for(flavour, status, goal.level_id), remove_first, goal.standbys)
     return msgspec.structs.replace(goal, scale_status=status, vnfcs=vnfcs)
 
 
 def require_vnfcs(instance: VnfInstance, wished: Sequence[str]) -> tuple[str, ...]:
     """The VNFCs of this VNF that are meant: all for an empty list. Accepts "server-0" and its resource id."""
-    known = {name for group in instance.vnfcs.values() for name in group}
+    known = {name for group in instance.everybody.values() for name in group}
     by_id = {
         resource.outputs.get("id"): key.removeprefix("compute:")
         for key, resource in instance.resources.items()
@@ -210,3 +222,36 @@ def require_vnfcs(instance: VnfInstance, wished: Sequence[str]) -> tuple[str, ..
             suggestion=f"its VNFCs are: {', '.join(sorted(known)) or 'none'}",
         )
     return tuple(found) or tuple(sorted(known))
+
+
+def manned(goal: Goal, flavour: DeploymentFlavour) -> Goal:
+    """The goal with the standbys that its VDUs ask for; VDUs without VNFCs have none."""
+    counts = {vdu: flavour.vdus[vdu].standby if names else 0 for vdu, names in goal.vnfcs.items()}
+    named = populate(goal.standbys, counts, besides=goal.vnfcs)
+    return msgspec.structs.replace(goal, standbys={vdu: names for vdu, names in named.items() if names})
+
+
+def stand_ins(instance: VnfInstance, broken: Collection[str]) -> dict[str, str]:
+    """Of the VNFCs that shall run and are broken, those for which a sound standby is there, with it."""
+    running = {key.removeprefix("power:") for key in instance.resources if key.startswith("power:")}
+    found: dict[str, str] = {}
+    for vdu, names in instance.standbys.items():
+        victims = [name for name in instance.vnfcs.get(vdu, ()) if name in broken and name in running]
+        sound = [name for name in names if name not in broken and _present(instance, name)]
+        found |= zip(victims, sound, strict=False)
+    return found
+
+
+def _present(instance: VnfInstance, vnfc: str) -> bool:
+    resource = instance.resources.get(f"compute:{vnfc}")
+    return resource is not None and resource.state is ResourceState.PRESENT
+
+
+def switched(goal: Goal, pairs: Mapping[str, str]) -> Goal:
+    """The goal in which standbys and those that they stand in for have changed their roles."""
+    roles = {**pairs, **{standby: victim for victim, standby in pairs.items()}}
+
+    def swapped(groups: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        return {vdu: tuple(roles.get(name, name) for name in names) for vdu, names in groups.items()}
+
+    return msgspec.structs.replace(goal, vnfcs=swapped(goal.vnfcs), standbys=swapped(goal.standbys))

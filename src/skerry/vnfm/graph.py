@@ -35,14 +35,15 @@ def wanted(instance: VnfInstance, flavour: DeploymentFlavour, goal: Goal) -> dic
     graph: dict[str, Wanted] = {}
     after = applied(instance, goal)
     known = Attributes(msgspec.structs.replace(after, resources={}, vnfcs={}), flavour)
-    for vdu_id, vnfcs in within(flavour, goal).vnfcs.items():
+    idle = {*goal.stopped, *(name for names in goal.standbys.values() for name in names)}
+    for vdu_id, vnfcs in within(flavour, goal).everybody.items():
         vdu = flavour.vdus[vdu_id]
         for vnfc in vnfcs:
             nics, networks = _nics(instance.id, flavour, goal, vdu, vnfc)
             graph.update(networks)
             compute = _compute(after, vdu, vnfc, goal, nics, _name_servers(flavour, vdu, goal), tuple(networks))
             graph[compute.key] = compute
-            if vnfc not in goal.stopped:
+            if vnfc not in idle:
                 power = _power(compute, vdu, vnfc, goal, known)
                 graph[power.key] = power
     return graph
@@ -51,7 +52,10 @@ def wanted(instance: VnfInstance, flavour: DeploymentFlavour, goal: Goal) -> dic
 def within(flavour: DeploymentFlavour, goal: Goal) -> Goal:
     """The goal without VNFCs of VDUs that its flavour does not have: a change of flavour that was given up half-way leaves
     some, and whatever comes next removes them."""
-    return msgspec.structs.replace(goal, vnfcs={vdu: names for vdu, names in goal.vnfcs.items() if vdu in flavour.vdus})
+    vnfcs, standbys = (
+        {vdu: names for vdu, names in groups.items() if vdu in flavour.vdus} for groups in (goal.vnfcs, goal.standbys)
+    )
+    return msgspec.structs.replace(goal, vnfcs=vnfcs, standbys=standbys)
 
 
 def _nics(
@@ -72,7 +76,7 @@ def _nics(
             networks[network.key] = network
             nic = {"network": network.spec["name"], "ip": "", "mac": ""}
         limit = _limit(cp, external or link)
-        alone = len(goal.vnfcs[vdu.id]) == 1  # a fixed address fits one instance only
+        alone = len(goal.everybody[vdu.id]) == 1  # a fixed address fits one instance only
         nics.append(
             {
                 "network": nic["network"],

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from skerry.errors import NotFoundError
-from skerry.model.resources import ResourceState
+from skerry.model.resources import Resource, ResourceState
 from skerry.model.vnf import VnfInstance
 from skerry.vim.connections import Vims
 from skerry.vim.driver import Compute, ComputeState
@@ -34,3 +36,12 @@ async def broken(vims: Vims, instance: VnfInstance, *, running: bool = True) -> 
         if compute is None or not recorded or compute.state not in SOUND or idle:
             bad.append(vnfc)
     return bad
+
+
+def failed_vnfcs(resources: Mapping[str, Resource]) -> list[str]:
+    """The VNFCs recorded as failed."""
+    return [
+        key.removeprefix("compute:")
+        for key, resource in resources.items()
+        if resource.kind == "compute" and resource.state is ResourceState.FAILED
+    ]

@@ -19,13 +19,13 @@ from skerry.model.operations import Change, Event, Operation, Plan, Step, Verdic
 from skerry.model.resources import Resource, ResourceState, Wanted
 from skerry.model.states import InstantiationState, OperationState, VnfOperationalState
 from skerry.model.time import stamp
-from skerry.model.vnf import VnfInstance
+from skerry.model.vnf import VnfInstance, joined
 from skerry.store import aggregates, journal
 from skerry.store.database import Transaction
 from skerry.vnfm import scripts
 from skerry.vnfm.coordination import coordinated
 from skerry.vnfm.desk import Desk, change
-from skerry.vnfm.goal import Goal, applied, current
+from skerry.vnfm.goal import Goal, applied, current, manned
 from skerry.vnfm.grants import GrantRequest, ResourceRequest
 from skerry.vnfm.graph import wanted, within
 from skerry.vnfm.steps import REMADE, image_name
@@ -93,7 +93,7 @@ class VnfOperation:
         before = current(instance)
         goal = self.goal(instance, operation.params)
         flavour = self.desk.flavour(applied(instance, goal))
-        goal = within(flavour, goal)
+        goal = manned(within(flavour, goal), flavour)
         force = await self.force(instance, operation.params)
         goal, verdicts = await self._granted(operation, instance, flavour, goal)
         graph = wanted(instance, flavour, goal)
@@ -141,11 +141,16 @@ class VnfOperation:
 
     def failed(self, instance: VnfInstance) -> VnfInstance:
         """The record when the operation was given up: what exists stays recorded."""
-        there = {
-            vdu: tuple(name for name in group if f"compute:{name}" in instance.resources)
-            for vdu, group in instance.vnfcs.items()
-        }
-        return msgspec.structs.replace(instance, failed=True, vnf_state=power_state(instance), vnfcs=there)
+        vnfcs, standbys = (
+            {
+                vdu: tuple(name for name in names if f"compute:{name}" in instance.resources)
+                for vdu, names in one.items()
+            }
+            for one in (instance.vnfcs, instance.standbys)
+        )
+        return msgspec.structs.replace(
+            instance, failed=True, vnf_state=power_state(instance), vnfcs=vnfcs, standbys=standbys
+        )
 
     # -- the parts of a plan ------------------------------------------------------------------------------------------
 
@@ -153,8 +158,8 @@ class VnfOperation:
         self, operation: Operation, instance: VnfInstance, flavour: DeploymentFlavour, goal: Goal
     ) -> tuple[Goal, tuple[Verdict, ...]]:
         """Ask for a grant for the VNFCs that are new and give up the places of those that go; with the reasons."""
-        names = {name: vdu for vdu, group in goal.vnfcs.items() for name in group}
-        old = {name: vdu for vdu, group in instance.vnfcs.items() for name in group if name in instance.placement}
+        names = {name: vdu for vdu, group in goal.everybody.items() for name in group}
+        old = {name: vdu for vdu, group in instance.everybody.items() for name in group if name in instance.placement}
         wished = goal.placement
         kept = {
             name: vim
@@ -250,11 +255,18 @@ class VnfOperation:
         goal = _goal_of(operation)
 
         def show(doc: VnfInstance) -> VnfInstance:
-            both = {vdu: tuple(dict.fromkeys((*doc.vnfcs.get(vdu, ()), *group))) for vdu, group in goal.vnfcs.items()}
-            placement = {**doc.placement, **goal.placement}
-            return msgspec.structs.replace(applied(doc, goal), vnfcs={**doc.vnfcs, **both}, placement=placement)
+            return msgspec.structs.replace(
+                applied(doc, goal),
+                vnfcs=joined(_without(doc.vnfcs, goal.standbys), goal.vnfcs),
+                standbys=joined(_without(doc.standbys, goal.vnfcs), goal.standbys),
+                placement={**doc.placement, **goal.placement},
+            )
 
         aggregates.vnf_instances.change(tx, operation.subject, show)
+
+
+def _without(groups: Mapping[str, Sequence[str]], others: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
+    return {vdu: tuple(name for name in names if name not in others.get(vdu, ())) for vdu, names in groups.items()}
 
 
 def sites_of(operation: Operation) -> dict[str, str]:
@@ -262,7 +274,9 @@ def sites_of(operation: Operation) -> dict[str, str]:
     if operation.plan is None or "verdicts" not in operation.plan.outcome:
         return {}
     goal, before = operation.plan.outcome["goal"], operation.plan.outcome["before"]
-    names = {name for group in goal["vnfcs"].values() for name in group}
+    names = {
+        name for groups in (goal["vnfcs"], goal.get("standbys", {})) for group in groups.values() for name in group
+    }
     old = before["placement"]
     return {name: vim for name, vim in goal["placement"].items() if name in names and old.get(name) != vim}
 
@@ -271,7 +285,7 @@ def still_unborn(instance: VnfInstance, left: set[str]) -> VnfInstance:
     """The record when an operation was given up before it had run the first scripts of these VNFCs. Those that run have
     missed them: nothing starts them again."""
     waiting = {vnfc for vnfc in left | set(instance.unborn) if f"power:{vnfc}" not in instance.resources}
-    there = {name for group in instance.vnfcs.values() for name in group}
+    there = {name for group in instance.everybody.values() for name in group}
     return msgspec.structs.replace(instance, unborn=tuple(sorted(waiting & there)))
 
 

@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from weakref import WeakValueDictionary
 
 from skerry.engine.engine import Engine
 from skerry.errors import ConflictError, SkerryError
 from skerry.model.operations import Event
-from skerry.model.resources import Resource, ResourceState
 from skerry.model.states import InstantiationState, OperationState
 from skerry.model.vnf import VnfInstance
 from skerry.policy.alarms import CHANGED, RAISED
-from skerry.policy.recovery import SERVICE_DOWN, Decision, Situation, decide, service_alarm
+from skerry.policy.recovery import SERVICE_DOWN, Decision, Remedy, Situation, decide, service_alarm
 from skerry.store import aggregates, journal
 from skerry.vnfm.alarms import Alarms
 from skerry.vnfm.desk import Desk
+from skerry.vnfm.goal import stand_ins
+from skerry.vnfm.membership import ns_of
+from skerry.vnfm.observe import failed_vnfcs
 
 log = logging.getLogger("skerry.recovery")
 
@@ -96,9 +98,11 @@ class Recovery:
     def _situation(self, vnf: VnfInstance) -> Situation:
         alarms = self._desk.alarms.of(self._desk.database, vnf.id)
         down = service_alarm(alarms)
+        broken = tuple(failed_vnfcs(vnf.resources))
         return Situation(
             alarms=alarms,
-            broken=tuple(failed_vnfcs(vnf.resources)),
+            broken=broken,
+            covered=tuple(stand_ins(vnf, broken)),
             heals_itself=vnf.vnf_configurable_properties.get("is_autoheal_enabled") in (True, "true"),
             repairs=down is not None and "heal" in self._desk.flavour(vnf).scripts,
             tried=self._tried(vnf.id, down.raised_at) if down else (),
@@ -113,19 +117,22 @@ class Recovery:
     async def _in_turn(self, id: str, decision: Decision) -> bool:
         """Carry it out when no other VNF of the network service is being recovered, if it is still what is to be done."""
         vnf = self._desk.instance(id)
-        turn = self._turns.setdefault(vnf.ns_id or id, asyncio.Lock())
+        ns = ns_of(self._desk.database, vnf)
+        turn = self._turns.setdefault(ns or id, asyncio.Lock())
         async with turn:
             if decision.params["cause"] == SERVICE_DOWN:
                 await self._refresh(id)
-            return self._decision(id) != decision or await self._act(vnf, decision)
+            return self._decision(id) != decision or await self._act(vnf, ns, decision)
 
-    async def _act(self, vnf: VnfInstance, decision: Decision) -> bool:
-        """Whether to go on. An attempt that fails is given up, so that it holds nobody up."""
+    async def _act(self, vnf: VnfInstance, ns: str, decision: Decision) -> bool:
+        """Whether to go on. An attempt that fails is given up, so that it holds nobody up. A switch is the matter of the
+        network service: whoever depends on the VNF must learn the address of the standby."""
+        kind, subject, params = "vnf.heal", vnf.id, decision.params
+        if ns and decision.remedy is Remedy.SWITCH:
+            kind, subject, params = "ns.heal", ns, {"healVnfData": [{"vnfInstanceId": vnf.id, **decision.params}]}
         log.info("recovering VNF %s: %s", vnf.id, decision.remedy)
         try:
-            operation = await self._engine.submit(
-                "vnf.heal", vnf.id, decision.params, tenant=vnf.tenant, automatic=True
-            )
+            operation = await self._engine.submit(kind, subject, params, tenant=vnf.tenant, automatic=True)
             ended = await self._engine.wait(operation.id)
             if ended.state is OperationState.FAILED_TEMP:
                 await self._engine.fail(ended.id)
@@ -143,12 +150,3 @@ class Recovery:
         wait = max(0.0, last + delay - now)
         self._heals[id] = (now + wait, min(max(delay * 2, HEAL_DELAY_S), HEAL_DELAY_MAX_S))
         return wait
-
-
-def failed_vnfcs(resources: Mapping[str, Resource]) -> list[str]:
-    """The VNFCs recorded as failed."""
-    return [
-        key.removeprefix("compute:")
-        for key, resource in resources.items()
-        if resource.kind == "compute" and resource.state is ResourceState.FAILED
-    ]

@@ -42,5 +42,5 @@ class ScaleToLevel(VnfOperation):
             return scaled(now, flavour, {entry["aspectId"]: entry["scaleLevel"] for entry in wished})
         level = check_level(flavour, params.get("instantiationLevelId", ""))
         status = scale_at_level(flavour, level)
-        vnfcs = populate(now.vnfcs, counts_for(flavour, status, level))
+        vnfcs = populate(now.vnfcs, counts_for(flavour, status, level), besides=now.standbys)
         return msgspec.structs.replace(now, level_id=level, scale_status=status, vnfcs=vnfcs)

@@ -59,7 +59,8 @@ def births(flavour: DeploymentFlavour, new: Mapping[str, Iterable[str]]) -> list
 
 def waiting(goal: Goal, made: set[str]) -> Goal:
     """The goal that remembers which VNFCs never ran so far, where `made` are made now: those that shall not run yet."""
-    return msgspec.structs.replace(goal, unborn=tuple(sorted((made | set(goal.unborn)) & set(goal.stopped))))
+    idle = {*goal.stopped, *(name for names in goal.standbys.values() for name in names)}
+    return msgspec.structs.replace(goal, unborn=tuple(sorted((made | set(goal.unborn)) & idle)))
 
 
 def unborn(plan: Plan | None, journal: Iterable[StepRecord]) -> set[str]:

@@ -267,7 +267,9 @@ def neighbours(lookup: Attributes) -> dict[str, str]:
         nics = resource.outputs.get("nics", ())
         if resource.kind == "compute" and nics:
             vdu = lookup.flavour.vdus.get(resource.spec["vdu"])
-            for name in (key.removeprefix("compute:"), *(vdu.aliases if vdu else ())):
+            vnfc = key.removeprefix("compute:")
+            stands_by = vnfc in lookup.instance.standbys.get(resource.spec["vdu"], ())
+            for name in (vnfc, *(vdu.aliases if vdu and not stands_by else ())):
                 names.setdefault(name, nics[0]["ip"])
     for source, values in lookup.instance.dependencies.items():
         if address := values.get("ip_address"):

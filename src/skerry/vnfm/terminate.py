@@ -62,6 +62,7 @@ class Terminate(VnfOperation):
             scale_status={},
             max_scale_levels={},
             vnfcs={},
+            standbys={},
             placement={},
             ext_links={},
             resources={},

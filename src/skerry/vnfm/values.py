@@ -98,15 +98,17 @@ class Attributes:
         return found
 
     def interfaces(self) -> list[tuple[str, int, str]]:
-        """(VNFC, interface number, connection point) of everything recorded."""
+        """(VNFC, interface number, connection point) of everything recorded but standbys; seen from one, with its own."""
         rows: list[tuple[str, int, str]] = []
-        for vdu_id, names in self.instance.vnfcs.items():
+        for vdu_id, everybody in self.instance.everybody.items():
             vdu = self.flavour.vdus.get(vdu_id)
             if vdu is None:
                 continue
             cps = sorted(
                 (name for name in vdu.cps if name in self.flavour.cps), key=lambda n: self.flavour.cps[n].order
             )
+            standbys = self.instance.standbys.get(vdu_id, ())
+            names = [name for name in everybody if name not in standbys or name == self.vnfc]
             rows.extend((vnfc, index, cp) for vnfc in names for index, cp in enumerate(cps))
         return rows
 

@@ -24,7 +24,7 @@ from skerry.vim.driver import Compute, ComputeState, Driver, Events
 from skerry.vnfm.alarms import Alarms
 from skerry.vnfm.desk import Desk
 from skerry.vnfm.naming import instance_prefix
-from skerry.vnfm.recovery import failed_vnfcs
+from skerry.vnfm.observe import failed_vnfcs
 
 log = logging.getLogger("skerry.watch")
 
@@ -143,7 +143,7 @@ class Watch:
             failed = msgspec.structs.replace(resource, state=ResourceState.FAILED)
             resources = {**vnf.resources, key: failed}
             aggregates.vnf_instances.put(tx, msgspec.structs.replace(vnf, resources=resources))
-            last = len(failed_vnfcs(resources)) == sum(one.kind == "compute" for one in resources.values())
+            last = {name for group in vnf.vnfcs.values() for name in group} <= set(failed_vnfcs(resources))
             self._alarms.report(tx, vnf, failed, cause_of(compute, trouble, last=last))
             return True
 
