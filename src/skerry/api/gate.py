@@ -67,8 +67,8 @@ class Gate:
         async def told(message: Any) -> None:
             principal = scope.get("skerry.principal")
             # Some services write the audit's line together with what they change.
-            unknown = principal is not None and not scope.get("skerry.audited")
-            if message["type"] == "http.response.start" and unknown:
+            begun = message["type"] == "http.response.start" and not scope.get("skerry.audited")
+            if begun and principal is not None:
                 await self._tell(principal, scope["method"], printable(scope["path"]), message["status"])
             await send(message)
 

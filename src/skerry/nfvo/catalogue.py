@@ -392,7 +392,10 @@ class Catalogue:
             await self._database.write(lambda tx: self._refuse(where, tx, id, problem))
             self._forget(id)
             raise
-        return await self._hand_over(info, mec) if mec is not None and isinstance(info, VnfPkgInfo) else info
+        if mec is None or not isinstance(info, VnfPkgInfo):
+            return info
+        await self._hand_over(info, mec)
+        return where.get(self._database, id)
 
     def _read(self, source: Path, vouched: bool) -> tuple[AnyPackage, str, int]:
         from skerry.packages import Trust, read  # noqa: PLC0415 - YAML readers load on first use only
