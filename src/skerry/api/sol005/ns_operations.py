@@ -15,6 +15,7 @@ from skerry.api.sol003.vnf_operations import actions
 from skerry.api.sol005 import types as wire
 from skerry.api.wire import Links, links
 from skerry.errors import NotFoundError
+from skerry.model.configuration import shown
 from skerry.model.ns import NsInstance
 from skerry.model.operations import Change, Operation
 from skerry.model.states import FINAL, OperationState, lcm_operation_type
@@ -46,7 +47,7 @@ def render(call: Call, operation: Operation) -> wire.NsLcmOpOcc:
         links=_links(call, operation),
         state_entered_time=operation.state_entered_at,
         status_entered_time=operation.state_entered_at,
-        operation_params=operation.params if first or _asked_for_params(call) else None,
+        operation_params=shown(operation.params) if first or _asked_for_params(call) else None,
         cancel_mode=operation.cancel or None,
         error=translate.problem(operation),
         resource_changes=_changes(operation, _instance(call, operation), call),
