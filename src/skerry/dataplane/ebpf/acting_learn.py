@@ -146,6 +146,7 @@ def _new_session(writer: Writer, way: int) -> None:
     """Put the session in SAVED with the tunnel in HEADERS."""
     asm = writer.asm
     at = SAVED + TUNNELS + TUNNEL_SIZE * way
+    _taken_over(writer, way)
     asm.call(Helper.KTIME_COARSE)
     asm.store(8, R9, SAVED + SEEN, R0)
     asm.store(4, R9, SAVED + VALID + 4 * way, 1)
@@ -159,6 +160,30 @@ def _new_session(writer: Writer, way: int) -> None:
     writer.update("sessions", KEY, SAVED)
     writer.update("teids", KEY + 16, KEY)
     event(writer, EVENT_LEARNED, KEY)
+
+
+def _taken_over(writer: Writer, way: int) -> None:
+    """A TEID that was given to another UE leads no longer to the one before. A UE has one IPv4 address, but may have many of
+    IPv6, and both at once: only what was IPv4 and is IPv4 tells."""
+    asm, other = writer.asm, writer.asm.label("not_taken_over")
+    before = KEY + 64
+    writer.lookup("teids", KEY + 16)
+    asm.jump_if(Jump.EQ, R0, 0, other)
+    for part in (0, 8):
+        asm.load(8, R1, R0, part)
+        asm.store(8, R9, before + part, R1)
+    for key in (KEY, before):
+        asm.load(4, R1, R9, key + 8)
+        asm.jump_if(Jump.NE, R1, MAPPED, other, width=4)
+    asm.load(4, R1, R9, KEY + 12)
+    asm.load(4, R2, R9, before + 12)
+    asm.jump_if(Jump.EQ, R1, R2, other)
+    writer.lookup("sessions", before)
+    asm.jump_if(Jump.EQ, R0, 0, other)
+    asm.load(4, R1, R0, ORIGIN)
+    asm.jump_if(Jump.NE, R1, LEARNED, other)
+    asm.store(4, R0, VALID + 4 * way, 0)
+    asm.place(other)
 
 
 def _headers(writer: Writer, way: int) -> None:
