@@ -15,6 +15,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -31,6 +32,8 @@ SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
 PROGRAMS = ("ovsdb-tool", "ovsdb-server", "ovs-vsctl", "ovs-vswitchd")
 _SEARCH = f"{os.defpath}:/usr/sbin:/sbin:/usr/local/sbin"
 _DAEMONS = ("ovs-vswitchd", "ovsdb-server")
+_CHANGING = threading.Lock()
+"""A thread that starts a switch goes on when the task that waits for it is cancelled: who stops it has to wait."""
 _START_S = 20.0
 _STOP_S = 5.0
 _POLL_S = 0.02
@@ -113,7 +116,7 @@ class Instance:
                 f"cannot start Open vSwitch: {lacks}", suggestion="apt-get install openvswitch-switch"
             )
         database = self.folder / "conf.db"
-        with self.enter():
+        with _CHANGING, self.enter():
             if self._misplaced():
                 self._kill(*_DAEMONS)
                 shutil.rmtree(self.folder)
@@ -195,10 +198,11 @@ class Instance:
             _signal(pid, signal.SIGKILL)
 
     def _remove(self) -> None:
-        with contextlib.suppress(DriverError):
-            _until(lambda: not self._pid("ovs-vswitchd"), _STOP_S)
-        self._kill(*_DAEMONS)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        with _CHANGING:
+            with contextlib.suppress(DriverError):
+                _until(lambda: not self._pid("ovs-vswitchd"), _STOP_S)
+            self._kill(*_DAEMONS)
+            shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def instances(node: str) -> Iterator[Instance]:
