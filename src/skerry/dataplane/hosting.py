@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
@@ -20,10 +21,22 @@ from skerry.dataplane.state import difference
 from skerry.errors import DriverError, NotFoundError, SkerryError, UnsupportedError
 from skerry.model.time import Clock
 
+if TYPE_CHECKING:
+    from skerry.dataplane.gtp.snooping import Snooper
+    from skerry.dataplane.gtp.tracker import Sides
+
 log = logging.getLogger(__name__)
 
 Told = Callable[[EngineEvent], None]
 OWNER = "dataplane"
+
+
+class Place(NamedTuple):
+    """Where a control plane is read."""
+
+    device: str
+    namespace: str
+    interface: str
 
 
 class Hosting:
@@ -34,10 +47,12 @@ class Hosting:
         self._engines: dict[str, Driver] = {}
         self._of: dict[str, str] = {}
         self._listening: list[asyncio.Task[None]] = []
+        self._snoopers: dict[Place, Snooper] = {}
         self.told: Told = lambda _: None
 
     async def close(self) -> None:
         """Let go; forwarding goes on."""
+        await self.listen({})
         for task in self._listening:
             task.cancel()
         await asyncio.gather(*self._listening, return_exceptions=True)
@@ -151,6 +166,23 @@ class Hosting:
         name = self._of.pop(device, None)
         if name is not None:
             await self._engines[name].teardown(device)
+
+    async def listen(self, wanted: Mapping[Place, Sides]) -> None:
+        """Read the control plane at these places and at no others; what it says are sessions of the device."""
+        for place in [place for place in self._snoopers if place not in wanted]:
+            await self._snoopers.pop(place).stop()
+        for place in [place for place in wanted if place not in self._snoopers]:
+            from skerry.dataplane.gtp.snooping import Snooper  # noqa: PLC0415 - few nodes need it
+
+            snooper = Snooper(self.engine_of(place.device), place.device, wanted[place], self._clock)
+            try:
+                await snooper.start(place.namespace, place.interface)
+            except OSError as error:
+                raise DriverError(
+                    f"cannot read the control plane at {place.interface}: {error.strerror}",
+                    suggestion="see that it is up",
+                ) from error
+            self._snoopers[place] = snooper
 
     async def strays(self) -> list[tuple[str, str]]:
         """Devices that engines serve for this node and nobody knows: (engine, device)."""

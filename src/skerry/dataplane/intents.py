@@ -359,11 +359,12 @@ class VirtualLink(Intent, frozen=True, kw_only=True, tag="VIRTUALLINK"):
 class Wire(Intent, frozen=True, kw_only=True, tag="WIRE"):
     """Whatever enters at one port leaves at the other, byte for byte, in both directions: what a node in the middle of a line
     does with all that nothing else concerns. With `learn_gtp`, tunnels of UEs are learned on the way (`a` is the RAN side,
-    `b` the core side)."""
+    `b` the core side); with `snoop_gtp`, read from the control plane that passes (both ports need the MACs behind them)."""
 
     a: Name
     b: Name
     learn_gtp: bool = False
+    snoop_gtp: bool = False
 
 
 class Route(Intent, frozen=True, kw_only=True, tag="ROUTE"):

@@ -100,6 +100,7 @@ class Look:
                 yield from self._named((intent.a, intent.b), intent.tenant)
                 if intent.a == intent.b:
                     yield "a wire has two different ends"
+                yield from self._snooped(intent)
             case VirtualLink():
                 yield from self._virtual_link(intent)
             case Route():
@@ -195,6 +196,12 @@ class Look:
                 yield "after a function that does not know NSH, a branch is chosen by a classifier"
             if branch.classifier is not None:
                 yield from self._classifier(branch.classifier, chain.tenant)
+
+    def _snooped(self, wire: Wire) -> Iterator[str]:
+        for id in (wire.a, wire.b) if wire.snoop_gtp else ():
+            port = self._ports.get(id)
+            if port is not None and not (port.mac and port.interface):
+                yield f"to read the control plane, the port {id} needs an interface and the MAC of who is behind it"
 
     def _virtual_link(self, link: VirtualLink) -> Iterator[str]:
         yield from self._named((member.port for member in link.members), link.tenant)

@@ -18,9 +18,10 @@ import msgspec
 from skerry.dataplane import records
 from skerry.dataplane.compile import Network, Retired, compile_network, pin_value
 from skerry.dataplane.driver import Effective, EngineEvent, EventKind
-from skerry.dataplane.flows import Change, DeviceState, Field, Rule
-from skerry.dataplane.hosting import Hosting, missing
-from skerry.dataplane.intents import Intents, Link, Port, Steering, Topology
+from skerry.dataplane.flows import Change, DeviceState, Field, Rule, mac
+from skerry.dataplane.gtp.tracker import Sides
+from skerry.dataplane.hosting import Hosting, Place, missing
+from skerry.dataplane.intents import Intents, Link, Port, Steering, Topology, Wire
 from skerry.dataplane.interpreter import Memory
 from skerry.dataplane.order import changes
 from skerry.dataplane.parts import Part, numbered, put_hardware
@@ -104,6 +105,10 @@ class DataPlane:
             except SkerryError as error:
                 self._in_trouble(device, error)
         await self._hosting.remove_strays()
+        try:
+            await self._hosting.listen(self._snooped())
+        except SkerryError as error:
+            self._in_trouble("", error)
         if self._trouble:
             self._later(REPEAT_S, self.reconcile)
 
@@ -312,7 +317,21 @@ class DataPlane:
         for id in [id for id in self._hosting.served() if id not in self._wishes.devices]:
             await self._hosting.teardown(id)
             self._applied.pop(id, None)
+        await self._hosting.listen(self._snooped())
         await self._probe_new(plan)
+
+    def _snooped(self) -> dict[Place, Sides]:
+        """Where the control plane is to be read."""
+        found: dict[Place, Sides] = {}
+        for record in self._wishes.intents.values():
+            wire = record.intent
+            if isinstance(wire, Wire) and wire.snoop_gtp:
+                ran, core = self._wishes.ports[wire.a], self._wishes.ports[wire.b]
+                namespace = self._wishes.devices[ran.device].device.namespace
+                if ran.device in self._hosting.served():
+                    place = Place(ran.device, namespace, ran.interface)
+                    found[place] = Sides(ran=mac(ran.mac), core=mac(core.mac))
+        return found
 
     # -- proof ------------------------------------------------------------------------------------------------------------
 

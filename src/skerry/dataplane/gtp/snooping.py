@@ -6,6 +6,9 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
+import socket
+import struct
 from collections.abc import Iterator
 from ipaddress import ip_address
 from typing import Protocol
@@ -136,6 +139,46 @@ class Snooper:
 
 def _listen(namespace: str, interface: str) -> Tap:
     if not namespace:
-        return Tap(interface)
+        return _narrow(Tap(interface))
     with namespaces.inside(namespaces.place(namespace)):
-        return Tap(interface)
+        return _narrow(Tap(interface))
+
+
+_ACCEPT, _REFUSE = 23, 22
+_FILTER = (
+    (0x28, 12, 0, 0),  # 0: the Ethernet type
+    (0x15, 0x0800, 0, 10),
+    (0x30, 23, 0, 0),  # 2: IPv4: the protocol
+    (0x15, PROTO_SCTP, _ACCEPT - 4, 0),
+    (0x15, PROTO_UDP, 0, _REFUSE - 5),
+    (0xB1, 14, 0, 0),  # 5: the length of the header
+    (0x48, 14, 0, 0),
+    (0x15, gtpc.PORT, _ACCEPT - 8, 0),
+    (0x15, pfcp.PORT, _ACCEPT - 9, 0),
+    (0x48, 16, 0, 0),
+    (0x15, gtpc.PORT, _ACCEPT - 11, 0),
+    (0x15, pfcp.PORT, _ACCEPT - 12, _REFUSE - 12),
+    (0x15, 0x86DD, 0, _REFUSE - 13),  # 12: IPv6: the protocol
+    (0x30, 20, 0, 0),
+    (0x15, PROTO_SCTP, _ACCEPT - 15, 0),
+    (0x15, PROTO_UDP, 0, _REFUSE - 16),
+    (0x28, 54, 0, 0),
+    (0x15, gtpc.PORT, _ACCEPT - 18, 0),
+    (0x15, pfcp.PORT, _ACCEPT - 19, 0),
+    (0x28, 56, 0, 0),
+    (0x15, gtpc.PORT, _ACCEPT - 21, 0),
+    (0x15, pfcp.PORT, _ACCEPT - 22, 0),
+    (0x06, 0, 0, 0),
+    (0x06, 0xFFFF, 0, 0),
+)
+"""Classic BPF: what the kernel hands up. User data would be far too much for this process."""
+_ATTACH_FILTER = 26
+
+
+def _narrow(tap: Tap) -> Tap:
+    """Let the kernel pass control planes only."""
+    program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", code, jt, jf, k) for code, k, jt, jf in _FILTER))
+    tap.socket.setsockopt(
+        socket.SOL_SOCKET, _ATTACH_FILTER, struct.pack("HxxxxxxQ", len(_FILTER), ctypes.addressof(program))
+    )
+    return tap
