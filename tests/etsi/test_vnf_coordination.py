@@ -146,5 +146,10 @@ async def test_a_forceful_end_asks_nobody(rig: Rig, element: Element) -> None:
     one = await created(rig, element)
     await run(rig, one, "instantiate", flavourId="default")
     element.asked.clear()
+    subject = one.rpartition("/")[2]
+    for how, actions in (("GRACEFUL", ["coordinate drain", "coordinate warn"]), ("FORCEFUL", [])):
+        wish = {"kind": "vnf.terminate", "subject": subject, "params": {"terminationType": how}}
+        plan = (await rig.client.post("/skerry/v1/plan", json=wish)).json()
+        assert [line["detail"] for line in plan["changes"] if line["effect"] == "run"] == actions
     assert (await run(rig, one, "terminate", terminationType="FORCEFUL"))["operationState"] == "COMPLETED"
     assert element.actions() == []

@@ -23,6 +23,7 @@ from skerry.model.vnf import VnfInstance, joined
 from skerry.store import aggregates, journal
 from skerry.store.database import Transaction
 from skerry.vnfm import scripts
+from skerry.vnfm.coordination import ACTION as ASK
 from skerry.vnfm.coordination import coordinated
 from skerry.vnfm.desk import Desk, change
 from skerry.vnfm.goal import Goal, applied, current, manned
@@ -109,7 +110,9 @@ class VnfOperation:
         adjusted = tuple(self.adjust(step, operation.params) for step in steps)
         if self.scripted(operation.params):
             adjusted = coordinated(adjusted, operation.kind, applied(instance, goal), flavour.coordinations)
-        told = [Change(resource=s.key, effect="run", detail=s.note) for s in adjusted if s.action == "script.run"]
+        told = [
+            Change(resource=s.key, effect="run", detail=s.note) for s in adjusted if s.action in ("script.run", ASK)
+        ]
         outcome = {"goal": msgspec.to_builtins(goal), "before": msgspec.to_builtins(before)}
         if verdicts:
             outcome["verdicts"] = msgspec.to_builtins(verdicts)
