@@ -21,7 +21,7 @@ from skerry.store import mec as store
 from skerry.store.database import Transaction
 from tests.api.rig import Rig, running
 from tests.api.test_mec011 import SERVICES, SUPPORT, asked, dns, offered, registered, service, traffic
-from tests.notifications.receiver import Receiver, receiving
+from tests.notifications.receiver import Receiver, Reply, receiving
 
 
 async def subscribed(rig: Rig | httpx.AsyncClient, app: str, uri: str, **criteria: Any) -> str:
@@ -94,6 +94,32 @@ async def test_nothing_is_told_after_the_end_of_a_subscription(tmp_path: Path, r
         await offered(rig, app)
         await asyncio.sleep(0.2)
         assert len(receiver.posted) == 1
+
+
+@pytest.mark.feature("B36")
+async def test_a_callback_that_fails_its_test_gives_way_to_a_websocket(tmp_path: Path, receiver: Receiver) -> None:
+    wish: dict[str, Any] = {
+        "subscriptionType": "SerAvailabilityNotificationSubscription",
+        "callbackReference": receiver.uri(),
+        "requestTestNotification": True,
+    }
+    async with running(tmp_path) as rig:
+        app = await registered(rig)
+        all = f"{SERVICES}/applications/{app}/subscriptions"
+        made = await rig.client.post(all, json=wish)
+        assert (made.status_code, made.json()["callbackReference"]) == (201, receiver.uri())
+        (test,) = receiver.posted
+        assert test["notificationType"] == "TestNotification"
+        assert test["_links"]["subscription"]["href"] == made.headers["location"]
+        receiver.answer = lambda _: Reply(status=500)
+        refused = await rig.client.post(all, json=wish)
+        assert refused.status_code == 400
+        assert refused.json()["faults"][0]["path"] == "/callbackReference"
+        other = {**wish, "websockNotifConfig": {"requestWebsocketUri": True}}
+        fallen = await rig.client.post(all, json=other)
+        assert fallen.json()["websockNotifConfig"]["websocketUri"].startswith("wss://node/mp1/v1/notifications/")
+        links = (await rig.client.get(all)).json()["_links"]["subscriptions"]
+        assert len(links) == 2, "nothing stays of the tries that failed"
 
 
 # -- a node that is killed ------------------------------------------------------------------------------------------------

@@ -61,6 +61,7 @@ class Subscribers(Post, Protocol):
     ) -> tuple[Subscription, bool]: ...
     async def unsubscribe(self, id: str, api: str = "", *, tenant: str = "") -> None: ...
     async def fetch(self, id: str, *, after: int, wait_s: float, tenant: str = "") -> list[tuple[int, bytes]]: ...
+    async def reach(self, subscription: Subscription, body: bytes) -> str: ...
 
 
 VERSION = "1.0"
@@ -194,6 +195,16 @@ class Platform:
             tenant=app.tenant,
         )
         return made
+
+    async def try_out(self, app: App, made: Subscription) -> str:
+        """Send a TestNotification to a new subscription (MEC 009 6.12a); one that does not take it is ended again. What went
+        wrong, "" if nothing did."""
+        link = {"href": f"{made.root}/{made.api}/v1{made.place}/subscriptions/{made.id}"}
+        body = msgspec.json.encode({"notificationType": "TestNotification", "_links": {"subscription": link}})
+        trouble = await self._notifications.reach(made, body)
+        if trouble:
+            await self._notifications.unsubscribe(made.id, tenant=app.tenant)
+        return trouble
 
     async def unsubscribe(self, app: App, api: str, id: str) -> None:
         """Nothing more is delivered once this returns."""

@@ -165,6 +165,11 @@ class Notifications:
             )
         return await self._delivery.fetch(id, after, wait_s)
 
+    async def reach(self, subscription: Subscription, body: bytes) -> str:
+        """Send something to a subscriber's callback now, past everything that waits; what went wrong, "" if it was taken."""
+        outcome = await self._sender.send(subscription, body)
+        return "" if outcome.ok else outcome.detail
+
     # -- notifications that others make -------------------------------------------------------------------------------
 
     def wanted(self, api: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -10,6 +11,7 @@ from starlette.responses import Response
 
 from skerry.api.mec011.calls import app_of, strict
 from skerry.api.route import Call, Endpoint, Handler
+from skerry.errors import Fault, InvalidError
 from skerry.mep.selection import Criteria, filter_of
 from skerry.mep.telling import APPLICATIONS, SERVICES
 from skerry.model import notifications as model
@@ -35,9 +37,11 @@ class SelfLink(Mec, frozen=True, kw_only=True):
 
 
 class Subscription(Mec, frozen=True, kw_only=True):
-    """What all subscriptions have: an address that is called, or the wish to fetch."""
+    """What all subscriptions have: an address that is called, or the wish to fetch, or both: then the address is tried first
+    where `requestTestNotification` asks for that (MEC 009 6.12a)."""
 
     callback_reference: Uri | None = None
+    request_test_notification: bool = False
     websock_notif_config: WebsockNotifConfig | None = None
     links: SelfLink | None = field(name="_links", default=None)
 
@@ -113,19 +117,30 @@ def _creating(api: str, kind: type[Any]) -> Handler:
             filter = {"appInstanceId": asked.app_instance_id}
         else:
             filter = filter_of(asked.filtering_criteria)
-        record = await call.services.mep.subscribe(
-            app,
-            api,
-            asked.callback_reference or "",
-            filter,
-            root=call.uri(""),
-            pull=asked.callback_reference is None,
-        )
+        record = await _made(call, app, api, asked, filter)
         return call.show(
             _shown(call, app, record), rev=record.rev, status=201, location=call.href(_path(app, record.id))
         )
 
     return strict(create)
+
+
+async def _made(call: Call, app: App, api: str, asked: Any, filter: Mapping[str, Any]) -> model.Subscription:
+    """With the callback where there is one that works, else with a WebSocket where that is asked for."""
+    mep, root, callback = call.services.mep, call.uri(""), asked.callback_reference or ""
+    record = await mep.subscribe(app, api, callback, filter, root=root, pull=not callback)
+    if not callback or not asked.request_test_notification:
+        return record
+    trouble = await mep.try_out(app, record)
+    if not trouble:
+        return record
+    config = asked.websock_notif_config
+    if config is not None and config.request_websocket_uri:
+        return await mep.subscribe(app, api, "", filter, root=root, pull=True)
+    fault = Fault(
+        message=trouble, code="callback", path="/callbackReference", fix="take the test, or ask for a WebSocket"
+    )
+    raise InvalidError("cannot subscribe: the callback does not take the test notification", faults=[fault])
 
 
 def _listing(api: str, type: str) -> Handler:
