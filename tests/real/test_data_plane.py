@@ -21,9 +21,11 @@ from skerry.dataplane.intents import (
     Forward,
     GtpClassifier,
     Port,
+    Reinsert,
     Side,
     Steering,
     Topology,
+    Way,
     Wire,
 )
 from skerry.dataplane.records import Forgetful
@@ -33,6 +35,7 @@ from skerry.linux import namespaces
 from skerry.linux.frames import Tap
 from tests.cli.conftest import Served, start, stop
 from tests.conformance.dataplane_rigs import PORTS, RealRig, lacking
+from tests.dataplane.gtp.test_tracking import UE, pdp_context
 
 pytestmark = pytest.mark.real
 RAN, CORE, APP = 1, 2, 3
@@ -293,6 +296,49 @@ async def test_a_device_moves_to_the_engine_that_can_do_what_is_asked(tmp_path: 
             await plane.remove_port(one.id)
         await plane.remove_device("d")
         assert plane.devices() == []
+    finally:
+        await plane.stop()
+        for tap in rig.taps.values():
+            tap.close()
+        for end in "nf":
+            namespaces.unpin(namespaces.place(f"{rig.node}-{end}"))
+
+
+@pytest.mark.feature("C39", "E43")
+async def test_tunnels_are_read_from_the_control_plane_on_a_wire(tmp_path: Path) -> None:
+    if lacking("ebpf"):
+        pytest.skip(lacking("ebpf"))
+    rig = RealRig("ebpf", tmp_path)
+    rig._wire()
+    ports = [
+        Port(id=f"p{n}", device="d", number=n, side=Side.HOST, interface=f"n{n}", mac=mac)
+        for n, mac in ((1, A), (2, B), (3, A))
+    ]
+    plane = DataPlane(Forgetful(), Hosting(rig.node, tmp_path, SystemClock(), "ebpf"), SystemClock())
+    await plane.start()
+    try:
+        await plane.put_topology(Topology(devices=(Device(id="d", namespace=rig.spec.namespace),), ports=tuple(ports)))
+        back = Steering(
+            id="back",
+            classifier=Classifier(ports=("p3",), eth_type=0x800),
+            actions=(Reinsert(port="p1", way=Way.DOWN),),
+        )
+        await plane.put(Wire(id="w", a="p1", b="p2", snoop_gtp=True), back)
+        answer = bytes(Ether(src=APP_MAC, dst=A) / IP(src="10.9.0.10", dst=UE) / TCP())
+        assert await rig.send(3, answer, expect=0) == []
+        for number, said in zip((1, 2), pdp_context(1, 0x11, 0x22), strict=True):
+            packet = Ether() / IP(src=said.source, dst=said.target) / UDP(sport=2123, dport=2123) / said.data
+            assert [port for port, _ in await rig.send(number, bytes(packet))] == [3 - number]
+        for _ in range(100):
+            left = await rig.send(3, answer, expect=0)
+            if left:
+                break
+        ((port, sent),) = left
+        assert (port, Ether(sent)[GTP_U_Header].teid, Ether(sent).dst) == (1, 0x22, A)
+        await plane.remove("w", "back")
+        for one in ports:
+            await plane.remove_port(one.id)
+        await plane.remove_device("d")
     finally:
         await plane.stop()
         for tap in rig.taps.values():
