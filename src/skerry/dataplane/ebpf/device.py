@@ -13,7 +13,7 @@ import shutil
 import socket
 import struct
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -268,17 +268,16 @@ class Device:
         ports = tuple(one.port for one in self.ports.values())
         state = msgspec.structs.replace(changed(self._state, change), ports=ports)
         check(state)
-        news = [(_session_key(one), sessions.value(one, time.monotonic_ns())) for one in change.put_sessions]
+        now = time.monotonic_ns()
+        news = {_session_key(one): sessions.value(one, now) for one in change.put_sessions}
         gone = [sessions.key(ue) for ue in change.drop_sessions]
-        known = self.shared["sessions"]
-        for key, value in news:
-            known.put(key, value)
-        self._install(state, change.revision)
+        self._install(state, change.revision, news)
         for key in gone:
-            known.delete(key)
+            if key not in news:
+                self.shared["sessions"].delete(key)
 
-    def _install(self, state: DeviceState, revision: int) -> None:
-        """Make the next generation, put it in effect, forget the one before."""
+    def _install(self, state: DeviceState, revision: int, news: Mapping[bytes, bytes] | None = None) -> None:
+        """Make the next generation, put its sessions and then itself in effect, forget the one before."""
         counters = self._allotted(state)
         interfaces = {number: one.ifindex for number, one in self.ports.items()}
         mtu = min((one.mtu for one in self.ports.values()), default=1500)
@@ -286,6 +285,7 @@ class Device:
         self._number += 1
         made = Generation.make(self.folder / f"gen-{self._number}", plan, revision, self.shared)
         try:
+            self.shared["sessions"].put_many(news or {})
             self.shared["dispatch"].put(bytes(4), _U32.pack(made.main.fd))
         except DriverError:
             made.remove()
