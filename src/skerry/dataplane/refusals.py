@@ -92,10 +92,7 @@ class Look:
             case Chain():
                 yield from self._chain(intent)
             case NextHop():
-                yield from self._named((intent.port, intent.next), intent.tenant)
-                yield from self._classifier(intent.classifier, intent.tenant)
-                if intent.classifier.ports:
-                    yield "the classifier of a next hop names no ports: the port is given"
+                yield from self._next_hop(intent)
             case Wire():
                 yield from self._named((intent.a, intent.b), intent.tenant)
                 if intent.a == intent.b:
@@ -196,6 +193,14 @@ class Look:
                 yield "after a function that does not know NSH, a branch is chosen by a classifier"
             if branch.classifier is not None:
                 yield from self._classifier(branch.classifier, chain.tenant)
+
+    def _next_hop(self, hop: NextHop) -> Iterator[str]:
+        yield from self._named((hop.port, hop.next), hop.tenant)
+        yield from self._classifier(hop.classifier, hop.tenant)
+        if hop.port == hop.next:
+            yield "the next hop of a port is another port"
+        if hop.classifier.ports:
+            yield "the classifier of a next hop names no ports: the port is given"
 
     def _snooped(self, wire: Wire) -> Iterator[str]:
         for id in (wire.a, wire.b) if wire.snoop_gtp else ():

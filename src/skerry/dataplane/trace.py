@@ -89,8 +89,9 @@ def trace(
         place, data = waiting.pop(0)
         index = indexes.setdefault(place.device, Index(network.states[place.device]))
         outcome = Run(index, known[place.device], place.port, data, now).go()
-        sent = tuple(_sent(fabric, _Place(place.device, port), out) for port, out in outcome.outputs)
         rules = tuple(rule for rule, _ in outcome.rules)
+        chained = any(rule.owner in network.ways or rule.owner in network.entries for rule in rules)
+        sent = tuple(_sent(fabric, _Place(place.device, port), out, chained=chained) for port, out in outcome.outputs)
         steps.append(
             Step(
                 device=place.device,
@@ -110,8 +111,9 @@ def _fresh(state: DeviceState) -> Memory:
     return Memory(sessions={session.ue: session for session in state.sessions})
 
 
-def _sent(fabric: _Fabric, place: _Place, frame: bytes) -> Sent:
-    stop = fabric.stops.get(place)
+def _sent(fabric: _Fabric, place: _Place, frame: bytes, *, chained: bool) -> Sent:
+    """What left at a port. A function gets frames of chains; what else goes there ends there."""
+    stop = fabric.stops.get(place) if chained else None
     to = "link" if place in fabric.inner else "function" if stop else "out"
     return Sent(port=fabric.names.get(place, ""), to=to, frame=frame, function=stop.function if stop else "")
 
@@ -124,10 +126,10 @@ def _follow(
     functions: list[str],
     outputs: list[Sent],
 ) -> None:
-    stop = fabric.stops.get(place)
     if sent.to == "out":
         outputs.append(sent)
-    elif stop is not None:
+    elif sent.function:
+        stop = fabric.stops[place]
         functions.append(stop.function)
         waiting.append((_Place(*stop.leave), returned(stop, sent.frame)))
     elif place in fabric.links:
