@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import zipfile
 from io import BytesIO
 from pathlib import Path
@@ -12,6 +13,7 @@ import httpx
 import pytest
 
 from tests.api.rig import Rig, running
+from tests.api.test_access import as_client
 from tests.notifications.receiver import Reply, receiving
 
 ROOT = "/vnfsnapshotpkgm/v1/vnf_snapshot_packages"
@@ -110,6 +112,85 @@ async def test_what_is_no_package_is_refused(rig: Rig) -> None:
     access = {"artifact": [{"artifactUri": "https://a.example/x"}]}
     assert (await rig.client.put(f"{one}/ext_artifacts_access", json=access)).json() == access
     assert (await rig.client.get(f"{one}/ext_artifacts_access")).json() == access
+
+
+def forged(content: bytes, image: str, *, encrypted: bool = False, padding: int = 0) -> bytes:
+    """A package whose record names another image, or whose archive is made to harm."""
+    out = BytesIO()
+    with zipfile.ZipFile(BytesIO(content)) as given, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as made:
+        record = json.loads(given.read("snapshot.json"))
+        for vnfc in record["vnfcs"].values():
+            vnfc["image"] = image
+        made.writestr("snapshot.json", json.dumps(record))
+        if padding:
+            made.writestr("vnf_state", b"\0" * padding)
+    raw = bytearray(out.getvalue())
+    if encrypted:
+        raw[raw.index(b"PK\x01\x02") + 8] |= 1
+        raw[raw.index(b"PK\x03\x04") + 6] |= 1
+    return bytes(raw)
+
+
+@pytest.mark.feature("A29")
+async def test_a_package_gives_no_hold_of_images_of_others(rig: Rig) -> None:
+    _, taken, one = await built(rig)
+    content = (await rig.client.get(f"{one}/package_content")).content
+    record = (await rig.client.get(f"{one}/artifacts/snapshot.json")).json()
+    theirs = next(iter(record["vnfcs"].values()))["image"]
+    base = next(image.name for image in await (await rig.node.vims.driver("sim")).list_images() if image.name != theirs)
+    other = await as_client(rig, "other", tenant="other")
+    for image in (theirs, base):
+        made = await rig.client.post(ROOT, json={"name": "forged"}, headers=other)
+        place = made.headers["location"]
+        put = await rig.client.put(f"{place}/package_content", content=forged(content, image), headers={**ZIP, **other})
+        assert put.status_code == 202
+        empty = await rig.client.post("/vnflcm/v2/vnf_snapshots", json={}, headers=other)
+        asked = {"vnfSnapshotInfoId": empty.headers["Location"].rpartition("/")[2]}
+        await rig.client.post(f"{place}/package_content/extract", json=asked, headers=other)
+        assert (await rig.client.get(place, headers=other)).json()["state"] == "ERROR_EXTRACTING"
+        assert (await rig.client.delete(empty.headers["Location"], headers=other)).status_code == 204
+    there = {image.name for image in await (await rig.node.vims.driver("sim")).list_images()}
+    assert {theirs, base} <= there
+    assert (await rig.client.delete(f"/vnflcm/v2/vnf_snapshots/{taken}")).status_code == 204
+
+
+async def test_an_image_stays_as_long_as_a_snapshot_has_it(rig: Rig) -> None:
+    _, taken, one = await built(rig)
+    empty = (await rig.client.post("/vnflcm/v2/vnf_snapshots", json={})).headers["Location"].rpartition("/")[2]
+    await rig.client.post(f"{one}/package_content/extract", json={"vnfSnapshotInfoId": empty})
+    driver = await rig.node.vims.driver("sim")
+    assert (await rig.client.delete(f"/vnflcm/v2/vnf_snapshots/{taken}")).status_code == 204
+    left = [image.name for image in await driver.list_images() if image.name.startswith("snapshot:")]
+    assert left, "the other snapshot needs it"
+    assert (await rig.client.delete(f"/vnflcm/v2/vnf_snapshots/{empty}")).status_code == 204
+    assert not [image.name for image in await driver.list_images() if image.name.startswith("snapshot:")]
+
+
+async def test_archives_that_are_made_to_harm_are_refused(rig: Rig) -> None:
+    _, _, one = await built(rig)
+    content = (await rig.client.get(f"{one}/package_content")).content
+    other = await created(rig, "harm")
+    for bad in (forged(content, "x", encrypted=True), forged(content, "x", padding=32 << 20)):
+        refused = await rig.client.put(f"{other}/package_content", content=bad, headers=ZIP)
+        assert refused.status_code == 422, refused.text
+        assert (await state(rig, other))["state"] == "ERROR"
+
+
+async def test_what_is_never_shown_is_in_no_archive(rig: Rig) -> None:
+    await rig.onboard("server")
+    vnf = await rig.vnf()
+    secret = "of-the-interface"
+    body = {"metadata": {"sol002_password": secret}}
+    done = await rig.finished(await rig.client.patch(f"/vnflcm/v2/vnf_instances/{vnf}", json=body))
+    assert done["operationState"] == "COMPLETED", done
+    taken = await snapshot(rig, vnf)
+    one = await created(rig)
+    answer = await rig.client.post(f"{one}/package_content/build", json={"vnfSnapshotInfoId": taken})
+    assert answer.status_code == 202, answer.text
+    for name in ("snapshot.json", "vnf_state"):
+        assert secret not in (await rig.client.get(f"{one}/artifacts/{name}")).text
+    assert secret not in (await rig.client.get(f"/vnflcm/v2/vnf_snapshots/{taken}/vnf_state_snapshot")).text
+    assert secret not in (await rig.client.get(f"/vnflcm/v2/vnf_snapshots/{taken}")).text
 
 
 async def test_a_package_is_fetched_or_the_record_says_why_not(rig: Rig) -> None:

@@ -45,6 +45,8 @@ class Element:
         now = plan.pop(0) if len(plan) > 1 else plan[0]
         if now == 202:
             return Reply(202, b"", (("location", "https://elsewhere.example/element/lcmcoord/v1/coordinations/c1"),))
+        if isinstance(now, str) and now.startswith("@"):
+            return Reply(202, b"", (("location", now),))
         if now == 503:
             return Reply(503, b"{}", (("retry-after", "0"),))
         if isinstance(now, int):
@@ -118,6 +120,14 @@ async def test_a_vnf_may_take_its_time_and_ask_to_come_later(rig: Rig, element: 
         ("GET", "/element/lcmcoord/v1/coordinations/c1"),
         ("GET", "/element/lcmcoord/v1/coordinations/c1"),
     ]
+
+
+@pytest.mark.feature("A66")
+async def test_a_place_of_a_vnf_is_no_other_host(rig: Rig, element: Element) -> None:
+    element.say = {"greet": ["@elsewhere.example/c1", "CONTINUE"]}
+    one = await created(rig, element)
+    assert (await run(rig, one, "instantiate", flavourId="default"))["operationState"] == "COMPLETED"
+    assert [(got.method, got.path) for got in element.receiver.got][-1] == ("GET", "/@elsewhere.example/c1")
 
 
 @pytest.mark.feature("A66")

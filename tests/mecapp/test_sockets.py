@@ -13,6 +13,7 @@ from skerry.mecapp import App, PlatformError
 from skerry.mecapp.bus import Socket
 from skerry.mecapp.session import Session
 from tests.api.rig import TOKEN, Rig, running
+from tests.api.test_access import as_client
 from tests.serving import served
 
 SERVICES = "/mec_service_mgmt/v1"
@@ -67,6 +68,26 @@ async def test_a_socket_of_nobodys_subscription_is_refused(app: App) -> None:
     with pytest.raises(PlatformError) as refused:
         await Socket.connect(app.session, "/mp1/v1/notifications/nothing")
     assert refused.value.status == 403
+
+
+async def test_roles_and_scopes_count_on_sockets_too(rig: Rig, app: App) -> None:
+    path = await subscribed(app)
+    other = await as_client(rig, "other", scopes=["vnflcm:v2:readonly"])
+    stranger = Session(app.session.endpoint, token=other["Authorization"].removeprefix("Bearer "))
+    for one in (path, "/mp1/v1/bus"):
+        with pytest.raises(PlatformError) as refused:
+            await Socket.connect(stranger, one)
+        assert refused.value.status == 403
+    guest = await as_client(rig, "guest", role="guest")
+    reading = Session(app.session.endpoint, token=guest["Authorization"].removeprefix("Bearer "))
+    socket = await Socket.connect(reading, "/mp1/v1/bus")
+    frames = socket.texts()
+    statuses = []
+    for frame in ({"id": 1, "subscribe": "a"}, {"id": 2, "publish": "a", "body": 1}):
+        await socket.send(json.dumps(frame))
+        statuses.append(json.loads(await anext(frames))["status"])
+    assert statuses == [204, 403], "a guest may listen, not speak"
+    await socket.close()
 
 
 async def test_nonsense_is_told_and_the_bus_goes_on(app: App) -> None:

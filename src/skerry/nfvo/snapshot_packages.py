@@ -19,15 +19,19 @@ from typing import Any
 import msgspec
 
 from skerry.errors import ConflictError, Fault, InvalidError, NotFoundError, SkerryError, UnavailableError
+from skerry.model.configuration import shown
 from skerry.model.notifications import Authentication
 from skerry.model.time import Clock, Ids, stamp
 from skerry.model.vnf import SnapshotPackageState as State
 from skerry.model.vnf import VnfSnapshotInfo, VnfSnapshotPkgInfo
 from skerry.nfvo.fetch import Fetcher
+from skerry.packages.limits import Limits
+from skerry.packages.report import Report
 from skerry.store import aggregates
 from skerry.store.database import Database, Transaction
 from skerry.store.documents import Revs
 from skerry.vim.connections import Vims
+from skerry.vnfm.snapshot import PREFIX
 
 RECORD = "snapshot.json"
 MOST_RECORD_BYTES = 16 << 20
@@ -144,7 +148,6 @@ class SnapshotPackages:
 
     async def build(self, id: str, snapshot: str, vnfcs: Sequence[str], state: bytes, *, tenant: str) -> None:
         """Make the archive of a snapshot, or of some of its VNFCs. `state` is what is kept of the VNF's state."""
-        self._require(self.get(id, tenant=tenant), State.CREATED, State.ERROR)
         taken = aggregates.vnf_snapshots.get(self._database, snapshot, tenant=tenant)
         if not taken.finished_at:
             raise ConflictError(f"cannot build of VNF snapshot {snapshot}: it is not finished", suggestion="take it")
@@ -153,23 +156,27 @@ class SnapshotPackages:
             fault = Fault(message=f"there are: {', '.join(taken.vnfcs)}", path="/vnfcSnapshotsInfoIds", code="vnfc")
             raise InvalidError(f"cannot build of VNFC snapshots {', '.join(unknown)}", faults=[fault])
         chosen = {name: one for name, one in taken.vnfcs.items() if not vnfcs or name in vnfcs}
-        await self._database.write(lambda tx: _set(tx, id, state=State.BUILDING, problem={}))
-        record = msgspec.json.encode(msgspec.structs.replace(taken, vnfcs=chosen))
-        await asyncio.to_thread(self._write, id, record, state)
+        await self._claim(id, State.BUILDING, State.CREATED, State.ERROR, tenant=tenant)
+        # An archive leaves the node: what is never shown is not in there either.
+        record = msgspec.json.encode(shown(msgspec.to_builtins(msgspec.structs.replace(taken, vnfcs=chosen))))
+        try:
+            await asyncio.to_thread(self._write, id, record, state)
+        except OSError as error:
+            await self._failed(id, State.ERROR, f"cannot write the archive: {error.strerror}", "BUILD_ERROR")
+            raise UnavailableError("cannot write the archive", suggestion="make room on the disk") from error
         await self._arrived(id, self._path(id), unique_id=self._ids.new(), vnf_snapshot_id=snapshot)
 
     async def upload(self, id: str, source: Path, *, tenant: str) -> None:
         """Take an archive that was built somewhere. `InvalidError` where it is none."""
-        self._require(self.get(id, tenant=tenant), State.CREATED, State.ERROR)
+        await self._claim(id, State.UPLOADING, State.CREATED, State.ERROR, tenant=tenant)
         await self._take(id, source)
 
     async def fetch(self, id: str, uri: str, who: Authentication, *, tenant: str) -> None:
         """Take the archive at an address; returns when the address is found good, the record tells of the rest."""
-        self._require(self.get(id, tenant=tenant), State.CREATED, State.ERROR)
         if self._fetcher is None:
             raise UnavailableError("cannot fetch archives: this node has no way to", suggestion="upload the content")
         await self._fetcher.judge(uri)
-        await self._database.write(lambda tx: _set(tx, id, state=State.UPLOADING, problem={}))
+        await self._claim(id, State.UPLOADING, State.CREATED, State.ERROR, tenant=tenant)
         task = asyncio.get_running_loop().create_task(self._fetched(self._fetcher, id, uri, who))
         self._tasks[id] = task
         task.add_done_callback(lambda _: self._tasks.pop(id, None))
@@ -196,13 +203,25 @@ class SnapshotPackages:
         except InvalidError as error:
             await self._failed(id, State.ERROR, error.detail)
             raise
+        except OSError as error:
+            await self._failed(id, State.ERROR, f"cannot keep the archive: {error.strerror}")
+            raise UnavailableError("cannot keep the archive", suggestion="make room on the disk") from error
+
+    async def _claim(self, id: str, busy: State, *allowed: State, tenant: str) -> None:
+        """Of several who want to fill a package or to use it, the first may. `ConflictError` for the others."""
+
+        def work(tx: Transaction) -> None:
+            self._require(aggregates.vnf_snapshot_packages.get(tx, id, tenant=tenant), *allowed)
+            _set(tx, id, state=busy, problem={})
+
+        await self._database.write(work)
 
     async def _arrived(self, id: str, path: Path, **more: str) -> None:
         taken, record = await asyncio.to_thread(read, path)
         whole = taken.vnf_instance is not None and len(taken.vnfcs) == sum(
             resource.kind == "compute" for resource in taken.vnf_instance.resources.values()
         )
-        digest = await asyncio.to_thread(lambda: hashlib.sha256(path.read_bytes()).hexdigest())
+        digest = await asyncio.to_thread(_digest, path)
         fields: dict[str, Any] = {
             "state": State.AVAILABLE,
             "vnf_snapshot_id": taken.id,
@@ -217,16 +236,15 @@ class SnapshotPackages:
 
     async def extract(self, id: str, snapshot: str, *, tenant: str) -> None:
         """Fill an empty snapshot record with what the archive says, where the infrastructures still have its images."""
-        info = self.get(id, tenant=tenant)
-        self._require(info, State.AVAILABLE, State.ERROR_EXTRACTING)
+        self._require(self.get(id, tenant=tenant), State.AVAILABLE, State.ERROR_EXTRACTING)
         target = aggregates.vnf_snapshots.get(self._database, snapshot, tenant=tenant)
         if target.vnf_instance_id:
             raise ConflictError(
                 f"cannot extract into VNF snapshot {snapshot}: it is not empty", suggestion="create a new record"
             )
-        await self._database.write(lambda tx: _set(tx, id, state=State.EXTRACTING, problem={}))
+        await self._claim(id, State.EXTRACTING, State.AVAILABLE, State.ERROR_EXTRACTING, tenant=tenant)
         taken, _ = await asyncio.to_thread(read, self._path(id))
-        missing = await self._missing(taken)
+        missing = await self._missing(taken, tenant)
         if missing:
             why = f"no infrastructure has these images: {', '.join(missing)}"
             await self._failed(id, State.ERROR_EXTRACTING, why, "EXTRACTION_ERROR")
@@ -248,8 +266,9 @@ class SnapshotPackages:
 
         await self._database.write(work)
 
-    async def _missing(self, taken: VnfSnapshotInfo) -> list[str]:
-        missing: list[str] = []
+    async def _missing(self, taken: VnfSnapshotInfo, tenant: str) -> list[str]:
+        """Images that the archive names and that this tenant has not: none is there, or it is somebody else's."""
+        missing = self._foreign(taken, tenant)
         for vim in {one.vim for one in taken.vnfcs.values()}:
             wanted = [one.image for one in taken.vnfcs.values() if one.vim == vim]
             try:
@@ -259,6 +278,15 @@ class SnapshotPackages:
                 there = set()
             missing += [f"{name} on {vim}" for name in wanted if name not in there]
         return missing
+
+    def _foreign(self, taken: VnfSnapshotInfo, tenant: str) -> list[str]:
+        """An archive is what its sender made of it: it may name images of snapshots only, and no other tenant's."""
+        named = {one.image for one in taken.vnfcs.values()}
+        named.update(taken.vnf_instance.images.values() if taken.vnf_instance else ())
+        others = [one for one in aggregates.vnf_snapshots.select(self._database) if one.tenant != tenant]
+        held = {image.image for one in others for image in one.vnfcs.values()}
+        roots = tuple(f"{PREFIX}{one.id}/" for one in others)
+        return sorted(name for name in named if not name.startswith(PREFIX) or name in held or name.startswith(roots))
 
     async def cancel(self, id: str, *, tenant: str) -> None:
         """End an upload that is under way. `ConflictError` where there is none."""
@@ -301,15 +329,22 @@ def _set(tx: Transaction, id: str, **fields: Any) -> VnfSnapshotPkgInfo:
     return aggregates.vnf_snapshot_packages.change(tx, id, lambda info: msgspec.structs.replace(info, **fields))
 
 
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def read(source: Path) -> tuple[VnfSnapshotInfo, bytes]:
-    """The snapshot that an archive is of, and its record as it is in there. `InvalidError` for what is no such archive."""
+    """The snapshot that an archive is of, and its record as it is in there. `InvalidError` for what is no such archive, or
+    is made to harm who reads it."""
+    from skerry.packages.archive import opened, read_small  # noqa: PLC0415 - loads on first use only
+
+    report = Report()
+    with opened(source, Limits(), report) as archive:
+        record = read_small(archive, RECORD, MOST_RECORD_BYTES, report) if archive and RECORD in archive.sizes else None
+    report.raise_errors("the archive")
     try:
-        with zipfile.ZipFile(source) as archive:
-            entry = archive.getinfo(RECORD)
-            if entry.file_size > MOST_RECORD_BYTES:
-                raise InvalidError(f"cannot use the archive: its {RECORD} has {entry.file_size} bytes")
-            record = archive.read(entry)
-        return msgspec.json.decode(record, type=VnfSnapshotInfo), record
-    except (zipfile.BadZipFile, KeyError, msgspec.DecodeError, OSError) as error:
+        return msgspec.json.decode(record or b"", type=VnfSnapshotInfo), record or b""
+    except msgspec.DecodeError as error:
         fault = Fault(message="it is no VNF snapshot package", code="archive", fix=f"upload one that has {RECORD}")
         raise InvalidError("cannot use the archive: it is no VNF snapshot package", faults=[fault]) from error

@@ -119,7 +119,8 @@ def _own(location: str, vnf: VnfInstance) -> str:
     """A place that the VNF named, on the VNF's own address: what we say to it is for nobody else."""
     mine, parts = urlsplit(endpoint_of(vnf)), urlsplit(location)
     query = f"?{parts.query}" if parts.query else ""
-    return f"{mine.scheme}://{mine.netloc}{parts.path}{query}"
+    # Without its slash a path such as "@elsewhere/" would become a part of the address.
+    return f"{mine.scheme}://{mine.netloc}/{parts.path.lstrip('/')}{query}"
 
 
 def _pause(told: Told) -> float:

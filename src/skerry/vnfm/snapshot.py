@@ -14,6 +14,7 @@ import msgspec
 from skerry.engine.engine import Engine
 from skerry.engine.kinds import StepContext
 from skerry.errors import ConflictError, Fault, InvalidError, UnsupportedError
+from skerry.model.configuration import SECRETS, shown
 from skerry.model.operations import Change, Operation, Plan, Step
 from skerry.model.resources import ResourceState
 from skerry.model.states import FINAL, OperationState
@@ -139,6 +140,11 @@ class RevertToSnapshot(VnfOperation):
             before,
             ext_links=now.ext_links,
             dependencies=now.dependencies,
+            # A snapshot that came in a package has no secrets: those that are known stay.
+            properties={
+                **{name: now.properties[name] for name in SECRETS & now.properties.keys()},
+                **before.properties,
+            },
             images={**before.images, **{vnfc: one.image for vnfc, one in info.vnfcs.items()}},
         )
 
@@ -224,7 +230,7 @@ class SnapshotRecords:
             "vnfSnapshotInfoId": info.id,
             "vnfInstanceId": vnf.id,
             "takenAt": info.started_at,
-            "state": msgspec.to_builtins(current(vnf)),
+            "state": shown(msgspec.to_builtins(current(vnf))),
             "images": {vnfc: one.image for vnfc, one in info.vnfcs.items()},
         }
         return msgspec.json.encode(told, order="sorted")
@@ -250,7 +256,8 @@ class SnapshotRecords:
         return await self._desk.database.write(work)
 
     async def delete(self, id: str, *, tenant: str) -> None:
-        """Remove a snapshot with its images. `ConflictError` while a VNF runs from it or it is being taken."""
+        """Remove a snapshot with its images, but for those that another one has too. `ConflictError` while a VNF runs from it
+        or it is being taken."""
         info = self.get(id, tenant=tenant)
         taking = journal.operations.find(self._desk.database, info.operation)
         if taking is not None and taking.state not in FINAL:
@@ -258,7 +265,9 @@ class SnapshotRecords:
                 f"cannot delete VNF snapshot {id}: operation {info.operation} is taking it",
                 suggestion="wait for it, or cancel and roll it back",
             )
-        images = _images(info)
+        others = (one for one in aggregates.vnf_snapshots.select(self._desk.database) if one.id != id)
+        kept = {one.image for other in others for one in other.vnfcs.values()}
+        images = {image: vim for image, vim in _images(info).items() if image not in kept}
         users = [
             v.id for v in aggregates.vnf_instances.select(self._desk.database) if images.keys() & set(v.images.values())
         ]

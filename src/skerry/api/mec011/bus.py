@@ -19,12 +19,14 @@ import msgspec
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from skerry.access.roles import Principal
-from skerry.api import problem
+from skerry.access.roles import Principal, Right
+from skerry.api import problem, rights
+from skerry.api.problem import HttpError
 from skerry.api.services import Services
 from skerry.errors import ForbiddenError, MalformedError, SkerryError, TooLargeError
 from skerry.mep.topics import Topics, checked
 
+ROOT = "/mp1/v1"
 ROOTS = ("/mec_app_support/", "/mec_service_mgmt/", "/mp1/")
 WAITING = 1024  # frames that a slow client may be behind
 FETCH_S = 60.0
@@ -140,6 +142,7 @@ class Session:
             self._topics.remove(tenant, frame.unsubscribe, self)
         elif frame.publish:
             topic = checked(frame.publish, pattern=False)
+            _permit(self.principal, Right.CHANGE)
             heard = _encode(Heard(topic=topic, body=frame.body or NOTHING, sender=self.principal.client))
             reached = sum(one.hear(heard) for one in self._topics.listeners(tenant, topic))
             return _reply(frame.id, 202, _encode({"receivers": reached}))
@@ -221,11 +224,20 @@ def _reply(id: int, status: int, body: bytes = b"", headers: Mapping[str, str] |
     return _encode(told)
 
 
+def _permit(principal: Principal, right: Right) -> None:
+    """The gate knows who connects; whether role and scopes are enough is decided here, as by route over HTTP."""
+    try:
+        rights.check(principal, ROOT, "/bus", right)
+    except HttpError as error:
+        raise ForbiddenError(error.detail, suggestion=error.suggestion) from error
+
+
 async def _deliver(socket: WebSocket, services: Services) -> None:
     """Send what waits for a subscription, as often as it takes."""
     principal: Principal = socket.scope["skerry.principal"]
     id = str(socket.path_params["subscriptionId"])
     try:
+        _permit(principal, Right.READ)
         app = services.mep.owner(id, tenant=principal.tenant, client=principal.client)
     except SkerryError as error:
         await socket.close(GONE, error.detail[:100])
@@ -263,6 +275,11 @@ def routes(services: Services) -> list[BaseRoute]:
     topics: Topics[Session] = Topics()
 
     async def bus(socket: WebSocket) -> None:
+        try:
+            _permit(socket.scope["skerry.principal"], Right.READ)
+        except SkerryError as error:
+            await socket.close(GONE, error.detail[:100])
+            return
         await Session(socket, topics).run()
 
     async def notifications(socket: WebSocket) -> None:
