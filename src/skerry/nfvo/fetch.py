@@ -24,6 +24,7 @@ from skerry.notifications import targets
 
 CHUNK = 1 << 16
 SILENCE_S = 30.0
+WHOLE_S = 3600.0
 TOKEN_BYTES = 1 << 16
 
 
@@ -99,11 +100,14 @@ class Fetcher:
                     address, _port(parts), ssl=tls, server_hostname=host if tls else None
                 )
             try:
-                return await _exchange(reader, writer, _request(method, parts, headers, body), body, out, limit)
+                async with asyncio.timeout(WHOLE_S):
+                    return await _exchange(reader, writer, _request(method, parts, headers, body), body, out, limit)
             finally:
                 writer.close()
         except TimeoutError as error:
-            raise UnavailableError(f"cannot fetch from {host}: it is silent for {SILENCE_S:g} s") from error
+            raise UnavailableError(
+                f"cannot fetch from {host}: it is silent for {SILENCE_S:g} s, or needs more than {WHOLE_S:g} s"
+            ) from error
         except (OSError, h11.RemoteProtocolError) as error:
             raise UnavailableError(f"cannot fetch from {host}: {_reason(error)}") from error
 
