@@ -25,8 +25,6 @@ from skerry.model.time import Clock, Ids, stamp
 from skerry.model.vnf import SnapshotPackageState as State
 from skerry.model.vnf import VnfSnapshotInfo, VnfSnapshotPkgInfo
 from skerry.nfvo.fetch import Fetcher
-from skerry.packages.limits import Limits
-from skerry.packages.report import Report
 from skerry.store import aggregates
 from skerry.store.database import Database, Transaction
 from skerry.store.documents import Revs
@@ -337,7 +335,9 @@ def _digest(path: Path) -> str:
 def read(source: Path) -> tuple[VnfSnapshotInfo, bytes]:
     """The snapshot that an archive is of, and its record as it is in there. `InvalidError` for what is no such archive, or
     is made to harm who reads it."""
-    from skerry.packages.archive import opened, read_small  # noqa: PLC0415 - loads on first use only
+    from skerry.packages.archive import opened, read_small  # noqa: PLC0415 - YAML readers load on first use only
+    from skerry.packages.limits import Limits  # noqa: PLC0415
+    from skerry.packages.report import Report  # noqa: PLC0415
 
     report = Report()
     with opened(source, Limits(), report) as archive:
