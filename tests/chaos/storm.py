@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from skerry.errors import SkerryError
@@ -120,9 +120,7 @@ class Storm:
                 chosen.id,
                 {"flavourId": pick(("default", "wide")) if chosen.vnfd_id == "web" else ""},
             )
-        every = node.vnfm.snapshots.all(tenant="")
-        taken = [each.id for each in every if each.finished_at and each.vnf_instance_id == chosen.id]
-        kind, params = pick(self.requests([each.id for each in every], taken))
+        kind, params = pick(self.requests(life, chosen.id))
         return kind, chosen.id, params
 
     def ns_request(self, kind: str) -> dict[str, Any]:
@@ -133,9 +131,12 @@ class Storm:
         }
         return params.get(kind, {})
 
-    def requests(self, snapshots: Sequence[str], taken: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
-        """Operations on a VNF that runs, with parameters; `taken` are the snapshots that there are of it."""
+    def requests(self, life: Life, vnf: str) -> list[tuple[str, dict[str, Any]]]:
+        """Operations on a VNF that runs, with parameters."""
         pick = self.random.choice
+        every = life.node.vnfm.snapshots.all(tenant="")
+        snapshots = [each.id for each in every]
+        taken = [each.id for each in every if each.finished_at and each.vnf_instance_id == vnf]
         back = [("vnf.revert_to_snapshot", {"vnfSnapshotInfoId": pick(taken)})] * 3 if taken else []
         return [
             *back,

@@ -21,7 +21,7 @@ from tests.chaos.storm import CHANGES, Storm
 LIVES = st.integers(0, 80)
 """The point at which the node is killed, 0 = it is stopped in an orderly way."""
 SECONDS = st.sampled_from((0.0, 0.1, 0.4, 1.0, 5.0, 400.0))
-REQUESTS = st.integers(0, 9)
+REQUESTS = st.integers(0, 13)
 
 
 class Machine(RuleBasedStateMachine):
@@ -44,7 +44,8 @@ class Machine(RuleBasedStateMachine):
     def submit(self, number: int, request: int, seconds: float, kill: int) -> None:
         async def body(life: Life) -> None:
             vnf = life.node.vnfm.instances()[number]
-            kind, params = self.storm.requests()[request]
+            choices = self.storm.requests(life, vnf.id)
+            kind, params = choices[request % len(choices)]
             if vnf.instantiation_state == "NOT_INSTANTIATED":
                 kind, params = "vnf.instantiate", {}
             await self._try(life, kind, vnf.id, params)
