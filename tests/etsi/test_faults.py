@@ -12,6 +12,8 @@ import pytest
 from skerry.vim.simulated.world import world
 from tests.api.rig import Rig
 from tests.etsi.test_responses import HOME, Judge
+from tests.vnfm.builder import csar
+from tests.vnfm.watched import watched_folder
 
 SOL002 = "nfv-sol002-sol003/SOL002/VNFFaultManagement/VNFFaultManagement.json"
 SOL003 = "nfv-sol002-sol003/SOL003/VNFFaultManagement/VNFFaultManagement.json"
@@ -121,3 +123,37 @@ async def test_what_callers_do_with_alarms(rig: Rig, judge: Judge) -> None:
     assert (await rig.client.post(f"{one}/escalate", json=proposed)).status_code == 204
     assert (await rig.client.get(one)).json()["perceivedSeverity"] == "MINOR"
     assert (await rig.client.patch(one, json={"ackState": "MAYBE"})).status_code == 422
+
+
+SERVED: dict[str, Any] = {
+    "id": "served",
+    "vdus": {"one": {"nics": {"pub": "ext"}}},
+    "properties": {"is_autoheal_enabled": True},
+    "indicators": {"service": {}},
+    "scripts": {"heal": {"run": "true"}},
+}
+
+
+@pytest.mark.feature("A104", "A106")
+async def test_a_service_that_is_down_is_no_fault_of_a_resource(rig: Rig, judge: Judge) -> None:
+    created = await rig.client.post("/vnfpkgm/v2/vnf_packages", json={})
+    content = f"/vnfpkgm/v2/vnf_packages/{created.json()['id']}/package_content"
+    archive = csar(watched_folder(SERVED)).read_bytes()
+    await rig.client.put(content, content=archive, headers={"Content-Type": "application/zip"})
+    made = await rig.client.post("/vnflcm/v2/vnf_instances", json={"vnfdId": "served"})
+    begun = await rig.client.post(f"{made.headers['Location']}/instantiate", json={"flavourId": "default"})
+    await rig.finished(begun)
+    id = made.json()["id"]
+    for _ in range(100):
+        if rig.node.indicators.all(tenant="default", vnf=id):
+            break
+        await asyncio.sleep(0.01)
+    path, after = f"/skerry/v1/vnfs/{id}/indicators/service", rig.node.engine.events.last()
+    assert (await rig.client.put(path, json={"value": "down"})).status_code == 200
+    await told(rig, "RAISED", after)
+    (alarm,) = (await rig.client.get(f"{VNFFM}/alarms")).json()
+    assert (alarm["managedObjectId"], alarm["perceivedSeverity"]) == (id, "CRITICAL")
+    assert (alarm["faultType"], "rootCauseFaultyResource" in alarm) == ("SERVICE_DOWN", False)
+    assert (await rig.client.put(path, json={"value": "up"})).status_code == 200
+    over = (await rig.client.get(f"{VNFFM}/alarms/{alarm['id']}")).json()
+    assert over["perceivedSeverity"] == "CLEARED"

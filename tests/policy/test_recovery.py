@@ -38,8 +38,8 @@ def alarm(
     )
 
 
-def seen(**fields: Any) -> Situation:
-    return Situation(**{"heals_itself": True, **fields})
+def seen(*, heals_itself: bool = True, **fields: Any) -> Situation:
+    return Situation(heals_itself=heals_itself, **fields)
 
 
 def decided(remedy: Remedy, params: dict[str, Any], wait_s: float = 0) -> Decision:

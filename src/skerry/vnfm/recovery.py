@@ -66,7 +66,8 @@ class Recovery:
 
     def _committed(self, events: list[Event]) -> None:
         raised = {event.subject for event in events if event.kind == "alarm" and event.state in (RAISED, CHANGED)}
-        for id in raised | (self._alarmed & Alarms.told(events)):
+        ended = self._alarmed & Alarms.told(events) if self._alarmed else set[str]()
+        for id in raised | ended:
             self._look(id)
 
     def _look(self, id: str) -> None:
