@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.api.rig import Rig
+from tests.api.test_access import as_client
 
 ROOT = "/skerry/v1/dataplane"
 TOPOLOGY: dict[str, Any] = {
@@ -162,6 +163,37 @@ async def test_tenants_see_and_change_their_own(rig: Rig) -> None:
     refused = await rig.client.put(f"{ROOT}/intents/x", json=foreign)
     assert "belongs to another tenant" in refused.text
     assert (await rig.client.put(f"{ROOT}/intents/x", json={**foreign, "tenant": "blue"})).status_code == 403
+
+
+@pytest.mark.feature("A39")
+async def test_a_trace_says_nothing_of_rules_of_others(rig: Rig) -> None:
+    await laid(rig)
+    blue = await as_client(rig, "blue", tenant="blue")
+    secret = {
+        "kind": "STEERING",
+        "id": "secret",
+        "classifier": {"ports": ["ran"], "eth_type": 0x800, "proto": 6},
+        "actions": [{"type": "DROP"}],
+    }
+    put = await rig.client.put(f"{ROOT}/intents/secret", json=secret, headers=blue)
+    assert put.status_code == 200, put.text
+    frame = {"port": "ran", "fields": {"eth_type": 0x800, "ip_proto": 6, "l4_dst": 443}}
+    own = (await rig.client.post(f"{ROOT}/trace", json=frame, headers=blue)).text
+    other = (await rig.client.post(f"{ROOT}/trace", json=frame)).text
+    assert "secret" in own
+    assert "secret" not in other
+    assert "of another tenant" in other
+
+
+@pytest.mark.feature("E46")
+async def test_a_device_comes_first_and_its_ports_later(rig: Rig) -> None:
+    put = await rig.client.put(f"{ROOT}/devices/s1", json={"id": "s1", "engine": "simulated"})
+    assert put.status_code == 200, put.text
+    assert [one["id"] for one in (await rig.client.get(f"{ROOT}/devices")).json()] == ["s1"]
+    for port in TOPOLOGY["ports"]:
+        assert (await rig.client.put(f"{ROOT}/ports/{port['id']}", json=port)).status_code == 200
+    assert (await rig.client.put(f"{ROOT}/intents/line", json=WIRE)).status_code == 200
+    assert await out(rig, "ran") == ["core"]
 
 
 @pytest.mark.feature("E95")

@@ -13,6 +13,7 @@ import pytest
 from skerry.settings import ForeignNfvo
 from skerry.wiring import Node
 from tests.api.rig import VNFD, Rig, running
+from tests.notifications.receiver import Got, Reply, receiving
 from tests.serving import served
 
 GRANTS = "/grant/v1/grants"
@@ -119,3 +120,21 @@ async def test_a_refusal_of_the_nfvo_ends_the_operation(rig: Rig, tmp_path: Path
         done = await other.finished(await other.client.post(task, json={"flavourId": "default"}))
     assert done["operationState"] in ("ROLLED_BACK", "FAILED_TEMP"), done
     assert "NFVO" in done["error"]["detail"]
+
+
+@pytest.mark.feature("A65")
+async def test_a_grant_is_waited_for_at_the_nfvo_and_nowhere_else(tmp_path: Path) -> None:
+    def answer(got: Got) -> Reply:
+        if got.method == "POST":
+            return Reply(202, b"", (("location", "http://elsewhere.example/grant/v1/grants/g1"),))
+        return Reply(403, b'{"status": 403, "detail": "no room"}')
+
+    async with receiving() as nfvo:
+        nfvo.answer = answer
+        async with vnfm(tmp_path / "vnfm", nfvo.uri("")) as other:
+            await other.onboard("server")
+            made = await other.client.post("/vnflcm/v2/vnf_instances", json={"vnfdId": VNFD})
+            task = f"/vnflcm/v2/vnf_instances/{made.json()['id']}/instantiate"
+            done = await other.finished(await other.client.post(task, json={"flavourId": "default"}))
+    assert "no room" in done["error"]["detail"]
+    assert [(got.method, got.path) for got in nfvo.got] == [("POST", GRANTS), ("GET", f"{GRANTS}/g1")]

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
+from wsproto.events import BytesMessage
 
 from skerry.mecapp import App, PlatformError
 from skerry.mecapp.bus import Socket
@@ -99,11 +100,14 @@ async def test_nonsense_is_told_and_the_bus_goes_on(app: App) -> None:
         '{"id": "x"}',
         '{"id": 3}',
         '{"id": 4, "publish": "a/+"}',
+        '{"id": 4, "method": "GET", "path": "//["}',
         '{"id": 5, "publish": "a", "body": 1}',
     ):
         await socket.send(text)
         statuses.append(json.loads(await anext(frames))["status"])
-    assert statuses == [400, 400, 400, 400, 202]
+    assert statuses == [400, 400, 400, 400, 400, 202]
+    socket._send(BytesMessage(data=b"no text"))  # pyright: ignore[reportPrivateUsage]  # no client of ours would
+    assert json.loads(await anext(frames))["status"] == 400
     await socket.close()
 
 

@@ -306,6 +306,8 @@ class DataPlane:
                 await self._hosting.serve(record.device, record.engine)
                 if id not in self._applied or self._applied[id].ports != self._network.states[id].ports:
                     await self._hosting.attach(id, self._network.states[id].ports)
+        # A device without ports is served by nobody yet.
+        plan = [change for change in plan if change.device in self._hosting.served()]
         for change in plan:
             revision = self._wishes.devices[change.device].revision
             await self._hosting.apply(msgspec.structs.replace(change, revision=revision))

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 import msgspec
 
@@ -70,13 +70,19 @@ class ForeignNfvo:
         body = msgspec.json.encode(self._request(request))
         url = f"{self._endpoint}/grant/v1/grants"
         answer = await self._call("POST", url, body)
-        place = urljoin(url, answer.headers.get("location", ""))
+        place = self._place(url, answer.headers.get("location", ""))
         for _ in range(MOST_POLLS):
             if answer.status != 202:
                 return await self._granted(answer)
             await self._pause(POLL_S)
             answer = await self._call("GET", place, b"")
         raise UnavailableError("cannot get a grant: the NFVO does not decide", suggestion="ask who runs it")
+
+    @staticmethod
+    def _place(url: str, location: str) -> str:
+        """The place of a grant, on the NFVO's own address whatever host it names: what we show there is for nobody else."""
+        named = urlsplit(urljoin(url, location))
+        return urlsplit(url)._replace(path=named.path, query=named.query).geturl()
 
     def _request(self, request: GrantRequest) -> dict[str, Any]:
         vnf, operation = request.vnf_instance_id, request.operation_id

@@ -115,7 +115,7 @@ class Session:
 
     async def _read(self) -> None:
         while True:
-            raw = (await self.socket.receive_text()).encode()
+            raw = (await _text(self.socket)).encode()
             try:
                 frame = _frame(raw)
             except (msgspec.DecodeError, RecursionError):
@@ -154,7 +154,10 @@ class Session:
 
     async def _request(self, frame: Frame) -> bytes:
         """Answered by the node's own application, gate included, as if it had come over HTTP with the same token."""
-        target = urlsplit(frame.path)
+        try:
+            target = urlsplit(frame.path)
+        except ValueError as why:
+            raise MalformedError(f"cannot read the path: {why}", suggestion="write it as /mp1/v1/…") from why
         if not target.path.startswith(ROOTS) or frame.method not in ("GET", "POST", "PUT", "PATCH", "DELETE"):
             raise ForbiddenError("cannot ask for this here", suggestion=f"ask for what is below {' '.join(ROOTS)}")
         own = self.socket.scope
@@ -224,6 +227,14 @@ def _reply(id: int, status: int, body: bytes = b"", headers: Mapping[str, str] |
     return _encode(told)
 
 
+async def _text(socket: WebSocket) -> str:
+    """The next text; "" for a frame of bytes, which is none."""
+    try:
+        return await socket.receive_text()
+    except KeyError:
+        return ""
+
+
 def _permit(principal: Principal, right: Right) -> None:
     """The gate knows who connects; whether role and scopes are enough is decided here, as by route over HTTP."""
     try:
@@ -244,7 +255,7 @@ async def _deliver(socket: WebSocket, services: Services) -> None:
         return
     await socket.accept()
     settled = 0
-    news = asyncio.create_task(socket.receive_text())
+    news = asyncio.create_task(_text(socket))
     try:
         while True:
             fetch = asyncio.create_task(services.mep.fetch(app, id, after=settled, wait_s=FETCH_S))
@@ -252,14 +263,14 @@ async def _deliver(socket: WebSocket, services: Services) -> None:
             if news.done():
                 fetch.cancel()
                 settled = _settled(news.result()).after
-                news = asyncio.create_task(socket.receive_text())
+                news = asyncio.create_task(_text(socket))
                 continue
             for number, body in fetch.result():
                 await socket.send_text(_encode({"number": number, "notification": msgspec.Raw(body)}).decode())
             if fetch.result():
                 # The next ones follow when these have arrived.
                 settled = _settled(await news).after
-                news = asyncio.create_task(socket.receive_text())
+                news = asyncio.create_task(_text(socket))
     except msgspec.DecodeError:
         await socket.close(BAD_FRAME, "say {after: NUMBER}")
     except WebSocketDisconnect:

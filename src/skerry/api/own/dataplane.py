@@ -337,7 +337,7 @@ async def trace(call: Call) -> Response:
                 StepShown(
                     device=step.device,
                     port=step.port,
-                    rules=tuple(_line(rule) for rule in step.rules),
+                    rules=tuple(_line(rule, call.tenant) for rule in step.rules),
                     sent=_sent(step.sent, mine),
                     notes=step.notes,
                 )
@@ -350,7 +350,9 @@ async def trace(call: Call) -> Response:
     )
 
 
-def _line(rule: Rule) -> str:
+def _line(rule: Rule, tenant: str) -> str:
+    if rule.tenant not in ("", tenant):
+        return f"{rule.table}/{rule.priority} of another tenant"
     actions = ", ".join(action_text(action) for action in rule.actions) or "drop"
     return f"{rule.table}/{rule.priority} {rule.owner or '-'}: {match_text(rule.match)} -> {actions}"
 
