@@ -24,6 +24,7 @@ from skerry.notifications import targets
 
 CHUNK = 1 << 16
 SILENCE_S = 30.0
+LONGEST_S = 4 * 3600.0
 WHOLE_S = 3600.0
 TOKEN_BYTES = 1 << 16
 
@@ -37,11 +38,13 @@ class Fetcher:
         context: Callable[[], ssl.SSLContext],
         limit: int,
         resolve: targets.Resolve = targets.system_resolve,
+        longest_s: float = LONGEST_S,
     ) -> None:
         self._policy = policy
         self._context = context
         self._limit = limit
         self._resolve = resolve
+        self._longest_s = longest_s
 
     async def judge(self, uri: str) -> None:
         """`InvalidError` for what is no plain http(s) URI or leads where the policy forbids."""
@@ -51,9 +54,16 @@ class Fetcher:
     async def fetch(self, uri: str, target: Path, who: Authentication) -> int:
         """The archive as a file; its size. `UnavailableError` and its like say what went wrong, without secrets."""
         await self.judge(uri)
-        headers = await self._authorization(who)
-        with target.open("wb") as out:
-            return await self._get("GET", uri, headers, b"", out, self._limit)
+        try:
+            async with asyncio.timeout(self._longest_s):
+                headers = await self._authorization(who)
+                with target.open("wb") as out:
+                    return await self._get("GET", uri, headers, b"", out, self._limit)
+        except TimeoutError as error:
+            raise UnavailableError(
+                f"cannot fetch the archive: it takes longer than {self._longest_s:g} s",
+                suggestion="upload it, or name an address that answers faster",
+            ) from error
 
     async def _authorization(self, who: Authentication) -> dict[str, str]:
         if who.oauth2:
