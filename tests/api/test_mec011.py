@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from skerry.mep.steering import SimulatedSteering
 from tests.api.rig import JSON, Rig, running
+from tests.api.test_access import as_client
 
 SUPPORT, SERVICES, MP1 = "/mec_app_support/v1", "/mec_service_mgmt/v1", "/mp1/v1"
 CATEGORY = {"href": "/catalogue/rni", "id": "rni", "name": "RNI", "version": "v2"}
@@ -559,3 +560,18 @@ def _end_of_fuzzing() -> Any:
         fuzzed.loop.run_until_complete(fuzzed.running.__aexit__(None, None, None))
         fuzzed.loop.close()
         _Fuzzed.instance = None
+
+
+async def test_a_name_of_one_tenant_is_no_others_to_answer(rig: Rig) -> None:
+    path = f"{SUPPORT}/applications/{{}}/dns_rules/d1"
+    own = path.format(await registered(rig))
+    assert (await rig.client.put(own, json=dns())).status_code == 200
+    other = await as_client(rig, "other", tenant="other")
+    made = await rig.client.post(f"{SUPPORT}/registrations", json={"appName": "false"}, headers=other)
+    theirs = path.format(made.json()["appInstanceId"])
+    bad = dns(ipAddress="192.0.2.66", domainName="Video.example.com")
+    assert (await rig.client.put(theirs, json=bad, headers=other)).status_code == 409
+    assert (await rig.client.put(theirs, json={**bad, "state": "INACTIVE"}, headers=other)).status_code == 200
+    assert (await rig.client.put(theirs, json=bad, headers=other)).status_code == 409
+    assert (await rig.client.put(own, json=dns(state="INACTIVE"))).status_code == 200
+    assert (await rig.client.put(theirs, json=bad, headers=other)).status_code == 200

@@ -120,7 +120,7 @@ async def test_who_reads_too_slowly_holds_up_nobody(app: App) -> None:
         large = "x" * 100_000
         # Each is answered, whatever the slow one does with it.
         sent = [await speaking.publish("flood", large)]
-        while sent[-1] and len(sent) < 1300:
+        while sent[-1] and len(sent) < 500:  # far fewer than its frames: their bytes count
             sent.append(await speaking.publish("flood", large))
         assert len(sent) > 100, "some patience is there"
         assert not sent[-1], "who is too far behind is not served any more"

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import msgspec
 
 from skerry.engine.events import EventLog
-from skerry.errors import NotFoundError, SkerryError
+from skerry.errors import ConflictError, NotFoundError, SkerryError
 from skerry.mep.dns.contract import Record, record_of
 from skerry.mep.dns.names import Names
 from skerry.mep.steering import Steering
@@ -184,7 +184,12 @@ class Rules:
             wished = msgspec.structs.replace(
                 old, wanted_traffic=traffic, wanted_dns=dns, rev=old.rev if rev is None else rev
             )
-            return await self._database.write(lambda tx: store.rules.put(tx, wished))
+
+            def change(tx: Transaction) -> Rule:
+                _require_own_name(tx, wished)
+                return store.rules.put(tx, wished)
+
+            return await self._database.write(change)
         kind, id = ("traffic", traffic.traffic_rule_id) if traffic else ("dns", dns.dns_rule_id if dns else "")
         new = Rule(
             id=_key(kind, app.id, id),
@@ -200,6 +205,7 @@ class Rules:
 
         def work(tx: Transaction) -> Rule:
             store.apps.get(tx, app.id)
+            _require_own_name(tx, new)
             return store.rules.insert(tx, new)
 
         return await self._database.write(work)
@@ -260,3 +266,13 @@ def _key(kind: str, app_id: str, id: str) -> str:
 def _records(rule: DnsRule | None, of: Rule) -> list[Record]:
     """The answers that a rule gives in its state."""
     return [record_of(rule, of.zone)] if rule is not None and rule.state is RuleState.ACTIVE else []
+
+
+def _require_own_name(tx: Transaction, rule: Rule) -> None:
+    """A name that one tenant's applications have is no other's to answer, in the same zone. `ConflictError` where it is."""
+    names = {one.name for one in _records(rule.wanted_dns, rule)}
+    for other in store.rules.select(tx, kind="dns") if names else ():
+        near = rule.zone == other.zone or "" in (rule.zone, other.zone)
+        taken = names & {one.name for one in _records(other.wanted_dns or other.dns, other)}
+        if near and taken and other.tenant != rule.tenant:
+            raise ConflictError(f"cannot answer for {min(taken)}: the name is taken", suggestion="use another name")

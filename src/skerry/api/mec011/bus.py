@@ -28,7 +28,7 @@ from skerry.mep.topics import Topics, checked
 
 ROOT = "/mp1/v1"
 ROOTS = ("/mec_app_support/", "/mec_service_mgmt/", "/mp1/")
-WAITING = 1024  # frames that a slow client may be behind
+WAITING, WAITING_BYTES = 1024, 16 << 20  # frames that a slow client may be behind, and their bytes
 FETCH_S = 60.0
 MOST_PATTERNS = 256
 TOO_SLOW, BAD_FRAME, GONE = 1013, 1007, 1008
@@ -81,6 +81,7 @@ class Session:
         self._patterns: set[str] = set()
         self._going: asyncio.Queue[bytes] = asyncio.Queue(WAITING)
         self._slow = asyncio.Event()
+        self._behind = 0
 
     async def run(self) -> None:
         """Serve until one of both ends it."""
@@ -102,16 +103,18 @@ class Session:
 
     def hear(self, frame: bytes) -> bool:
         """Send a frame when its turn comes; one who is too far behind is cut off instead of being waited for."""
-        try:
-            self._going.put_nowait(frame)
-        except asyncio.QueueFull:
+        if self._going.full() or self._behind > WAITING_BYTES:
             self._slow.set()
             return False
+        self._going.put_nowait(frame)
+        self._behind += len(frame)
         return True
 
     async def _write(self) -> None:
         while True:
-            await self.socket.send_text((await self._going.get()).decode())
+            frame = await self._going.get()
+            await self.socket.send_text(frame.decode())
+            self._behind -= len(frame)
 
     async def _read(self) -> None:
         while True:
