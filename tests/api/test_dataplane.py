@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from skerry.dataplane.intents import Classifier, Drop, Steering
 from tests.api.rig import Rig
 from tests.api.test_access import as_client
 
@@ -169,20 +170,42 @@ async def test_tenants_see_and_change_their_own(rig: Rig) -> None:
 async def test_a_trace_says_nothing_of_rules_of_others(rig: Rig) -> None:
     await laid(rig)
     blue = await as_client(rig, "blue", tenant="blue")
-    secret = {
-        "kind": "STEERING",
-        "id": "secret",
-        "classifier": {"ports": ["ran"], "eth_type": 0x800, "proto": 6},
-        "actions": [{"type": "DROP"}],
-    }
-    put = await rig.client.put(f"{ROOT}/intents/secret", json=secret, headers=blue)
-    assert put.status_code == 200, put.text
+    await rig.node.dataplane.put(
+        Steering(
+            id="secret",
+            tenant="blue",
+            classifier=Classifier(ports=("ran",), eth_type=0x800, proto=6),
+            actions=(Drop(),),
+        )
+    )
     frame = {"port": "ran", "fields": {"eth_type": 0x800, "ip_proto": 6, "l4_dst": 443}}
     own = (await rig.client.post(f"{ROOT}/trace", json=frame, headers=blue)).text
     other = (await rig.client.post(f"{ROOT}/trace", json=frame)).text
     assert "secret" in own
     assert "secret" not in other
     assert "of another tenant" in other
+
+
+@pytest.mark.feature("A39", "E108")
+async def test_what_all_tenants_share_is_the_nodes(rig: Rig) -> None:
+    await laid(rig)
+    own = {"id": "bp", "device": "s1", "side": "HOST", "tenant": "blue"}
+    assert (await rig.client.put(f"{ROOT}/ports/bp", json=own)).status_code == 200
+    blue = await as_client(rig, "blue", tenant="blue")
+    for intent in (
+        {"kind": "STEERING", "classifier": {"ports": ["ran"]}, "actions": [{"type": "FORWARD", "port": "bp"}]},
+        {"kind": "STEERING", "classifier": {"ports": ["bp"]}, "actions": [{"type": "DUPLICATE", "port": "core"}]},
+        {"kind": "WIRE", "a": "ran", "b": "bp"},
+        {"kind": "NEXTHOP", "port": "ran", "classifier": {}, "next": "bp"},
+    ):
+        for answer in (
+            await rig.client.put(f"{ROOT}/intents/x", json={**intent, "id": "x"}, headers=blue),
+            await rig.client.post(f"{ROOT}/intents", json=[{**intent, "id": "x"}], headers=blue),
+        ):
+            assert answer.status_code == 403, answer.text
+            assert "all tenants share that" in answer.json()["detail"]
+    assert (await rig.client.put(f"{ROOT}/ports/ran/next", json={"next": "bp"}, headers=blue)).status_code in (403, 422)
+    assert await out(rig, "ran") == ["core"]
 
 
 @pytest.mark.feature("E46")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import ip_address, ip_network
 
@@ -75,6 +75,15 @@ def _of_links(topology: Topology) -> Iterator[Fault]:
                 yield Fault(message=f"{end} is an end of two links", code="topology", path=link.id)
 
 
+def shared_by(topology: Topology, known: Iterable[Intents], intents: Iterable[Intents]) -> list[str]:
+    """What these intents concern that all tenants share, in words."""
+    asked = list(intents)
+    look = Look(topology, [*known, *asked])
+    for intent in asked:
+        deque(look.at(intent), maxlen=0)
+    return sorted(look.shared)
+
+
 class Look:
     """Looks at intents one by one, knowing all."""
 
@@ -82,6 +91,7 @@ class Look:
         self._devices = {device.id for device in topology.devices}
         self._ports = {port.id: port for port in topology.ports}
         self._chains = {intent.id: intent for intent in intents if isinstance(intent, Chain)}
+        self.shared: set[str] = set()  # what intents concern that all tenants share, as far as it was looked at
 
     def at(self, intent: Intents) -> Iterator[str]:
         """What is wrong with an intent."""
@@ -114,7 +124,9 @@ class Look:
                 yield f"there is no port {id}"
             elif port.side is Side.LINK:
                 yield f"the port {id} is the end of a link between devices"
-            elif port.tenant not in ("", tenant):
+            elif not port.tenant:
+                self.shared.add(f"the port {id}")
+            elif port.tenant != tenant:
                 yield f"the port {id} belongs to another tenant"
 
     def _classifier(self, classifier: Classifier, tenant: str) -> Iterator[str]:
@@ -218,6 +230,7 @@ class Look:
                 yield f"the known address {known.mac} is behind {known.port}, which is no member"
 
     def _user_tunnel(self, tunnel: UserTunnel) -> Iterator[str]:
+        self.shared.add(f"the tunnels of {tunnel.device}")
         if tunnel.device not in self._devices:
             yield f"there is no device {tunnel.device}"
         yield from _addresses(tunnel.ue, tunnel.ran_address, tunnel.core_address)

@@ -28,6 +28,7 @@ from skerry.dataplane.parts import Part, numbered, put_hardware
 from skerry.dataplane.proof import Problem, Violation
 from skerry.dataplane.proving import Prover, counted, proven
 from skerry.dataplane.records import DeviceRecord, IntentRecord, Ledger, Wishes
+from skerry.dataplane.refusals import shared_by
 from skerry.dataplane.trace import Trace, trace
 from skerry.dataplane.verify import verify
 from skerry.dataplane.views import DeviceView, RuleState, RuleView
@@ -153,6 +154,10 @@ class DataPlane:
             return
         self._retire(draft, known)
         draft.intents[intent.id] = IntentRecord(intent=new, changed_at=stamp(self._clock.now()))
+
+    def shared(self, intents: Sequence[Intents]) -> list[str]:
+        """What these intents concern that all tenants share, in words: nothing a single tenant may decide about."""
+        return shared_by(self._wishes.topology, self.intents(), intents)
 
     async def remove(self, *ids: str, tenant: str | None = None) -> None:
         """Remove intents. `NotFoundError` for one that is not there."""

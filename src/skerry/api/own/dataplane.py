@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 from starlette.responses import Response
 
+from skerry.access.roles import NODE_TENANT
 from skerry.api import body
 from skerry.api.own.types import Asked
 from skerry.api.route import Call, Endpoint, Query
@@ -149,10 +150,21 @@ def _owned(call: Call, intent: Intents) -> Intents:
     return msgspec.structs.replace(intent, tenant=call.tenant)
 
 
+def _allowed(call: Call, *given: Intents) -> Sequence[Intents]:
+    """The intents, if the caller may decide about all that they concern: what all tenants share is the node's."""
+    shared = call.services.dataplane.shared(given) if call.tenant != NODE_TENANT else ()
+    if shared:
+        raise ForbiddenError(
+            f"cannot decide about {', '.join(shared)}: all tenants share that",
+            suggestion="name ports of your own, or ask an administrator of the node",
+        )
+    return given
+
+
 async def put_intents(call: Call) -> Response:
     """Add or change several intents in one change: all of them, or none."""
     given: list[Intents] = body.convert(await call.json(), list[Intents])
-    await call.services.dataplane.put(*(_owned(call, intent) for intent in given), tenant=call.tenant)
+    await call.services.dataplane.put(*_allowed(call, *(_owned(call, intent) for intent in given)), tenant=call.tenant)
     return call.done()
 
 
@@ -160,7 +172,7 @@ async def put_intent(call: Call) -> Response:
     """Add an intent, or change it. 409 with a witness frame where the proof forbids it."""
     given: Intents = body.convert(await call.json(), Intents)  # type: ignore[arg-type]
     intent = _named(_owned(call, given), call.path("intentId"))
-    await call.services.dataplane.put(intent, tenant=call.tenant)
+    await call.services.dataplane.put(*_allowed(call, intent), tenant=call.tenant)
     return show(call)
 
 
@@ -282,7 +294,7 @@ async def put_next(call: Call) -> Response:
         next=asked.next,
         priority=asked.priority,
     )
-    await call.services.dataplane.put(hop, tenant=call.tenant)
+    await call.services.dataplane.put(*_allowed(call, hop), tenant=call.tenant)
     return call.show(NextShown(match=flowspace_of(classifier), next=hop.next, priority=hop.priority))
 
 
@@ -319,7 +331,7 @@ async def put_graph(call: Call) -> Response:
     """Do as a forwarding graph says; it replaces the one of the same name in one change."""
     graph = await call.body(Graph)
     await call.services.dataplane.replace_owner(
-        owner_of(graph.name), intents_of(graph, call.tenant), tenant=call.tenant
+        owner_of(graph.name), _allowed(call, *intents_of(graph, call.tenant)), tenant=call.tenant
     )
     return call.done()
 
