@@ -575,3 +575,10 @@ async def test_a_name_of_one_tenant_is_no_others_to_answer(rig: Rig) -> None:
     assert (await rig.client.put(theirs, json=bad, headers=other)).status_code == 409
     assert (await rig.client.put(own, json=dns(state="INACTIVE"))).status_code == 200
     assert (await rig.client.put(theirs, json=bad, headers=other)).status_code == 200
+
+
+@pytest.mark.feature("A92")
+async def test_who_only_reads_settles_no_notification_of_others(rig: Rig) -> None:
+    guest = await as_client(rig, "looker", role="guest")
+    asked = await rig.client.get("/mp1/v1/notifications/any?after=99", headers=guest)
+    assert asked.status_code == 403, asked.text

@@ -22,7 +22,11 @@ FIGURES = (
     ("idle.first_request_s", "From start to the first answer", " s"),
     ("engine.ops_per_s", "Operations of ten steps a second, journalled", ""),
     ("engine.recover_1k_s", "Restart with a thousand operations pending, until all run", " s"),
-    ("lgw.decap_ratio_veth", "GTP-U taken off on the way, packets a second against a bare pair of interfaces", " times"),
+    (
+        "lgw.decap_ratio_veth",
+        "GTP-U taken off on the way, packets a second against a bare pair of interfaces",
+        " times",
+    ),
     ("rules.apply_10k_s", "Ten thousand rules applied at one moment", " s"),
     ("rules.verify_10k_s", "The proof that ten thousand rules do what they shall", " s"),
     ("rule.divert_p50_ms", "From the rule of an application to its user's first packet there", " ms"),
