@@ -66,6 +66,7 @@ def test_abilities_come_from_the_protocols(tmp_path: Path) -> None:
         "resize",
         "snapshots",
         "stats",
+        "taps",
         "strangers",
         "written",
     }
