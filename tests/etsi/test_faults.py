@@ -67,6 +67,8 @@ async def killed(rig: Rig) -> tuple[str, str]:
     ns = await service(rig)
     shown = (await rig.client.get(f"/nslcm/v2/ns_instances/{ns}")).json()
     vnf = next(one["id"] for one in shown["vnfInstance"] if one["vnfProductName"] == "sipp-server")
+    calm = {"vnfConfigurableProperties": {"is_autoheal_enabled": False}}  # the node would mend it while the test looks
+    await rig.finished(await rig.client.patch(f"/vnflcm/v2/vnf_instances/{vnf}", json=calm))
     after = rig.node.engine.events.last()
     record = next(one for one in rig.node.vnfm.instances(tenant="default") if one.id == vnf)
     world(str(rig.folder)).kill(record.resources["compute:server-0"].spec["name"])
