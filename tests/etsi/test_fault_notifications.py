@@ -54,7 +54,8 @@ async def test_an_alarm_is_told_from_its_raise_to_its_end(rig: Rig, receiver: Re
     ns, vnf = await killed(rig)
     (shown,) = (await rig.client.get(f"{VNFFM}/alarms")).json()
     await receiver.until(lambda: bool(notes(receiver, "/vnf")) and bool(notes(receiver, "/ns")))
-    # the example heals itself
+    healed = await rig.client.post(f"/vnflcm/v2/vnf_instances/{vnf}/heal", json={"cause": "alarm"})
+    assert (await rig.finished(healed))["operationState"] == "COMPLETED"
     await receiver.until(lambda: len(notes(receiver, "/vnf")) > 1 and len(notes(receiver, "/ns")) > 1)
     for file, path, subject in ((SOL003, "/vnf", vnf), (SOL005, "/ns", ns)):
         raised, cleared = notes(receiver, path)
