@@ -59,9 +59,10 @@ class IPTest(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
     `field` is one of: "src host", "dst host" (value and mask are addresses), "proto", "src port", "dst port", "tos", "dscp",
     "ttl", "len" (total length), "id", "hl" (header length in bytes), "vers", "ip frag" (value 1: it is a fragment),
-    "ip unfrag" (first or only), "tcp opt" (flags byte under mask), "icmp type", "ip bytes" (`offset`, bytes of the header).
-    `comparison` is one of ==, !=, <, >, <=, >=; == and != compare under `mask` (0: all bits). Ports and ICMP types match only
-    first fragments of TCP, UDP (and SCTP), or ICMP.
+    "ip unfrag" (first or only), "tcp opt" (flags byte under mask), "icmp type", "ip bytes" (the one byte at `offset` of the
+    IPv4 header), "transp bytes" (the one byte at `offset` of the header behind it). `comparison` is one of ==, !=, <, >, <=, >=;
+    == and != compare under `mask` (0: all bits). Ports and ICMP types match only first fragments of TCP, UDP (and SCTP), or
+    ICMP; bytes of the transport header only first fragments. A byte that the packet does not have matches nothing.
     """
 
     field: str
