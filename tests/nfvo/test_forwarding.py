@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import struct
 from ipaddress import IPv4Address
 
 import pytest
 
+from skerry.dataplane.intents import Chain
 from skerry.model.ns import NsInstance
 from skerry.model.states import OperationState
 from tests.nfvo.looking import machine_of, members, ns_scale
@@ -33,8 +35,8 @@ WEB = {
 }
 
 
-async def deployed(it: Lab, text: str = SERVICE, paths: object = WEB, **params: object) -> NsInstance:
-    for vnf in (HOST, WALL):
+async def deployed(it: Lab, text: str = SERVICE, paths: object = WEB, wall: str = WALL, **params: object) -> NsInstance:
+    for vnf in (HOST, wall):
         await it.onboard(csar(vnf_folder(vnf)))
     await it.onboard_ns(csar(with_paths(text, paths)))  # type: ignore[arg-type]
     return await it.ns(text, **params)
@@ -48,6 +50,11 @@ def frame(it: Lab, ns: NsInstance, port: int, source: int = 40_000) -> bytes:
     tcp = struct.pack("!HHIIBBHHH", source, port, 0, 0, 0x50, 2, 1000, 0, 0)
     ip = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(tcp), 0, 0, 64, 6, 0)
     return macs + b"\x08\x00" + ip + IPv4Address(back.ip).packed + IPv4Address(there.ip).packed + tcp
+
+
+def laid(it: Lab, ns: NsInstance) -> Chain:
+    """The chain of the path of an NS."""
+    return next(one for one in it.node.dataplane.intents(owner=f"ns:{ns.id}") if isinstance(one, Chain))
 
 
 async def way(it: Lab, ns: NsInstance, port: int, source: int = 40_000) -> list[str]:
@@ -113,3 +120,41 @@ def test_a_path_over_what_is_not_there_is_refused_and_taken_back() -> None:
         assert it.node.dataplane.ports() == []
 
     lab(body)
+
+
+SCALABLE = """
+id: wall
+vdus: {box: {nics: {left: ext, right: ext}, count: [1, 3]}}
+aspects: {more: {max: 2, deltas: {box: [1]}}}
+"""
+
+
+@pytest.mark.feature("A57", "E98")
+def test_what_could_not_be_laid_when_a_function_changed_is_laid_later() -> None:
+    async def body(it: Lab) -> None:
+        ns = await deployed(it, wall=SCALABLE)
+        wall = members(it, ns)["wall-0"].id
+        it.world.fail("taps", times=9)
+        await it.done("vnf.scale", wall, {"type": "SCALE_OUT", "aspectId": "more"})
+        assert {(await way(it, ns, 80, source))[0] for source in range(40_000, 40_020)} == {"wall-0"}
+        async with asyncio.timeout(600):  # of virtual time
+            while len(laid(it, ns).hops[0].functions) < 2:
+                await asyncio.sleep(1)
+
+    lab(body)
+
+
+@pytest.mark.feature("A57")
+def test_paths_that_were_removed_while_they_were_laid_again_do_not_come_back() -> None:
+    async def body(it: Lab) -> None:
+        ns = await deployed(it)
+        await it.done("vnf.heal", members(it, ns)["wall-0"].id, {"vnfcInstanceId": ["box-0"]})
+        before = it.world.calls("taps").total()
+        while it.world.calls("taps").total() == before:
+            await asyncio.sleep(0.1)
+        await it.done("ns.terminate", ns.id)
+        await asyncio.sleep(60)
+        assert it.node.dataplane.intents() == []
+        assert it.node.dataplane.ports() == []
+
+    lab(body, {"sim": {"latency": {"*": 0.1, "taps": 3.0, "stop_compute": 30.0, "delete_compute": 30.0}}})

@@ -92,7 +92,7 @@ class Guarded(Plant):
 
     async def heard(self, port: int, text: str) -> None:
         """Once what the client hears is this; the server needs a moment to listen again."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while await self.says(port) != text:
                 await asyncio.sleep(0.1)
 
@@ -145,10 +145,9 @@ async def test_only_what_the_rule_names_passes_the_function(guarded: Guarded) ->
 async def test_functions_come_and_go_and_heal_under_the_path(guarded: Guarded) -> None:
     await guarded.run("ns.scale", guarded.ns.id, ns_scale("SCALE_OUT", "walls"))
     before = {wall: await guarded.seen(wall) for wall in ("wall-0", "wall-1")}
-    for _ in range(12):
-        await guarded.heard(80, "hello")
-    after = {wall: await guarded.seen(wall) for wall in before}
-    assert all(after[wall] > count for wall, count in before.items())
+    async with asyncio.timeout(60):  # each flow takes one of the two by chance
+        while any([await guarded.seen(wall) == count for wall, count in before.items()]):
+            await guarded.heard(80, "hello")
     await guarded.run("ns.scale", guarded.ns.id, ns_scale("SCALE_IN", "walls"))
     await guarded.heard(80, "hello")
     vnf = guarded.member("wall-0")

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -32,14 +33,21 @@ log = logging.getLogger(__name__)
 _SETTLED = frozenset(
     {OperationState.COMPLETED, OperationState.FAILED, OperationState.FAILED_TEMP, OperationState.ROLLED_BACK}
 )
+_REPEAT_S, _MOST_REPEAT_S = 1.0, 60.0
 
 
 class Paths:
     """Lays the forwarding paths of NSs. One resource stands for all of them: paths share virtual links, so they change
-    together."""
+    together, those of an NS one after the other.
+
+    What was laid last is remembered: the record of a resource follows only when its step has ended, and who lays again in
+    between would bring the paths back that a step has just replaced or removed.
+    """
 
     def __init__(self, desk: NsDesk) -> None:
         self.desk = desk
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._laid: dict[str, Mapping[str, Any] | None] = {}
 
     @property
     def plane(self) -> DataPlane:
@@ -52,6 +60,28 @@ class Paths:
 
     async def lay(self, ns: NsInstance, spec: Mapping[str, Any]) -> Part:
         """Lay what the spec says over the interfaces that its members have now."""
+        async with self._turn(ns.id):
+            part = await self._lay(ns, spec)
+            self._laid[ns.id] = spec
+        return part
+
+    async def again(self, ns_id: str) -> None:
+        """Lay what is laid, where interfaces are others now. Nothing for an NS without paths."""
+        async with self._turn(ns_id):
+            ns = aggregates.ns_instances.find(self.desk.database, ns_id)
+            paths = ns.resources.get(FORWARDING) if ns else None
+            if ns is None or paths is None or paths.state is not ResourceState.PRESENT:
+                self._laid.pop(ns_id, None)
+                return
+            spec = self._laid.get(ns_id, paths.spec)
+            if spec is not None:
+                await self._lay(ns, spec)
+                await self.plane.renew(owner_of(ns_id))
+
+    def _turn(self, ns_id: str) -> asyncio.Lock:
+        return self._turns.setdefault(ns_id, asyncio.Lock())
+
+    async def _lay(self, ns: NsInstance, spec: Mapping[str, Any]) -> Part:
         vnffgs = msgspec.convert(spec["vnffgs"], dict[str, Vnffg])
         saps = msgspec.convert(spec["saps"], dict[str, Sap])
         part = lay(ns.id, ns.tenant, vnffgs.values(), saps, await self._attachments(ns, spec["members"]))
@@ -60,13 +90,17 @@ class Paths:
 
     async def remove(self, ns_id: str) -> None:
         """Nothing of the NS stays in the data plane."""
-        await self.plane.replace_part(owner_of(ns_id), Part())
+        async with self._turn(ns_id):
+            await self.plane.replace_part(owner_of(ns_id), Part())
+            self._laid[ns_id] = None
 
     async def _attachments(self, ns: NsInstance, members: Iterable[str]) -> list[Attachment]:
         flavour = self.desk.flavour(ns)
         found: list[Attachment] = []
         for name in members:
-            member = ns.members[name]
+            member = ns.members.get(name)
+            if member is None:
+                raise _changing(name)
             vnf = aggregates.vnf_instances.get(self.desk.database, member.vnf_instance_id)
             found += await self._of(flavour, member.profile, name, vnf)
         return found
@@ -81,7 +115,10 @@ class Paths:
         for vdu, vnfcs in vnf.vnfcs.items():
             cps = sorted_cps(flavour, flavour.vdus[vdu])
             for vnfc in vnfcs:
-                compute = vnf.resources[f"compute:{vnfc}"].spec
+                known = vnf.resources.get(f"compute:{vnfc}")
+                if known is None:
+                    raise _changing(f"{name}:{vnfc}")
+                compute = known.spec
                 driver = await self.desk.vims.driver(compute["vim"])
                 if not isinstance(driver, Taps):
                     raise unsteerable(compute["vim"])
@@ -98,6 +135,12 @@ class Paths:
                     if cp.external in links
                 ]
         return found
+
+
+def _changing(what: str) -> ConflictError:
+    return ConflictError(
+        f"cannot lay a forwarding path over {what}: it is being changed", suggestion="it is laid when that has ended"
+    )
 
 
 class ForwardingSteps:
@@ -124,24 +167,27 @@ class ForwardingSteps:
 
 class PathKeeper:
     """Lays paths again when a member was healed, scaled or changed on its own: its interfaces are others then, behind the same
-    names. So it does after a start, for what ended while no node ran."""
+    names. So it does after a start, for what ended while no node ran. What fails is tried again."""
 
     def __init__(self, paths: Paths, engine: Engine) -> None:
         self._paths, self._engine = paths, engine
         self._task: asyncio.Task[None] | None = None
+        self._repeats: dict[str, asyncio.Task[None]] = {}
 
     async def start(self) -> None:
         """Look at every NS that has paths, and follow operations from now on."""
         since = self._engine.events.last()
         for ns in aggregates.ns_instances.walk(self._paths.desk.database):
-            await self._mend(ns)
+            if FORWARDING in ns.resources:
+                await self._mend(ns.id)
         self._task = asyncio.get_running_loop().create_task(self._follow(since))
 
     async def stop(self) -> None:
         """Follow no more."""
-        if self._task:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        tasks = [*self._repeats.values(), *([self._task] if self._task else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _follow(self, since: int) -> None:
         async for batch in self._engine.events.follow(since, kind="operation"):
@@ -152,14 +198,22 @@ class PathKeeper:
     async def _changed(self, vnfs: set[str]) -> None:
         for ns in aggregates.ns_instances.walk(self._paths.desk.database):
             if vnfs & {member.vnf_instance_id for member in ns.members.values()}:
-                await self._mend(ns)
+                await self._mend(ns.id)
 
-    async def _mend(self, ns: NsInstance) -> None:
-        paths = ns.resources.get(FORWARDING)
-        if paths is None or paths.state is not ResourceState.PRESENT:
-            return
+    async def _mend(self, ns_id: str, wait_s: float = _REPEAT_S) -> None:
         try:
-            await self._paths.lay(ns, paths.spec)
-            await self._paths.plane.renew(owner_of(ns.id))
-        except SkerryError as error:  # the operation under way, or the next one, lays them
-            log.warning("the forwarding paths of NS %s are not as they shall be: %s", ns.id, error.detail)
+            await self._paths.again(ns_id)
+        except SkerryError as error:
+            log.warning("the forwarding paths of NS %s are not as they shall be: %s", ns_id, error.detail)
+            self._repeat(ns_id, wait_s)
+
+    def _repeat(self, ns_id: str, wait_s: float) -> None:
+        """Once more after a while, unless that is planned already."""
+
+        async def repeat() -> None:
+            await asyncio.sleep(wait_s)
+            del self._repeats[ns_id]
+            await self._mend(ns_id, min(2 * wait_s, _MOST_REPEAT_S))
+
+        if ns_id not in self._repeats:
+            self._repeats[ns_id] = asyncio.get_running_loop().create_task(repeat())

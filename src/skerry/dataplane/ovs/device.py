@@ -135,11 +135,13 @@ class Device:
             self.ports[port.number] = await self._attach(port, name, changed)
 
     async def _renew(self, one: Attached) -> None:
-        """An interface that has to be made ready again is another one, which the switch has to open."""
+        """An interface that has to be made ready again is another one, which the switch has to open; so is one that the switch
+        could not open."""
         if one.port.kind is not PortKind.INTERFACE:
             return
         changed = await asyncio.to_thread(ports.make_ready, self._instance, one.interface, one.port, self._note)
-        if changed:
+        if changed or await self._database.number(one.interface) != one.port.number:
+            changed = changed or one.restore
             await self._database.delete_port(self.bridge, one.interface)
             self.ports[one.port.number] = await self._attach(one.port, one.interface, changed)
 

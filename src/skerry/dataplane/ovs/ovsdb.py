@@ -142,6 +142,11 @@ class Database:
             raise DriverError(f"cannot attach {interface} as port {number}: {reason}", answer=reason)
         return made
 
+    async def number(self, interface: str) -> int:
+        """The number of the port that an interface is, -1 where the switch could not open it, 0 for none."""
+        rows = (await self._transact(_select("Interface", _INTERFACE, [["name", "==", interface]])))[0]["rows"]
+        return _interface(rows[0]).number if rows else 0
+
     async def delete_port(self, bridge: str, interface: str) -> None:
         """Take a port off a bridge; one that is gone is no error."""
         row = await self._id("Port", interface)
