@@ -1,1 +1,1 @@
-"""Parts of the embedded driver: images, bundles, networks, supervision. Used by `skerry.vim.drivers.local` alone."""
+"""Parts of the embedded driver: images, bundles, networks, supervision. Used by the drivers of this host alone."""
