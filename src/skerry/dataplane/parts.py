@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from skerry.dataplane.intents import Device, Intents, Port
 from skerry.dataplane.records import DeviceRecord, Wishes
+
+NS = "ns:"
+"""How the owners begin that are NSs, and so their ports."""
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -15,6 +20,11 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     devices: tuple[Device, ...] = ()
     ports: tuple[Port, ...] = ()
     intents: tuple[Intents, ...] = ()
+
+
+def declared(ports: Iterable[Port]) -> list[Port]:
+    """Those that are no part's of an NS: whoever names one of these may rely on it."""
+    return [port for port in ports if not port.id.startswith(NS)]
 
 
 def put_hardware(draft: Wishes, owner: str, part: Part) -> None:

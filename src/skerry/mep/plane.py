@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from skerry.dataplane.intents import Chain, Classifier, Intents, Port, Steer, Steering
+from skerry.dataplane.intents import Chain, Intents, Port, Steering
+from skerry.dataplane.parts import declared
 from skerry.dataplane.views import RuleState, RuleView
 from skerry.errors import UnavailableError, UnsupportedError
 from skerry.mep import translate
@@ -31,36 +32,27 @@ class PlaneSteering:
     @property
     def able(self) -> bool:
         """Whether there is a port that traffic can go through."""
-        return bool(self._plane.ports())
+        return bool(declared(self._plane.ports()))
 
     async def put(self, app: App, rules: Sequence[TrafficRule]) -> Mapping[str, bool]:
         """Translate and replace; a rule is verified when every flow of its intents was. One that another rule overrules is in
         force and cannot be verified."""
-        ports = self._plane.ports(tenant=app.tenant)
+        ports = declared(self._plane.ports(tenant=app.tenant))
         if rules and not ports:
             raise UnsupportedError(
                 "cannot put a traffic rule in force: the data plane of this node has no ports",
                 suggestion="add the device and its ports, or leave the rule INACTIVE",
             )
         made = {rule.traffic_rule_id: translate.intents(rule, app, ports) for rule in rules}
-        intents = deciding([intent for several in made.values() for intent in several])
+        intents = translate.deciding([intent for several in made.values() for intent in several])
         owner = translate.owner_of(app.id)
         before = self._plane.intents(owner=owner)
         await self._plane.replace_owner(owner, intents)
-        states: dict[str, list[RuleState]] = {}
-        for view in await self._plane.rules() if intents else ():
-            states.setdefault(view.rule.owner, []).append(view.state)
-        there = {intent.id for intent in intents}
-        for id, several in made.items():
-            found = [state for intent in several if intent.id in there for state in states.get(intent.id, ())]
-            deciding_one = any(intent.id in there for intent in several)
-            if deciding_one and (not found or RuleState.REQUESTED in found):
-                await self._plane.replace_owner(owner, before)
-                raise UnavailableError(
-                    f"cannot put the traffic rule {id} in force: no device has all of its flows",
-                    suggestion="see `skerry dataplane` for devices in trouble, or filter what comes in at a port there",
-                )
-        return {id: _verified(states, [intent.id for intent in several]) for id, several in made.items()}
+        try:
+            return proof(made, await self._plane.rules() if intents else ())
+        except UnavailableError:
+            await self._plane.replace_owner(owner, before)
+            raise
 
     async def owners(self) -> Sequence[str]:
         """The applications that own intents."""
@@ -73,15 +65,22 @@ class PlaneSteering:
             await self._plane.replace_owner(translate.owner_of(app_id), ())
 
 
-def deciding(intents: Sequence[Steering | Chain]) -> list[Steering | Chain]:
-    """Without those that never decide, since another one of the same application means the same traffic with a higher
-    priority: the standard lets rules conflict, the data plane refuses rules that no frame reaches. Pure."""
-    first: dict[Classifier, Steering] = {}
-    steerings = [one for one in intents if isinstance(one, Steering)]
-    for intent in sorted(steerings, key=lambda one: (-one.priority, one.id)):
-        first.setdefault(intent.classifier, intent)
-    used = {action.chain for one in first.values() for action in one.actions if isinstance(action, Steer)}
-    return [*(one for one in intents if isinstance(one, Chain) and one.id in used), *first.values()]
+def proof(made: Mapping[str, Sequence[Steering | Chain]], views: Sequence[RuleView]) -> dict[str, bool]:
+    """Whether each rule is verified, by its id: every flow of its intents was. `UnavailableError` for one that is not even in
+    force. Pure."""
+    there = {intent.id for intent in translate.deciding([intent for several in made.values() for intent in several])}
+    states: dict[str, list[RuleState]] = {}
+    for view in views:
+        states.setdefault(view.rule.owner, []).append(view.state)
+    for id, several in made.items():
+        mine = [intent.id for intent in several if intent.id in there]
+        found = [state for id in mine for state in states.get(id, ())]
+        if mine and (not found or RuleState.REQUESTED in found):
+            raise UnavailableError(
+                f"cannot put the traffic rule {id} in force: no device has all of its flows",
+                suggestion="see `skerry dataplane` for devices in trouble, or filter what comes in at a port there",
+            )
+    return {id: _verified(states, [intent.id for intent in several]) for id, several in made.items()}
 
 
 def _verified(states: Mapping[str, Sequence[RuleState]], ids: Sequence[str]) -> bool:

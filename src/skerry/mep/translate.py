@@ -105,6 +105,17 @@ def intents(rule: TrafficRule, app: App, ports: Sequence[Port]) -> tuple[Steerin
     return (*([chain] if chain else []), *made_of_it)
 
 
+def deciding(intents: Sequence[Steering | Chain]) -> list[Steering | Chain]:
+    """Without those that never decide, since another one of the same application means the same traffic with a higher
+    priority: the standard lets rules conflict, the data plane refuses rules that no frame reaches. Pure."""
+    first: dict[Classifier, Steering] = {}
+    steerings = [one for one in intents if isinstance(one, Steering)]
+    for intent in sorted(steerings, key=lambda one: (-one.priority, one.id)):
+        first.setdefault(intent.classifier, intent)
+    used = {action.chain for one in first.values() for action in one.actions if isinstance(action, Steer)}
+    return [*(one for one in intents if isinstance(one, Chain) and one.id in used), *first.values()]
+
+
 class _Wish(msgspec.Struct, frozen=True):
     """What shall become an intent."""
 

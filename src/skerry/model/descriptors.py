@@ -338,11 +338,16 @@ class NfpPosition(Part, frozen=True):
 
 class Nfp(Part, frozen=True):
     """Network forwarding path: from where traffic comes (the first position), through functions, to where it goes (the
-    last)."""
+    last).
+
+    `traffic` is the traffic rule (MEC 011 7.1.2.2) that the path stands for, where an orchestrator of applications asked for
+    it: then its traffic comes from wherever users are, and its positions are those of the application, if it leads there.
+    """
 
     id: str
     positions: tuple[NfpPosition, ...]
     rules: tuple[NfpRule, ...] = ()
+    traffic: Mapping[str, Any] = {}
 
 
 class Vnffg(Part, frozen=True):

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from skerry.model.descriptors import NsPackage, PnfPackage
+from skerry.model.descriptors import NsPackage, PnfPackage, Vnffg
 from skerry.model.resources import Resource
 from skerry.model.states import InstantiationState, OnboardingState, OperationalState, UsageState
 from skerry.model.vnf import Record
@@ -64,7 +64,8 @@ class NsInstance(Record, frozen=True, kw_only=True, omit_defaults=True):
 
     `counts` is VNF profile → number of VNFs; `existing` maps a profile to VNF instances to use instead of new ones;
     `placement` maps "profile/vdu" or "profile" to the VIM connection that the request chose; `links` is NS virtual link
-    → VIM connection.
+    → VIM connection. `vnffgs` are its forwarding graphs since one was added, changed or removed, None while they are the NSD's;
+    `steered` VNF profile → the connection points that the data plane alone serves.
     """
 
     nsd_id: str
@@ -82,5 +83,7 @@ class NsInstance(Record, frozen=True, kw_only=True, omit_defaults=True):
     placement: Mapping[str, str] = {}
     inputs: Mapping[str, Any] = {}
     properties: Mapping[str, Mapping[str, Any]] = {}  # VNF profile -> values of the request that override the NSD's
+    vnffgs: Mapping[str, Vnffg] | None = None
+    steered: Mapping[str, tuple[str, ...]] = {}
     resources: Mapping[str, Resource] = {}
     failed: bool = False

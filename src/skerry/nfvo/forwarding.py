@@ -29,9 +29,11 @@ from skerry.dataplane.intents import (
     Steering,
     VirtualLink,
 )
-from skerry.dataplane.parts import Part
+from skerry.dataplane.parts import NS, Part
 from skerry.errors import ConflictError, Fault, InvalidError
+from skerry.mep import translate
 from skerry.model.descriptors import PROTOCOLS, Nfp, NfpElement, NfpPosition, NfpRule, Sap, Vnffg
+from skerry.model.mec import App, AppInfo, RuleState, TrafficRule
 from skerry.vim.driver import Tap
 
 _ETHER_TYPES = {"ipv4": 0x0800, "ipv6": 0x86DD}
@@ -52,25 +54,45 @@ class Attachment(msgspec.Struct, frozen=True, kw_only=True):
 
 def owner_of(ns_id: str) -> str:
     """The owner of an NS's intents; its ports are named after it."""
-    return f"ns:{ns_id}"
+    return f"{NS}{ns_id}"
 
 
-def device_of(vim: str, tap: Tap) -> Device:
-    """The device that the interfaces of one namespace of a VIM are attached to."""
-    return Device(id=_named("vim", vim, tap.namespace), engine=tap.engine, namespace=tap.namespace)
+class Ground(msgspec.Struct, frozen=True, kw_only=True):
+    """What paths are laid over: the NS's interfaces, those of them that the data plane alone serves (`steered`), and what the
+    data plane has besides: its devices, and ports that the NS's tenant may use."""
+
+    attachments: Sequence[Attachment]
+    steered: Sequence[Attachment] = ()
+    devices: Sequence[Device] = ()
+    ports: Sequence[Port] = ()
+
+    def device_of(self, one: Attachment) -> Device:
+        """The device that an interface is attached to: the one that somebody declared in its namespace, else the VIM's own."""
+        own = Device(id=_named("vim", one.vim, one.tap.namespace), engine=one.tap.engine, namespace=one.tap.namespace)
+        here = (device for device in self.devices if device.namespace == one.tap.namespace and one.tap.namespace)
+        return next((device for device in here if one.tap.engine in ("", device.engine)), own)
 
 
-def lay(
-    ns_id: str, tenant: str, vnffgs: Iterable[Vnffg], saps: Mapping[str, Sap], attachments: Sequence[Attachment]
-) -> Part:
+class Laid(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of the data plane, and the intents that each traffic rule became, by its path. One that another rule of the same
+    NS overrules is in none of them."""
+
+    part: Part
+    rules: Mapping[str, tuple[Steering | Chain, ...]] = {}
+
+
+def lay(ns_id: str, tenant: str, vnffgs: Iterable[Vnffg], saps: Mapping[str, Sap], ground: Ground) -> Laid:
     """Everything that the data plane shall do for an NS. `InvalidError` and `ConflictError` name what paths lack."""
-    paths = [_Path(nfp, saps, attachments) for vnffg in vnffgs for nfp in vnffg.nfps.values()]
+    attachments = ground.attachments
+    nfps = [nfp for vnffg in vnffgs for nfp in vnffg.nfps.values()]
+    paths = [_Path(nfp, saps, attachments) for nfp in nfps if not nfp.traffic]
     if faults := [fault for path in paths for fault in path.faults]:
         raise InvalidError("cannot lay the forwarding paths", faults=faults)
     touched = {one.link for path in paths for one in path.attachments}
-    on = [one for one in attachments if one.link in touched]
-    devices = {device.id: device for device in (device_of(one.vim, one.tap) for one in on)}
-    functions = {id(one) for path in paths for one in path.functions}
+    alone = {id(one) for one in ground.steered}
+    on = [one for one in attachments if one.link in touched or id(one) in alone]
+    devices = {device.id: device for device in (ground.device_of(one) for one in on)}
+    functions = {id(one) for path in paths for one in path.functions} | alone
     intents: list[Intents] = [
         VirtualLink(
             id=_named(owner_of(ns_id), "vl", link),
@@ -83,9 +105,20 @@ def lay(
     ]
     for path in paths:
         intents += path.intents(ns_id, tenant)
-    return Part(
-        devices=tuple(devices.values()), ports=tuple(_port(ns_id, tenant, one) for one in on), intents=tuple(intents)
-    )
+    ports = tuple(_port(ns_id, tenant, one, ground) for one in on)
+    rules = _ruled(ns_id, tenant, [nfp for nfp in nfps if nfp.traffic], (*ports, *ground.ports))
+    intents += translate.deciding([intent for several in rules.values() for intent in several])
+    return Laid(part=Part(devices=tuple(devices.values()), ports=ports, intents=tuple(intents)), rules=rules)
+
+
+def _ruled(
+    ns_id: str, tenant: str, nfps: Iterable[Nfp], ports: Sequence[Port]
+) -> dict[str, tuple[Steering | Chain, ...]]:
+    """The intents of paths that are traffic rules of an application. A rule that is INACTIVE has none."""
+    app = App(id=ns_id, tenant=tenant, info=AppInfo(app_name=ns_id))
+    rules = {nfp.id: msgspec.convert(nfp.traffic, TrafficRule) for nfp in nfps}
+    active = {id: rule for id, rule in rules.items() if rule.state is RuleState.ACTIVE}
+    return {id: translate.intents(rule, app, ports) for id, rule in active.items()}
 
 
 def port_id(ns_id: str, attachment: Attachment) -> str:
@@ -93,10 +126,10 @@ def port_id(ns_id: str, attachment: Attachment) -> str:
     return _named(owner_of(ns_id), attachment.vnfc, attachment.tap.interface)
 
 
-def _port(ns_id: str, tenant: str, one: Attachment) -> Port:
+def _port(ns_id: str, tenant: str, one: Attachment, ground: Ground) -> Port:
     return Port(
         id=port_id(ns_id, one),
-        device=device_of(one.vim, one.tap).id,
+        device=ground.device_of(one).id,
         side=Side.VNFC,
         interface=one.tap.interface,
         mac=one.tap.mac,

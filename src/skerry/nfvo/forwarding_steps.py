@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from weakref import WeakValueDictionary
 
 import msgspec
 
-from skerry.dataplane.parts import Part
+from skerry.dataplane.parts import Part, declared
 from skerry.dataplane.service import DataPlane
 from skerry.engine.engine import Engine
 from skerry.engine.kinds import StepContext
 from skerry.errors import ConflictError, SkerryError
+from skerry.mep.plane import proof
 from skerry.model.descriptors import NsDeploymentFlavour, Sap, Vnffg
 from skerry.model.ns import FORWARDING, NsInstance
 from skerry.model.resources import ResourceState
 from skerry.model.states import OperationState
 from skerry.model.vnf import VnfInstance
 from skerry.nfvo.desk import NsDesk
-from skerry.nfvo.forwarding import Attachment, lay, owner_of, unsteerable
+from skerry.nfvo.forwarding import Attachment, Ground, Laid, lay, owner_of, unsteerable
 from skerry.nfvo.graph import external_points
 from skerry.store import aggregates
 from skerry.vim.driver import Taps
@@ -58,12 +59,12 @@ class Paths:
             )
         return self.desk.dataplane
 
-    async def lay(self, ns: NsInstance, spec: Mapping[str, Any]) -> Part:
+    async def lay(self, ns: NsInstance, spec: Mapping[str, Any]) -> Laid:
         """Lay what the spec says over the interfaces that its members have now."""
         async with self._turn(ns.id):
-            part = await self._lay(ns, spec)
+            laid = await self._lay(ns, spec)
             self._laid[ns.id] = spec
-        return part
+        return laid
 
     async def again(self, ns_id: str) -> None:
         """Lay what is laid, where interfaces are others now. Nothing for an NS without paths."""
@@ -81,12 +82,28 @@ class Paths:
     def _turn(self, ns_id: str) -> asyncio.Lock:
         return self._turns.setdefault(ns_id, asyncio.Lock())
 
-    async def _lay(self, ns: NsInstance, spec: Mapping[str, Any]) -> Part:
+    async def _lay(self, ns: NsInstance, spec: Mapping[str, Any]) -> Laid:
         vnffgs = msgspec.convert(spec["vnffgs"], dict[str, Vnffg])
         saps = msgspec.convert(spec["saps"], dict[str, Sap])
-        part = lay(ns.id, ns.tenant, vnffgs.values(), saps, await self._attachments(ns, spec["members"]))
-        await self.plane.replace_part(owner_of(ns.id), part)
-        return part
+        laid = lay(ns.id, ns.tenant, vnffgs.values(), saps, await self._ground(ns, spec, vnffgs.values()))
+        await self.plane.replace_part(owner_of(ns.id), laid.part)
+        return laid
+
+    async def verified(self, laid: Laid) -> Mapping[str, bool]:
+        """Of each path that is a traffic rule, whether its effect was seen. `UnavailableError` for one that is not in force."""
+        return proof(laid.rules, await self.plane.rules() if laid.rules else ())
+
+    async def _ground(self, ns: NsInstance, spec: Mapping[str, Any], vnffgs: Iterable[Vnffg]) -> Ground:
+        """What there is to lay paths over now. Interfaces are looked for only where one is meant."""
+        steered: Mapping[str, Sequence[str]] = spec.get("steered", {})
+        over = steered or any(not nfp.traffic for vnffg in vnffgs for nfp in vnffg.nfps.values())
+        attachments = await self._attachments(ns, spec["members"]) if over else []
+        return Ground(
+            attachments=attachments,
+            steered=[one for one in attachments if set(one.names) & set(steered.get(one.profile, ()))],
+            devices=[view.device for view in self.plane.devices()],
+            ports=declared(self.plane.ports(tenant=ns.tenant)),
+        )
 
     async def remove(self, ns_id: str) -> None:
         """Nothing of the NS stays in the data plane."""
@@ -157,8 +174,14 @@ class ForwardingSteps:
     async def put(self, context: StepContext) -> Mapping[str, Any]:
         """Lay the paths as the spec says. The members that it names are there."""
         ns = self.paths.desk.instance(context.operation.subject)
-        part = await self.paths.lay(ns, context.args["spec"])
-        return {"ports": [port.id for port in part.ports], "intents": [intent.id for intent in part.intents]}
+        laid = await self.paths.lay(ns, context.args["spec"])
+        verified = await self.paths.verified(laid)
+        ports, intents = laid.part.ports, laid.part.intents
+        return {
+            "ports": [port.id for port in ports],
+            "intents": [intent.id for intent in intents],
+            "verified": dict(verified),
+        }
 
     async def delete(self, context: StepContext) -> None:
         """Nothing of the NS stays in the data plane."""

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from skerry.errors import Fault, InvalidError
-from skerry.model.descriptors import Nsd, NsDeploymentFlavour
+from skerry.model.descriptors import Nsd, NsDeploymentFlavour, Vnffg
 from skerry.model.ns import NsInstance
 from skerry.vnfm.goal import populate
 
@@ -25,6 +25,8 @@ class NsGoal(msgspec.Struct, frozen=True, kw_only=True):
     placement: Mapping[str, str] = {}
     inputs: Mapping[str, Any] = {}
     properties: Mapping[str, Mapping[str, Any]] = {}
+    vnffgs: Mapping[str, Vnffg] | None = None  # None: those of the NSD
+    steered: Mapping[str, tuple[str, ...]] = {}
 
 
 def current(instance: NsInstance) -> NsGoal:
@@ -41,6 +43,8 @@ def current(instance: NsInstance) -> NsGoal:
         placement=instance.placement,
         inputs=instance.inputs,
         properties=instance.properties,
+        vnffgs=instance.vnffgs,
+        steered=instance.steered,
     )
 
 

@@ -8,8 +8,15 @@ from typing import Any
 import msgspec
 
 from skerry.errors import Fault, InvalidError
-from skerry.model.descriptors import DeploymentFlavour, NsDeploymentFlavour, VirtualLink, VnfDependency, VnfProfile
-from skerry.model.ns import FORWARDING
+from skerry.model.descriptors import (
+    DeploymentFlavour,
+    NsDeploymentFlavour,
+    VirtualLink,
+    VnfDependency,
+    Vnffg,
+    VnfProfile,
+)
+from skerry.model.ns import FORWARDING, NsInstance
 from skerry.model.operations import Verdict
 from skerry.model.resources import Wanted
 from skerry.nfvo.goal import NsGoal
@@ -40,43 +47,57 @@ def wanted(instance_id: str, flavour: NsDeploymentFlavour, goal: NsGoal, layout:
         profile = flavour.vnf_profiles[profile_id]
         for name in names:
             vims = sorted(set(layout.places.get(name, {}).values()))
-            links, networks = _links(instance_id, flavour, profile, vims, layout)
+            points = _steered_points(flavour, goal, profile_id)
+            links, networks = _links(instance_id, flavour, profile, vims, layout, points)
             graph.update(networks)
             member = _member(profile, name, goal, layout, links, tuple(networks))
             graph[member.key] = member
-    if flavour.vnffgs and graph:
-        graph[FORWARDING] = _forwarding(flavour, goal)
+    laid = {id: vnffg for id, vnffg in vnffgs_of(flavour, goal).items() if vnffg.nfps}
+    if graph and (laid or goal.steered):
+        graph[FORWARDING] = _forwarding(flavour, goal, laid)
     return graph
 
 
-def _forwarding(flavour: NsDeploymentFlavour, goal: NsGoal) -> Wanted:
+def vnffgs_of(flavour: NsDeploymentFlavour, now: NsGoal | NsInstance) -> Mapping[str, Vnffg]:
+    """The forwarding graphs of an NS: the NSD's until one was added, changed or removed."""
+    return flavour.vnffgs if now.vnffgs is None else now.vnffgs
+
+
+def _forwarding(flavour: NsDeploymentFlavour, goal: NsGoal, laid: Mapping[str, Vnffg]) -> Wanted:
     """The forwarding graphs: laid when the members are there, changed when other members are."""
     members = [name for names in goal.groups.values() for name in names]
-    spec = {
-        "vnffgs": msgspec.to_builtins(flavour.vnffgs),
+    spec: dict[str, Any] = {
+        "vnffgs": msgspec.to_builtins(laid),
         "saps": msgspec.to_builtins(flavour.saps),
         "members": members,
     }
+    if goal.steered:
+        spec["steered"] = msgspec.to_builtins(goal.steered)
     return Wanted(
         key=FORWARDING,
         kind="forwarding",
         spec=spec,
         after=tuple(f"vnf:{name}" for name in members),
-        in_place=tuple(spec),
-        note="forwarding paths " + ", ".join(nfp for graph in flavour.vnffgs.values() for nfp in graph.nfps),
+        in_place=("vnffgs", "saps", "members", "steered"),
+        note="forwarding paths " + ", ".join(nfp for graph in laid.values() for nfp in graph.nfps),
     )
 
 
 def _links(
-    instance_id: str, flavour: NsDeploymentFlavour, profile: VnfProfile, vims: list[str], layout: Layout
+    instance_id: str,
+    flavour: NsDeploymentFlavour,
+    profile: VnfProfile,
+    vims: list[str],
+    layout: Layout,
+    alone: set[str],
 ) -> tuple[list[dict[str, Any]], dict[str, Wanted]]:
-    """Where each external connection point of a member goes, and the networks that the NS makes for it."""
+    """Where each external connection point of a member goes, and the networks that the NS makes for it. `alone` are those that
+    the data plane alone serves."""
     entries: list[dict[str, Any]] = []
     networks: dict[str, Wanted] = {}
     vnf = layout.flavours[profile.id]
-    on_paths = _function_points(flavour, profile.id)
     for point, link_id in external_points(profile, vnf).items():
-        steered = {"steered": True} if on_paths & {"", point, vnf.ext_cps[point].external} else {}
+        steered = {"steered": True} if alone & {"", point, vnf.ext_cps[point].external} else {}
         link = flavour.virtual_links.get(link_id, VirtualLink(id=link_id))
         if link_id in layout.borrowed:
             vim, network = layout.borrowed[link_id]
@@ -94,8 +115,9 @@ def _links(
     return entries, networks
 
 
-def _function_points(flavour: NsDeploymentFlavour, profile_id: str) -> set[str]:
-    """The connection points of a VNF that are a function's on a forwarding path; "" stands for its only one."""
+def _steered_points(flavour: NsDeploymentFlavour, goal: NsGoal, profile_id: str) -> set[str]:
+    """The connection points of a VNF that are a function's on a path of the NSD, or that the request names; "" is its
+    only one. Paths that come later take over the interfaces that there are."""
     return {
         point
         for vnffg in flavour.vnffgs.values()
@@ -104,7 +126,7 @@ def _function_points(flavour: NsDeploymentFlavour, profile_id: str) -> set[str]:
         for element in position.elements
         if element.profile == profile_id
         for point in (element.ingress, element.egress)
-    }
+    }.union(goal.steered.get(profile_id, ()))
 
 
 def _qualities(link: VirtualLink) -> dict[str, Any]:

@@ -16,9 +16,10 @@ from skerry.vnfm.goal import require_inputs
 
 class InstantiateNs(NsOperation):
     """Parameters: InstantiateNsRequest (6.5.2.11). `vnfInstanceData` names existing VNFs to use. Own keys in
-    `additionalParamsForNs`: `placement` ("profile", "profile/vdu" or "*" → VIM connection id); the rest are inputs of the
-    NSD. `additionalParamForVnf[]` has values for one VNF profile: `vnfConfigurableProperty`, and in its
-    `additionalParams` a `placement` (VDU → VIM) besides inputs."""
+    `additionalParamsForNs`: `placement` ("profile", "profile/vdu" or "*" → VIM connection id), `steered` (VNF profile → its
+    connection points that the data plane alone shall serve); the rest are inputs of the NSD. `additionalParamForVnf[]` has
+    values for one VNF profile: `vnfConfigurableProperty`, and in its `additionalParams` a `placement` (VDU → VIM) besides
+    inputs."""
 
     name: ClassVar[str] = "ns.instantiate"
     needs: ClassVar[InstantiationState] = InstantiationState.NOT_INSTANTIATED
@@ -27,6 +28,7 @@ class InstantiateNs(NsOperation):
         additional = dict(params.get("additionalParamsForNs", {}))
         additional.pop("rollbackOnFailure", None)
         placement = dict(additional.pop("placement", {}))
+        steered = {profile: tuple(points) for profile, points in additional.pop("steered", {}).items()}
         inputs = {**additional.pop("inputs", {}), **additional}
         flavour = flavour_of(self.desk.descriptor(instance.nsd_info_id, inputs), params.get("nsFlavourId", ""))
         require_inputs(flavour.inputs, inputs)
@@ -45,6 +47,7 @@ class InstantiateNs(NsOperation):
             placement=placement,
             inputs=inputs,
             properties=properties,
+            steered=steered,
         )
         goal = grown(goal, flavour, counts_at(flavour, level))
         for entry in params.get("vnfInstanceData", ()):

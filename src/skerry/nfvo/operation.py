@@ -230,6 +230,8 @@ def applied(instance: NsInstance, goal: NsGoal) -> NsInstance:
         placement=goal.placement,
         inputs=goal.inputs,
         properties=goal.properties,
+        vnffgs=goal.vnffgs,
+        steered=goal.steered,
     )
 
 

@@ -56,6 +56,8 @@ class TerminateNs(NsOperation):
             placement={},
             inputs={},
             properties={},
+            vnffgs=None,
+            steered={},
             resources={},
             failed=False,
         )

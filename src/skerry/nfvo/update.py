@@ -8,10 +8,12 @@ from typing import Any, ClassVar
 import msgspec
 
 from skerry.errors import Fault, InvalidError
-from skerry.model.descriptors import NsDeploymentFlavour
+from skerry.model.descriptors import NsDeploymentFlavour, Vnffg
 from skerry.model.ns import NsInstance
-from skerry.model.operations import Step
+from skerry.model.operations import Operation, Step
+from skerry.nfvo import vnffgs
 from skerry.nfvo.goal import NsGoal, adopting, current, grown, without
+from skerry.nfvo.graph import vnffgs_of
 from skerry.nfvo.operation import NsOperation, member_named, member_step
 
 ON_MEMBERS: Mapping[str, tuple[str, str]] = {
@@ -25,7 +27,18 @@ ON_MEMBERS: Mapping[str, tuple[str, str]] = {
 }
 """Updates that are an operation of one or more members: where its data is, and the operation."""
 
-SUPPORTED = ("INSTANTIATE_VNF", "ADD_VNF", "REMOVE_VNF", "TERMINATE_VNF", *ON_MEMBERS, "DELETE_VNF_SNAPSHOT_INFO")
+ON_PATHS = ("ADD_VNFFG", "UPDATE_VNFFG", "REMOVE_VNFFG")
+"""Updates of forwarding graphs. One whose paths cannot be laid is rolled back: the paths that were there stay."""
+
+SUPPORTED = (
+    "INSTANTIATE_VNF",
+    "ADD_VNF",
+    "REMOVE_VNF",
+    "TERMINATE_VNF",
+    *ON_MEMBERS,
+    "DELETE_VNF_SNAPSHOT_INFO",
+    *ON_PATHS,
+)
 LEAVING = ("REMOVE_VNF", "TERMINATE_VNF")
 """One update under two names: V3.7.1 has the first, with `terminateVnfData` for how; older clients send the second."""
 
@@ -51,7 +64,12 @@ class UpdateNs(NsOperation):
         elif kind in LEAVING:
             named = dict.fromkeys((*params.get("removeVnfInstanceId", ()), *terminations(params)))
             goal = without(goal, [member_named(instance, id) for id in named])
+        elif kind in ON_PATHS:
+            goal = msgspec.structs.replace(goal, vnffgs=_graphs(instance, flavour, params))
         return goal
+
+    def rolls_back(self, operation: Operation) -> bool:
+        return operation.params["updateType"] in ON_PATHS or super().rolls_back(operation)
 
     async def besides(self, instance: NsInstance, params: Mapping[str, Any]) -> list[Step]:
         kind = params["updateType"]
@@ -63,6 +81,16 @@ class UpdateNs(NsOperation):
             member_step(instance, entry["vnfInstanceId"], operation, _request(operation, entry))
             for entry in ([given] if isinstance(given, Mapping) else given)
         ]
+
+
+def _graphs(instance: NsInstance, flavour: NsDeploymentFlavour, params: Mapping[str, Any]) -> Mapping[str, Vnffg]:
+    """The forwarding graphs once they are as the request says."""
+    now = vnffgs_of(flavour, instance)
+    if params["updateType"] == "ADD_VNFFG":
+        return vnffgs.added(now, flavour, params["addVnffg"])
+    if params["updateType"] == "REMOVE_VNFFG":
+        return vnffgs.removed(now, params["removeVnffgId"])
+    return vnffgs.updated(now, instance, params["updateVnffg"])
 
 
 def _request(operation: str, entry: Mapping[str, Any]) -> dict[str, Any]:

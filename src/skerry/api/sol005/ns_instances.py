@@ -11,11 +11,12 @@ from starlette.responses import Response
 from skerry.api import body
 from skerry.api.route import LIST_QUERY, Call, Endpoint, Handler
 from skerry.api.sol003 import translate, vnf_instances
+from skerry.api.sol005 import forwarding
 from skerry.api.sol005 import types as wire
 from skerry.api.wire import Links, ResourceHandle, links
 from skerry.errors import Fault, InvalidError, NotFoundError
 from skerry.model.descriptors import NsDeploymentFlavour
-from skerry.model.ns import FORWARDING, NsInstance
+from skerry.model.ns import NsInstance
 from skerry.model.resources import Resource
 from skerry.model.states import InstantiationState
 from skerry.model.vnf import VnfInstance
@@ -43,7 +44,7 @@ def render(call: Call, record: NsInstance) -> wire.NsInstance:
         flavour_id=record.flavour_id or None,
         vnf_instance=[vnf for vnf in (_vnf(call, m.vnf_instance_id) for m in record.members.values()) if vnf] or None,
         virtual_link_info=networks or None,
-        vnffg_info=_vnffgs(flavour, record) if flavour else None,
+        vnffg_info=forwarding.shown(flavour, record) if flavour else None,
         sap_info=_saps(flavour) if flavour and record.ns_state is InstantiationState.INSTANTIATED else None,
         ns_scale_status=levels or None,
     )
@@ -55,32 +56,6 @@ def _flavour(call: Call, record: NsInstance) -> NsDeploymentFlavour | None:
     except NotFoundError:
         return None
     return package.nsd.flavours.get(record.flavour_id) if package else None
-
-
-def _vnffgs(flavour: NsDeploymentFlavour, record: NsInstance) -> list[wire.VnffgInfo] | None:
-    """The forwarding graphs that are laid."""
-    if FORWARDING not in record.resources:
-        return None
-    found: list[wire.VnffgInfo] = []
-    for vnffg in flavour.vnffgs.values():
-        elements = [e for nfp in vnffg.nfps.values() for position in nfp.positions for e in position.elements]
-        profiles = {*vnffg.profiles, *(element.profile for element in elements)}
-        members = [one for one in record.members.values() if one.profile in profiles]
-        on = {link for one in members for link in flavour.vnf_profiles[one.profile].links.values()}
-        found.append(
-            wire.VnffgInfo(
-                id=vnffg.id,
-                vnffgd_id=vnffg.id,
-                vnf_instance_id=[one.vnf_instance_id for one in members],
-                pnf_info_id=[],
-                ns_virtual_link_info_id=[
-                    key.removeprefix("network:")
-                    for key in sorted(record.resources)
-                    if key.startswith("network:") and key.removeprefix("network:").split("@")[0] in on
-                ],
-            )
-        )
-    return found
 
 
 def _saps(flavour: NsDeploymentFlavour) -> list[wire.SapInfo] | None:
@@ -192,7 +167,7 @@ def _require_maps(additional: Mapping[str, Any]) -> None:
     """Our own keys in `additionalParamsForNs` have a form, which the standard's type cannot say."""
     faults = [
         Fault(message=f"{name} is no map", code="schema", path=f"/additionalParamsForNs/{name}", fix="write a map")
-        for name in ("placement", "inputs")
+        for name in ("placement", "inputs", "steered")
         if not isinstance(additional.get(name, {}), dict)
     ]
     if faults:

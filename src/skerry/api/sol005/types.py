@@ -17,6 +17,7 @@ from skerry.api.sol003.types import (
     Positive,
     ScaleInfo,
 )
+from skerry.api.sol005.forwarding import AddVnffgData, UpdateVnffgData, VnffgInfo
 from skerry.api.wire import KeyValuePairs, Links, ResourceHandle, Wire
 
 
@@ -288,6 +289,9 @@ UPDATES = {
     "CREATE_VNF_SNAPSHOT": "createSnapshotData",
     "REVERT_VNF_TO_SNAPSHOT": "revertVnfToSnapshotData",
     "DELETE_VNF_SNAPSHOT_INFO": "deleteVnfSnapshotData",
+    "ADD_VNFFG": "addVnffg",
+    "UPDATE_VNFFG": "updateVnffg",
+    "REMOVE_VNFFG": "removeVnffgId",
 }
 """updateType -> the attribute that it needs, for the updates that are served."""
 
@@ -308,6 +312,9 @@ class UpdateNsRequest(Wire, frozen=True, kw_only=True):
         "CREATE_VNF_SNAPSHOT",
         "REVERT_VNF_TO_SNAPSHOT",
         "DELETE_VNF_SNAPSHOT_INFO",
+        "ADD_VNFFG",
+        "UPDATE_VNFFG",
+        "REMOVE_VNFFG",
     ]
     add_vnf_instance: list[VnfInstanceData] | None = None
     add_vnf_istance: list[VnfInstanceData] | None = None
@@ -322,6 +329,9 @@ class UpdateNsRequest(Wire, frozen=True, kw_only=True):
     create_snapshot_data: CreateVnfSnapshotData | None = None
     revert_vnf_to_snapshot_data: VnfSnapshotData | None = None
     delete_vnf_snapshot_data: VnfSnapshotData | None = None
+    add_vnffg: list[AddVnffgData] | None = None
+    update_vnffg: list[UpdateVnffgData] | None = None
+    remove_vnffg_id: list[Identifier] | None = None
     update_time: str | None = None
 
     def __post_init__(self) -> None:
@@ -344,6 +354,9 @@ _UPDATE_FIELDS = {
     "CREATE_VNF_SNAPSHOT": "create_snapshot_data",
     "REVERT_VNF_TO_SNAPSHOT": "revert_vnf_to_snapshot_data",
     "DELETE_VNF_SNAPSHOT_INFO": "delete_vnf_snapshot_data",
+    "ADD_VNFFG": "add_vnffg",
+    "UPDATE_VNFFG": "update_vnffg",
+    "REMOVE_VNFFG": "remove_vnffg_id",
 }
 
 
@@ -381,16 +394,6 @@ class SapInfo(Wire, frozen=True, kw_only=True):
     sap_name: str
     sap_protocol_info: list[CpProtocolInfo]
     description: str | None = None
-
-
-class VnffgInfo(Wire, frozen=True, kw_only=True):
-    """VnffgInfo (6.5.3.26). The official V3.7.1 file asks for `pnfInfoId`, which is empty here."""
-
-    id: str
-    vnffgd_id: str
-    vnf_instance_id: list[str]
-    pnf_info_id: list[str]
-    ns_virtual_link_info_id: list[str]
 
 
 class NsInstance(Wire, frozen=True, kw_only=True):
