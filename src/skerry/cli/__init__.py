@@ -26,6 +26,7 @@ COMMANDS = {
     "info": "skerry.cli.setup:info",
     "lint": "skerry.commands_node:lint",
     "logs": "skerry.cli.watch:logs",
+    "lvnf": "skerry.cli.lvnf:lvnf",
     "mep": "skerry.cli.mep:mep",
     "ns": "skerry.cli.ns:ns",
     "op": "skerry.cli.operations:op",
