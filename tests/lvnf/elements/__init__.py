@@ -1,0 +1,1 @@
+"""The elements, each against what Click documents."""
