@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -24,11 +24,12 @@ from skerry.meo.grants import Granting
 from skerry.meo.hosts import Hosts
 from skerry.meo.inward import Doors
 from skerry.meo.lifecycle import Meo
+from skerry.meo.redirection import PlatformManagers, Redirection
 from skerry.mep.dns.contract import Server, View
 from skerry.mep.dns.names import Names, dns_server
 from skerry.mep.plane import PlaneSteering
 from skerry.mep.service import Platform
-from skerry.mep.steering import Steering
+from skerry.mep.steering import ManagedSteering, Steering
 from skerry.model.notifications import Authentication, ClientCredentials
 from skerry.model.platform import Platforms
 from skerry.model.time import Clock, Ids, stamp
@@ -146,12 +147,14 @@ class Node:
         self.orphans = Orphans(desk, self.engine)
         self.nfvo = Nfvo(ns_desk, self.engine, self.ids)
         self.clients = Clients(data / "access", os.urandom)
-        self.mep = self._platform(steering or PlaneSteering(self.dataplane))
+        managed = ManagedSteering(PlaneSteering(self.dataplane))
+        self.mep = self._platform(steering or managed)
         self.applications = self._applications()
         hosts = Hosts(self.store, self.vims, platforms or self.mep, self.clock)
         self.doors = Doors(data / "client.json")
         meo_desk = MeoDesk(database=self.store, nfvo=self.nfvo, hosts=hosts, clock=self.clock, doors=self.doors)
         self.meo = Meo(meo_desk, self.engine, self.ids)
+        managed.managers = PlatformManagers(Redirection(meo_desk, self.engine))
         self.granting = Granting(self.meo, self.ids)
         desk.told = self.meo.environment
 
@@ -228,6 +231,7 @@ class Node:
         await self.meo.start_doors()
         await self.engine.start()
         await self.nfvo.keeper.start()
+        self._later(self.mep.resume())
         await self.watch.start()
         await self.performance.start()
         await self.indicators.start()
@@ -277,7 +281,8 @@ class Node:
         await self.store.write(
             lambda tx: self.engine.events.add(
                 tx, "audit", name=who.name, state=str(status), detail=f"{method} {path}", data=data
-            )
+            ),
+            brief=True,
         )
 
     def _data_plane_tells(self, kind: str, subject: str, data: Mapping[str, Any]) -> None:
@@ -289,7 +294,11 @@ class Node:
                 lambda tx: self.engine.events.add(tx, kind, subject=subject, detail=detail, data=dict(data))
             )
 
-        task = asyncio.get_running_loop().create_task(write())
+        self._later(write())
+
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do it when there is time, before the node has stopped."""
+        task = asyncio.get_running_loop().create_task(work)
         self._telling.add(task)
         task.add_done_callback(self._telling.discard)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from skerry.errors import ConflictError
 from skerry.meo.hosts import Hosts
@@ -26,13 +26,15 @@ from skerry.vnfm.values import Attributes
 
 @dataclass
 class MeoDesk:
-    """The store, the NFVO and the hosts of one node."""
+    """The store, the NFVO and the hosts of one node. `targets`: application → the network service that its rules lead to, while
+    that is not the one of its record."""
 
     database: Database
     nfvo: Nfvo
     hosts: Hosts
     clock: Clock
     doors: Doors
+    targets: dict[str, str] = field(default_factory=dict)
 
     def instance(self, id: str) -> AppInstance:
         return applications.instances.get(self.database, id)
@@ -113,7 +115,7 @@ class MeoDesk:
         """Infrastructure and gateway of the first network that the VNF is on and its network service made; "" for none."""
         ns = aggregates.ns_instances.find(self.database, vnf.ns_id)
         networks = [one for one in ns.resources.values() if one.kind == "network"] if ns else []
-        for link in vnf.ext_links.values():
+        for link in (one for one in vnf.ext_links.values() if not one.steered):
             for network in networks:
                 if network.spec["name"] == link.network:
                     return str(network.spec["vim"]), str(network.outputs.get("gateway", ""))

@@ -10,14 +10,16 @@ import msgspec
 from skerry.engine.engine import Engine
 from skerry.engine.kinds import StepContext
 from skerry.meo.desk import MeoDesk
-from skerry.meo.goal import LONGEST_S, PLATFORM, placed
+from skerry.meo.goal import LONGEST_S, PLATFORM, effective, placed
 from skerry.meo.operation import NOTICE
 from skerry.model.app import AppInstance
 from skerry.model.appd import PlatformPart
 from skerry.model.ns import NsInstance
 from skerry.model.platform import Access, HostedApp, NullPlatform, Platform
 from skerry.model.states import InstantiationState
+from skerry.packages.appd_names import PROFILE, steered_points
 from skerry.store import aggregates
+from skerry.vim.driver import Taps
 
 
 class AppSteps:
@@ -92,6 +94,7 @@ class AppSteps:
     async def activate(self, context: StepContext) -> Mapping[str, Any]:
         spec = context.args["spec"]
         instance = self.desk.instance(context.operation.subject)
+        self.desk.targets[instance.id] = str(spec["ns"])
         addresses = self.desk.addresses(instance, spec["ns"])
         rules = {name: spec[name] for name in ("appTrafficRule", "appDNSRule")}
         config = placed(msgspec.convert(rules, PlatformPart), addresses)
@@ -120,11 +123,21 @@ class AppSteps:
         nfvo = self.desk.nfvo
         ns = await nfvo.create(spec["nsd"], name=label, tenant=instance.tenant, id=ns_id)
         if ns.ns_state is InstantiationState.NOT_INSTANTIATED:
-            request = {"additionalParamsForNs": {"placement": {"*": spec["vim"]}}}
+            more: dict[str, Any] = {"placement": {"*": spec["vim"]}}
+            if points := await self._steered(instance, spec["vim"]):
+                more["steered"] = {PROFILE: list(points)}
+            request = {"additionalParamsForNs": more}
             await context.child("ns.instantiate", ns_id, request, undone=True)
         if not spec["running"]:
             await self._switch(context, ns_id, running=False, how="FORCEFUL", name="stop")
         return {"ns_id": ns_id}
+
+    async def _steered(self, instance: AppInstance, vim: str) -> tuple[str, ...]:
+        """The connection points for the data plane alone, where it can reach them."""
+        if not isinstance(await self.desk.nfvo.desk.vims.driver(vim), Taps):
+            return ()
+        appd = self.desk.appd(instance)
+        return steered_points(appd, effective(appd, instance.config).app_traffic_rule)
 
     async def operate(self, context: StepContext) -> Mapping[str, Any]:
         spec = context.args["spec"]

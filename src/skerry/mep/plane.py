@@ -64,6 +64,10 @@ class PlaneSteering:
         if app_id in await self.owners():
             await self._plane.replace_owner(translate.owner_of(app_id), ())
 
+    def durable(self, app: App) -> bool:
+        """The platform itself sees to it."""
+        return False
+
 
 def proof(made: Mapping[str, Sequence[Steering | Chain]], views: Sequence[RuleView]) -> dict[str, bool]:
     """Whether each rule is verified, by its id: every flow of its intents was. `UnavailableError` for one that is not even in

@@ -16,7 +16,7 @@ from skerry.engine.events import EventLog
 from skerry.errors import ConflictError, NotFoundError, SkerryError
 from skerry.mep.dns.contract import Record, record_of
 from skerry.mep.dns.names import Names
-from skerry.mep.steering import Steering
+from skerry.mep.steering import Steering, UndecidedError
 from skerry.model.mec import App, DnsRule, Rule, RuleState, TrafficRule
 from skerry.model.time import Clock, stamp
 from skerry.store import mec as store
@@ -52,12 +52,31 @@ class Rules:
             await self._steering.remove(gone)
         for owner in sorted(owners):
             app = store.apps.find(self._database, owner)
-            if app is None:
-                continue
+            if app is None or self._steering.durable(app):
+                continue  # `resume` sees to the latter
             try:
                 await self._restore(app, [rule for rule in rules if rule.app_id == owner])
             except SkerryError as error:
                 log.warning("traffic rules of %s are not in force: %s", owner, error.detail)
+
+    async def resume(self) -> None:
+        """Once the whole node runs: go on with changes of rules that others keep in force. What is refused now stays."""
+        rules = store.rules.select(self._database, kind="traffic")
+        for owner in sorted({rule.app_id for rule in rules if rule.wanted_traffic is not None}):
+            app = store.apps.find(self._database, owner)
+            if app is None or not self._steering.durable(app):
+                continue
+            async with self._lock(owner):
+                mine = [rule for rule in self.all("traffic", app_id=owner) if rule.traffic is not None]
+                try:
+                    await self._restore(app, mine)
+                except UndecidedError:
+                    return
+                except SkerryError as error:
+                    log.warning("a change of traffic rules of %s was given up: %s", owner, error.detail)
+                    for rule in mine:
+                        if rule.wanted_traffic is not None:
+                            await self._give_up(rule, rule)
 
     async def _restore(self, app: App, rules: Sequence[Rule]) -> None:
         wanted = [traffic for rule in rules if (traffic := rule.wanted_traffic or rule.traffic)]
@@ -101,6 +120,8 @@ class Rules:
             begun = await self._begin(app, old, rev, traffic=wanted)
             try:
                 proof = await self._steer(app)
+            except UndecidedError:
+                raise
             except SkerryError:
                 await self._give_up(begun, old)
                 raise

@@ -102,6 +102,10 @@ class Platform:
         await self.services.start()
         await self.rules.start()
 
+    async def resume(self) -> None:
+        """Go on with what needs the rest of the node."""
+        await self.rules.resume()
+
     async def stop(self) -> None:
         """Let go; what is in force in the data plane stays."""
         await self.services.stop()

@@ -6,12 +6,13 @@ interrupted operation may repeat it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
 
 import msgspec
 
 from skerry.model.appd import PlatformPart, Serializer, TransportType
+from skerry.model.mec import TrafficRule
 
 
 class OfferedService(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -131,6 +132,27 @@ class NullPlatform:
 
     async def forget(self, app_instance_id: str) -> None:
         """Nothing is known."""
+
+
+class Manager(Protocol):
+    """A platform manager (MEPM-V) as its platform reaches it over Mm5."""
+
+    def manages(self, app_instance_id: str) -> bool:
+        """Whether the application's traffic rules are put in force by the NFVO, as forwarding paths of its network service."""
+        ...
+
+    async def redirect(self, app_instance_id: str, rules: Sequence[TrafficRule]) -> Mapping[str, bool]:
+        """Put exactly these rules of an application in force; the answer says of each whether its effect was seen. An error
+        says what refused them on the way; those that were in force stay so."""
+        ...
+
+
+class Managers(Protocol):
+    """The platform managers of a node by zone."""
+
+    def at(self, zone: str) -> Manager:
+        """The manager of a zone's platform."""
+        ...
 
 
 class Platforms(Protocol):

@@ -106,16 +106,15 @@ def lay(ns_id: str, tenant: str, vnffgs: Iterable[Vnffg], saps: Mapping[str, Sap
     for path in paths:
         intents += path.intents(ns_id, tenant)
     ports = tuple(_port(ns_id, tenant, one, ground) for one in on)
-    rules = _ruled(ns_id, tenant, [nfp for nfp in nfps if nfp.traffic], (*ports, *ground.ports))
+    own = tuple(port_id(ns_id, one) for one in ground.steered)
+    app = App(id=ns_id, tenant=tenant, info=AppInfo(app_name=ns_id), ports=own)
+    rules = _ruled(app, [nfp for nfp in nfps if nfp.traffic], (*ports, *ground.ports))
     intents += translate.deciding([intent for several in rules.values() for intent in several])
     return Laid(part=Part(devices=tuple(devices.values()), ports=ports, intents=tuple(intents)), rules=rules)
 
 
-def _ruled(
-    ns_id: str, tenant: str, nfps: Iterable[Nfp], ports: Sequence[Port]
-) -> dict[str, tuple[Steering | Chain, ...]]:
+def _ruled(app: App, nfps: Iterable[Nfp], ports: Sequence[Port]) -> dict[str, tuple[Steering | Chain, ...]]:
     """The intents of paths that are traffic rules of an application. A rule that is INACTIVE has none."""
-    app = App(id=ns_id, tenant=tenant, info=AppInfo(app_name=ns_id))
     rules = {nfp.id: msgspec.convert(nfp.traffic, TrafficRule) for nfp in nfps}
     active = {id: rule for id, rule in rules.items() if rule.state is RuleState.ACTIVE}
     return {id: translate.intents(rule, app, ports) for id, rule in active.items()}

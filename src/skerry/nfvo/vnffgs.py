@@ -91,7 +91,8 @@ def _path(nfps: Mapping[str, Nfp], instance: NsInstance, data: Mapping[str, Any]
     if "nfpRule" in data:
         nfp = msgspec.structs.replace(nfp, rules=(_rule(nfp.id, data["nfpRule"], f"{at}/nfpRule"),))
     if "mecTrafficRule" in data:
-        nfp = msgspec.structs.replace(nfp, traffic=_traffic(data["mecTrafficRule"], f"{at}/mecTrafficRule"))
+        traffic = _traffic(data["mecTrafficRule"], f"{at}/mecTrafficRule")
+        nfp = msgspec.structs.replace(nfp, traffic=traffic, rules=nfp.rules if "nfpRule" in data else ())
     if not nfp.traffic and len(nfp.positions) < _LEAST_POSITIONS:
         raise _wrong(f"{at}/cpGroup", "a path has at least two groups: where traffic comes from and where it goes")
     return nfp

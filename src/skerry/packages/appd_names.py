@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
-from skerry.model.appd import AppD
+from skerry.model.appd import AppD, TrafficRule
+
+PROFILE = "app"
+"""The VNF profile that an application is in its NSD."""
+
+GRAPH = "mec"
+"""The forwarding graph of that NSD: the paths that the application's traffic rules become."""
 
 
 def unit_name(appd: AppD) -> str:
@@ -31,3 +38,12 @@ def nsd_id(appd: AppD) -> str:
 def word(text: str) -> str:
     """The text as templates may have it for a name."""
     return re.sub(r"[^A-Za-z0-9_-]+", "-", text).strip("-") or "app"
+
+
+def steered_points(appd: AppD, rules: Iterable[TrafficRule]) -> tuple[str, ...]:
+    """The VNF's connection points that the data plane alone shall serve: those that traffic rules lead to. One is left by which
+    the application reaches its platform; where rules lead to all of them, none is steered."""
+    points = {cp.cpd_id for cp in appd.app_ext_cpd}
+    led_to = [rule.dst_interface.dst_ip_address for rule in rules if rule.dst_interface is not None]
+    found = tuple(dict.fromkeys(point_name(name) for name in led_to if name in points))
+    return found if len(found) < len(points) else ()

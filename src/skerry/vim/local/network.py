@@ -185,7 +185,7 @@ def _configure(plugs: Sequence[Plug]) -> None:
         messages.append(netlink.address(socket.if_nametoindex(plug.nic.device), plug.nic.ip, prefix))
     messages += [netlink.link_up(plug.nic.device) for plug in plugs]
     if plugs:
-        first = plugs[0]
+        first = next((plug for plug in plugs if not plug.spec.steered), plugs[0])
         messages.append(netlink.default_route(first.network.gateway, socket.if_nametoindex(first.nic.device)))
     with netlink.Netlink() as kernel:
         kernel.run(messages)
