@@ -155,6 +155,8 @@ class Skb:
     VLAN_PROTO = 28
     IFINDEX = 40
     CB0 = 48
+    DATA = 76
+    DATA_END = 80
 
 
 class Helper(enum.IntEnum):
@@ -163,6 +165,8 @@ class Helper(enum.IntEnum):
     MAP_LOOKUP = 1
     MAP_UPDATE = 2
     MAP_DELETE = 3
+    KTIME = 5
+    PRANDOM = 7
     STORE_BYTES = 9
     L4_CSUM_REPLACE = 11
     TAIL_CALL = 12
@@ -173,6 +177,7 @@ class Helper(enum.IntEnum):
     LOAD_BYTES = 26
     CSUM_DIFF = 28
     CHANGE_TAIL = 38
+    PULL_DATA = 39
     CHANGE_HEAD = 43
     ADJUST_ROOM = 50
     RINGBUF_OUTPUT = 130
