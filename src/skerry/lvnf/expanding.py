@@ -384,7 +384,8 @@ class Expansion:
         onward: dict[tuple[int, int], list[Edge]] = {}
         for edge in self._edges.values():
             onward.setdefault((id(edge.source.exit), edge.output), []).append(edge)
-        self._tunnel_ports(onward)
+        if not self.faults:  # what follows from a missing element tells nothing
+            self._tunnel_ports(onward)
         seen: set[tuple[int, int, int, int]] = set()
         for edge in self._edges.values():
             if edge.source.tunnel:
