@@ -24,6 +24,7 @@ from skerry.nfvo.update import UpdateNs
 from skerry.notifications import facts
 from skerry.store import aggregates, journal
 from skerry.store.database import Transaction
+from skerry.vim.driver import Placed
 
 KINDS = (InstantiateNs, ScaleNs, HealNs, UpdateNs, TerminateNs)
 
@@ -162,11 +163,12 @@ class Nfvo:
         await self.desk.vims.remove(id)
 
     async def vim_resources(self, id: str) -> dict[str, Any]:
-        """What the VIM has now, read from its driver."""
+        """What the VIM has now, read from its driver; `namespace` is where its instances' interfaces can be steered."""
         driver = await self.desk.vims.driver(id)
         return {
             "capacity": await driver.capacity(),
             "images": list(await driver.list_images()),
             "networks": list(await driver.list_networks()),
             "compute": list(await driver.list_compute()),
+            **({"namespace": driver.namespace} if isinstance(driver, Placed) else {}),
         }

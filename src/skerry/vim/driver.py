@@ -443,6 +443,15 @@ class Taps(Protocol):
 
 
 @runtime_checkable
+class Placed(Protocol):
+    """Says in which network namespace its taps are ("" is the host's own): whoever brings interfaces of users and of the core
+    there has the data plane lead between them and instances."""
+
+    @property
+    def namespace(self) -> str: ...
+
+
+@runtime_checkable
 class Snapshots(Protocol):
     """Makes an image of what an instance has written, on top of its own image, whatever state the instance is in: what a
     power cut would leave. Memory, mounts and the files of its specification are not in it. `delete_image` removes it."""

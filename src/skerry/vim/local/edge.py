@@ -28,14 +28,14 @@ class Edge:
     """The networks of one edge host. Whoever makes instances on them says so in `members`."""
 
     def __init__(self, settings: EdgeSettings, context: DriverContext) -> None:
-        self._place, self._context = settings, context
-        self._data = context.data_dir.resolve()
+        self._place, self.context = settings, context
+        self.data = context.data_dir.resolve()
         node = re.sub(r"[^\w-]", "", context.node)[:10]
-        tag = f"{node}-{ipam.digest(context.node, str(self._data), length=6)}"
+        tag = f"{node}-{ipam.digest(context.node, str(self.data), length=6)}"
         self.network = EdgeNetwork(tag, re.sub(r"[^\w.-]", "-", settings.host))
-        self._links = Links(self._data / "networks", self.network, settings.pool)
-        self._news = News(context.clock)
-        self._exits = watch.Exits()
+        self._links = Links(self.data / "networks", self.network, settings.pool)
+        self.news = News(context.clock)
+        self.exits = watch.Exits()
         self._threads: ThreadPoolExecutor | None = None
         self._linking: ThreadPoolExecutor | None = None  # one thread: networks are made one after another
 
@@ -47,18 +47,18 @@ class Edge:
         """Begin to work: make the networks' bridges again where missing."""
         self._threads = ThreadPoolExecutor(self._place.workers, thread_name_prefix="local-vim")
         self._linking = ThreadPoolExecutor(1, thread_name_prefix="local-net")
-        await self._work(self._links.load)
+        await self.work(self._links.load)
 
     async def close(self) -> None:
         """End the threads and whoever listens to events."""
-        self._exits.close()
-        self._news.end()
+        self.exits.close()
+        self.news.end()
         for threads in (self._threads, self._linking):
             if threads:
                 threads.shutdown(wait=True)
         self._threads = self._linking = None
 
-    async def _work(self, function: Callable[..., T], *arguments: object) -> T:
+    async def work(self, function: Callable[..., T], *arguments: object) -> T:
         return await self._in(self._threads, function, *arguments)
 
     async def _link(self, function: Callable[..., T], *arguments: object) -> T:
@@ -73,7 +73,7 @@ class Edge:
 
     async def capacity(self) -> Capacity:
         settings = self._place
-        disk = await self._work(os.statvfs, self._data)
+        disk = await self.work(os.statvfs, self.data)
         specs = [spec for spec, _ in self.members()]
         return Capacity(
             vcpus=settings.vcpus or (os.cpu_count() or 1) * settings.cpu_ratio,
@@ -93,7 +93,7 @@ class Edge:
     async def create_network(self, spec: NetworkSpec) -> Network:
         network, fresh = await self._link(self._links.create, spec)
         if fresh:
-            self._news.tell("network", spec.name, "created")
+            self.news.tell("network", spec.name, "created")
         return network
 
     async def delete_network(self, name: str) -> None:
@@ -104,13 +104,13 @@ class Edge:
                 suggestion="delete them first",
             )
         if await self._link(self._links.delete, name):
-            self._news.tell("network", name, "deleted")
+            self.news.tell("network", name, "deleted")
 
     async def list_networks(self) -> Sequence[Network]:
         """The networks whose bridges the kernel has."""
         return await self._link(self._links.present)
 
-    def _admitted(self, spec: ComputeSpec, total: Capacity) -> tuple[Nic, ...]:
+    def admitted(self, spec: ComputeSpec, total: Capacity) -> tuple[Nic, ...]:
         """Addresses for one more instance that there is room for. No await in here: what is free now is taken at the
         return, when the caller counts it among its members."""
         members = self.members()
@@ -121,14 +121,19 @@ class Edge:
                 taken.setdefault(nic.network, set()).add(nic.ip)
         return ipam.allocate(spec.owner, spec.name, spec.nics, self._links.all(), taken)
 
-    def _plugged(self, spec: ComputeSpec, nics: Sequence[Nic]) -> list[Plug]:
+    def plugged(self, spec: ComputeSpec, nics: Sequence[Nic]) -> list[Plug]:
         """What has to be made for these interfaces."""
         networks = self._links.all()
         return [Plug(nic, asked, networks[nic.network]) for nic, asked in zip(nics, spec.nics, strict=True)]
+
+    @property
+    def namespace(self) -> str:
+        """Where the hosts' ends of interfaces are; it is made with the first network, unless somebody made it before."""
+        return self.network.namespace
 
     def _tapped(self, id: str, nics: Sequence[Nic]) -> list[Tap]:
         return self.network.taps(id, nics)
 
     def events(self) -> AsyncIterator[VimEvent]:
         """Every event from this call on, until the driver is closed."""
-        return self._news.listen()
+        return self.news.listen()

@@ -20,6 +20,10 @@ from skerry.linux import namespaces, netlink, syscalls
 from skerry.vim import ipam
 from skerry.vim.driver import Network, Nic, NicSpec, Tap
 
+BRIDGE, PORT = "skb", "skv"
+OURS = (BRIDGE, PORT)
+"""How the names of interfaces begin that are made here."""
+
 
 class Plug(msgspec.Struct, frozen=True):
     """One interface to be made: what was asked, what was allocated, where it goes."""
@@ -39,7 +43,7 @@ class EdgeNetwork:
 
     def bridge(self, network: str) -> str:
         """The name of the bridge that carries a network."""
-        return ipam.interface_name("skb", self.tag, network)
+        return ipam.interface_name(BRIDGE, self.tag, network)
 
     def instance_namespace(self, instance: str) -> str:
         """The name of an instance's network namespace (as in `ip netns`)."""
@@ -98,8 +102,9 @@ class EdgeNetwork:
             return socket.socket(socket.AF_INET, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
 
     def release(self) -> None:
-        """Give the edge host's namespace back. Call when no network is left."""
-        namespaces.unpin(self._path)
+        """Give the edge host's namespace back. Call when no network is left. Where others have interfaces in it, it stays."""
+        if all(link.name == "lo" or link.name.startswith(OURS) for link in self.links()):
+            namespaces.unpin(self._path)
 
     def wired(self, instance: str) -> bool:
         """True when the instance's namespace exists."""
@@ -142,7 +147,7 @@ class EdgeNetwork:
 
     def port(self, instance: str, index: int) -> str:
         """The edge host's end of an instance's interface."""
-        return ipam.interface_name("skv", self.tag, instance, str(index))
+        return ipam.interface_name(PORT, self.tag, instance, str(index))
 
     def taps(self, instance: str, nics: Sequence[Nic]) -> list[Tap]:
         """Where a data plane finds the instance's traffic."""
