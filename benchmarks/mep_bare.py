@@ -36,6 +36,7 @@ def application(path: str) -> Starlette:
     database.execute("PRAGMA journal_mode=WAL")
     database.execute("PRAGMA synchronous=FULL")
     database.execute("CREATE TABLE services (id TEXT PRIMARY KEY, shown INTEGER, doc BLOB)")
+    database.execute("CREATE INDEX shown ON services (shown) WHERE shown = 1")
 
     def adding(shown: int) -> Any:
         async def post(request: Request) -> Response:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import pytest
+
 from benchmarks import divert, mec, mep
-from benchmarks.figures import Scale
+from benchmarks.__main__ import LATEST
+from benchmarks.figures import Scale, beyond
 
 
 async def test_both_servers_do_what_is_compared(tmp_path: Path) -> None:
@@ -40,3 +44,13 @@ def test_every_promised_figure_has_its_bound() -> None:
     }
     assert {name: mec.FIGURES[name].least or mec.FIGURES[name].most for name in promised} == promised
     assert set(divert.FIGURES) <= set(mec.FIGURES)
+
+
+@pytest.mark.feature("B78")
+def test_the_committed_figures_are_ten_times_those_of_a_common_platform_and_within_their_bounds() -> None:
+    """It serves 90 and 88 POSTs a second to one and to sixteen callers, 480 GETs of ten services, in up to 55 MB."""
+    committed = json.loads(LATEST.read_text())
+    common = {"mep.post_rps_c1": 90, "mep.post_rps_c16": 88, "mep.get_rps_c1": 480}
+    assert {name: committed[name] for name, rate in common.items() if committed[name] < 10 * rate} == {}
+    assert committed["idle.rss_mb"] <= 60
+    assert beyond({name: committed[name] for name in mep.FIGURES}, mep.FIGURES) == []

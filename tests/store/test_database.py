@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -208,6 +210,91 @@ def test_every_step_of_the_migrations_keeps_what_is_there() -> None:
     migrate(connection)
     assert connection.execute("SELECT id FROM vims").fetchall() == [("a",)]
     connection.close()
+
+
+async def test_brief_writes_share_a_commit_and_keep_their_place_among_others(database: Database) -> None:
+    threads: set[int] = set()
+    order: list[str] = []
+
+    def one(name: str):
+        def work(tx: Transaction) -> None:
+            threads.add(threading.get_ident())
+            order.append(name)
+            aggregates.vims.insert(tx, vim(name))
+
+        return work
+
+    commits: list[int] = []
+    database.on_commit.append(lambda events: commits.append(len(events)))
+
+    def telling(tx: Transaction) -> None:
+        journal.announce(tx, Event(seq=0, time="", kind="audit"))
+
+    await asyncio.gather(*(database.write(one(str(number)), brief=True) for number in range(5)))
+    assert threads == {threading.get_ident()}, "nobody else was woken"
+    await asyncio.gather(*(database.write(telling, brief=True) for _ in range(5)))
+    assert commits == [5], "one commit for all"
+    await asyncio.gather(
+        database.write(one("a"), brief=True), database.write(one("b")), database.write(one("c"), brief=True)
+    )
+    assert order[5:] == ["a", "b", "c"]
+
+
+async def test_the_loop_does_not_wait_for_a_slow_disk(database: Database) -> None:
+    threads: list[int] = []
+
+    async def brief(slow_s: float) -> None:
+        def work(tx: Transaction) -> None:
+            threads.append(threading.get_ident())
+            time.sleep(slow_s)  # stands for a disk that takes its time
+
+        await database.write(work, brief=True)
+
+    own = threading.get_ident()
+    await brief(0.2)
+    assert threads[-1] == own
+    await brief(0.0)
+    assert threads[-1] != own
+    async with asyncio.timeout(60):
+        while threads[-1] != own:
+            await brief(0.0)
+
+
+@pytest.mark.parametrize("brief", [True, False])
+async def test_what_depends_on_a_commit_is_done_before_the_caller_goes_on_and_without_it(
+    database: Database, brief: bool
+) -> None:
+    kept: list[str] = []
+
+    def then(made: VimConnection) -> None:
+        assert made.id in ids(database), "it is committed"
+        kept.append(made.id)
+
+    async def put_kept(id: str) -> VimConnection:
+        return await database.write(lambda tx: aggregates.vims.insert(tx, vim(id)), brief=brief, then=then)
+
+    await put_kept("a")
+    assert kept == ["a"]
+    hurried = asyncio.ensure_future(put_kept("b"))
+    await asyncio.sleep(0)
+    hurried.cancel()
+    await put(database, "c")
+    assert kept == ["a", "b"]
+    with pytest.raises(ConflictError):
+        await put_kept("a")
+    assert kept == ["a", "b"]
+
+
+async def test_closing_finishes_what_gathered(tmp_path: Path) -> None:
+    first = Database(tmp_path / "skerry.db")
+    first.open()
+    gathered = asyncio.ensure_future(first.write(lambda tx: aggregates.vims.insert(tx, vim("a")), brief=True))
+    asyncio.get_running_loop().call_soon(first.close)
+    await gathered
+    again = Database(tmp_path / "skerry.db")
+    again.open()
+    assert ids(again) == ["a"]
+    again.close()
 
 
 async def test_inline_writes_need_no_thread() -> None:

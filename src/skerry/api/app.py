@@ -15,7 +15,7 @@ from starlette.routing import Route
 from skerry.access.authority import Authority, Policy
 from skerry.access.tokens import Tokens, ensure_tokens
 from skerry.api import oauth2, openapi, problem, rights, versions
-from skerry.api.dispatch import grouped
+from skerry.api.dispatch import Apis
 from skerry.api.gate import STARTING, Audit, Gate
 from skerry.api.mec010 import APP_LCM, APP_PKGM, GRANTING
 from skerry.api.mec011 import APP_SUPPORT, MP1, SERVICE_MGMT, bus
@@ -68,7 +68,7 @@ def build(services: Services, tokens: Tokens | None = None, audit: Audit | None 
     known = tokens or ensure_tokens(services.settings.data_dir / "access", os.urandom)
     authority = authority_of(services, known)
     pages = [*_own_pages(services), *oauth2.routes(authority), *bus.routes(services)]
-    app = Starlette(routes=[*grouped(routes), *pages], exception_handlers=dict(problem.HANDLERS))
+    app = Starlette(routes=[Apis(routes), *pages], exception_handlers=dict(problem.HANDLERS))
     app.state.started = services.clock.monotonic()
     app.state.authority = authority
     app.add_middleware(Gate, services=services, authority=authority, audit=audit or services.audit)

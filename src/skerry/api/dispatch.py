@@ -1,7 +1,6 @@
 """Finds the resource of a path among several hundred without trying them one after the other.
 
-Starlette matches its routes in their order, a regular expression each. Here the routes of an API lie behind its root, and
-there by their number of segments.
+Starlette matches its routes in their order, a regular expression each.
 """
 
 from __future__ import annotations
@@ -14,26 +13,28 @@ from starlette.routing import BaseRoute, Match, Route
 FOUND = "skerry.route"
 
 
-class Below(BaseRoute):
-    """The routes whose paths begin with a root, such as `/vnflcm/v2`."""
+class Apis(BaseRoute):
+    """The routes of all APIs, found by the first two segments of their paths, such as `/vnflcm/v2`, and there by their
+    number of segments."""
 
-    def __init__(self, root: str, routes: Iterable[Route]) -> None:
-        self.root = root
+    def __init__(self, routes: Iterable[Route]) -> None:
         self.routes = list(routes)
-        self._by_length: dict[int, list[Route]] = {}
-        self._of_any_length: list[Route] = []
+        self._by_length: dict[tuple[str, int], list[Route]] = {}
+        self._of_any_length: dict[str, list[Route]] = {}
         for route in self.routes:
+            root = root_of(route.path)
             if ":path}" in route.path:
-                self._of_any_length.append(route)
+                self._of_any_length.setdefault(root, []).append(route)
             else:
-                self._by_length.setdefault(route.path.count("/"), []).append(route)
+                self._by_length.setdefault((root, route.path.count("/")), []).append(route)
 
     def matches(self, scope: Any) -> tuple[Match, Any]:
         """Whether the path is one of these."""
-        path: str = scope["path"]
-        if scope["type"] != "http" or not path.startswith(self.root):
+        if scope["type"] != "http":
             return Match.NONE, {}
-        for routes in (self._by_length.get(path.count("/"), ()), self._of_any_length):
+        path: str = scope["path"]
+        root = root_of(path)
+        for routes in (self._by_length.get((root, path.count("/")), ()), self._of_any_length.get(root, ())):
             for route in routes:
                 match, found = route.matches(scope)
                 if match is not Match.NONE:
@@ -45,11 +46,7 @@ class Below(BaseRoute):
         await scope[FOUND].handle(scope, receive, send)
 
 
-def grouped(routes: Iterable[Route]) -> list[BaseRoute]:
-    """Routes behind the roots of their APIs: the first two segments of their paths, as far as they are fixed."""
-    roots: dict[str, list[Route]] = {}
-    for route in routes:
-        root = "/".join(route.path.split("/")[:3])
-        roots.setdefault(root.partition("{")[0], []).append(route)
-    # Of `/vnflcm/v2` and `/vnflcm`, the longer one is looked at first.
-    return [Below(root, roots[root]) for root in sorted(roots, reverse=True)]
+def root_of(path: str) -> str:
+    """The first two segments of a path. Those of no API are variable."""
+    second = path.find("/", path.find("/", 1) + 1)
+    return path if second < 0 else path[:second]

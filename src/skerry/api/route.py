@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
@@ -89,15 +90,22 @@ class Call:
 
     async def body(self, kind: type[T]) -> T:
         """The body as a struct; every fault of it at once."""
-        return body.convert(await self.json(), kind)
+        return body.decode(await body.read(self.request, self.services.settings.max_body_bytes), kind)
 
     def href(self, path: str) -> str:
         """The absolute URI of a path below the root of the API that is called."""
-        return f"{str(self.request.base_url).rstrip('/')}{self.root}{path}"
+        return f"{self._node}{self.root}{path}"
 
     def uri(self, path: str) -> str:
         """The absolute URI of a path below the root of the node."""
-        return f"{str(self.request.base_url).rstrip('/')}{path}"
+        return f"{self._node}{path}"
+
+    @cached_property
+    def _node(self) -> str:
+        """The root of the node as the caller sees it."""
+        scope = self.request.scope
+        host = next((value for name, value in scope["headers"] if name == b"host"), None)
+        return _seen_at(scope["scheme"], scope.get("server"), host, scope.get("root_path", ""))
 
     @property
     def match(self) -> frozenset[int] | None:
@@ -203,6 +211,14 @@ def _revision(tag: str) -> int:
     return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 19 else -1
 
 
+@lru_cache(maxsize=64)
+def _seen_at(scheme: str, server: tuple[str, int | None] | None, host: bytes | None, root: str) -> str:
+    """The root of the node for a caller who asked for `host`; worked out once for each of the few names of a node."""
+    headers = [] if host is None else [(b"host", host)]
+    scope = {"type": "http", "scheme": scheme, "server": server, "root_path": root, "path": "/", "headers": headers}
+    return str(Request({**scope, "query_string": b""}).base_url).rstrip("/")
+
+
 Handler = Callable[[Call], Awaitable[Response]]
 
 
@@ -249,6 +265,7 @@ class Resource:
         self._services = services
         self._root = root
         self._version = version
+        self._told = [(b"version", version.encode())] if version else []
         self._methods = {endpoint.method: endpoint for endpoint in endpoints}
         if "GET" in self._methods:
             self._methods.setdefault("HEAD", self._methods["GET"])
@@ -262,11 +279,11 @@ class Resource:
         if endpoint is None:
             raise self._not_allowed(request.method)
         rights.check(scope["skerry.principal"], self._root, endpoint.path, self._rights[request.method])
-        check_version(request, self._version)
-        check_media(request, endpoint)
+        headers = dict(reversed(scope["headers"]))  # of those that come twice, the first counts
+        check_version(headers, self._version)
+        check_media(request.method, headers, endpoint)
         response = await endpoint.handler(Call(request, self._services, endpoint, self._root))
-        if self._version:
-            response.headers["Version"] = self._version
+        response.raw_headers += self._told
         await response(scope, receive, send)
 
     def _not_allowed(self, method: str) -> HttpError:
@@ -276,9 +293,17 @@ class Resource:
         )
 
 
-def check_version(request: Request, served: str) -> None:
+Headers = Mapping[bytes, bytes]
+
+
+def _said(headers: Headers, name: bytes, default: str = "") -> str:
+    found = headers.get(name)
+    return default if found is None else found.decode("latin-1")
+
+
+def check_version(headers: Headers, served: str) -> None:
     """Refuse a `Version` header of another major version (SOL013 9.4); a missing one means the URI's."""
-    wanted = request.headers.get("version", "")
+    wanted = _said(headers, b"version")
     if served and wanted and wanted.partition(".")[0] != served.partition(".")[0]:
         raise HttpError(
             406,
@@ -287,16 +312,16 @@ def check_version(request: Request, served: str) -> None:
         )
 
 
-def check_media(request: Request, endpoint: Endpoint) -> None:
+def check_media(method: str, headers: Headers, endpoint: Endpoint) -> None:
     """406 for an answer that the caller does not take, 415 for a body of another type."""
-    accepted = request.headers.get("accept", "*/*")
-    if not any(_covers(part, endpoint.produces) for part in accepted.split(",")):
+    accepted = _said(headers, b"accept", "*/*")
+    if accepted != "*/*" and not any(_covers(part, endpoint.produces) for part in accepted.split(",")):
         raise HttpError(406, f"cannot answer as {accepted[:80]}", suggestion=f"accept {' or '.join(endpoint.produces)}")
-    if request.method not in ("POST", "PUT", "PATCH") or endpoint.body is None:
+    if method not in ("POST", "PUT", "PATCH") or endpoint.body is None:
         return
-    given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    allowed = (*endpoint.accepts, MERGE_PATCH) if request.method == "PATCH" else endpoint.accepts
-    if given not in allowed and not (given == "" and request.headers.get("content-length", "0") == "0"):
+    given = _said(headers, b"content-type").partition(";")[0].strip().lower()
+    allowed = (*endpoint.accepts, MERGE_PATCH) if method == "PATCH" else endpoint.accepts
+    if given not in allowed and not (given == "" and _said(headers, b"content-length", "0") == "0"):
         raise HttpError(
             415, f"cannot read a body of type {given or 'unknown'}", suggestion=f"send {' or '.join(allowed)}"
         )

@@ -11,6 +11,40 @@ from skerry.model.time import Clock, stamp
 from skerry.store import journal
 from skerry.store.database import Database, Transaction
 
+MOST_PENDING = 1000  # events that wait in memory for one follower
+
+
+class Follower:
+    """Somebody who follows the log. Whoever has read all there is gets what comes from memory; who falls far behind reads
+    the store again. `seq` is the last event that it has or does not want."""
+
+    def __init__(self, seq: int, **wanted: str) -> None:
+        self.seq = seq
+        self.current = False
+        self.pending: list[Event] = []
+        self.news = asyncio.Event()
+        self._wanted = [(name, value) for name, value in wanted.items() if value]
+
+    def offer(self, events: Sequence[Event]) -> None:
+        """These were committed."""
+        if self.current:
+            self.pending += [event for event in events if event.seq > self.seq and self._wants(event)]
+            if len(self.pending) > MOST_PENDING:
+                self.pending, self.current = [], False
+            if self.current and not self.pending:
+                self.seq = max(self.seq, events[-1].seq)
+                return
+        self.news.set()
+
+    def _wants(self, event: Event) -> bool:
+        return all(getattr(event, name) == value for name, value in self._wanted)
+
+    def take(self) -> list[Event]:
+        """What came since the last time."""
+        batch, self.pending = self.pending, []
+        self.seq = batch[-1].seq
+        return batch
+
 
 class EventLog:
     """Appends to and follows the log of one node."""
@@ -18,8 +52,7 @@ class EventLog:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
-        self._followers: set[asyncio.Event] = set()
-        self._newest = 0  # as far as this process announced; 0 before the first
+        self._followers: set[Follower] = set()
         database.on_commit.append(self._wake)
 
     def add(self, tx: Transaction, kind: str, **fields: Any) -> None:
@@ -57,26 +90,24 @@ class EventLog:
         self, seq: int, *, subject: str = "", operation: str = "", kind: str = ""
     ) -> AsyncIterator[Sequence[Event]]:
         """Batches of events over `seq`, as they are committed, without end."""
-        news = asyncio.Event()
-        self._followers.add(news)
+        follower = Follower(seq, subject=subject, operation=operation, kind=kind)
+        self._followers.add(follower)
         try:
             while True:
-                news.clear()
-                newest = self._newest
-                # Who has everything that was announced need not look.
-                batch = (
-                    self.since(seq, subject=subject, operation=operation, kind=kind) if not 0 < newest <= seq else []
-                )
-                if batch:
-                    seq = batch[-1].seq
+                if follower.pending:
+                    yield follower.take()
+                elif follower.current:
+                    follower.news.clear()
+                    await follower.news.wait()
+                elif batch := self.since(follower.seq, subject=subject, operation=operation, kind=kind):
+                    follower.seq = batch[-1].seq
                     yield batch
                 else:
-                    seq = max(seq, newest)
-                    await news.wait()
+                    # What is committed from here on is offered, since nothing happens in between.
+                    follower.current = True
         finally:
-            self._followers.discard(news)
+            self._followers.discard(follower)
 
     def _wake(self, events: list[Event]) -> None:
-        self._newest = max(self._newest, events[-1].seq)
         for follower in self._followers:
-            follower.set()
+            follower.offer(events)

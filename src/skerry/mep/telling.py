@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeVar
 
@@ -46,9 +45,6 @@ class Teller:
     async def write(self, work: Callable[[Transaction], T], then: Callable[[T], None]) -> T:
         """Run `work` in a transaction; when it is committed, `then` gets its result and what it told goes out. All of that
         happens even where the caller is cancelled meanwhile: memory and store must not differ."""
-        return await asyncio.shield(asyncio.ensure_future(self._write(work, then)))
-
-    async def _write(self, work: Callable[[Transaction], T], then: Callable[[T], None]) -> T:
         told: list[Message] = []
 
         def recorded(tx: Transaction) -> T:
@@ -57,11 +53,12 @@ class Teller:
             self._told = told
             return work(tx)
 
-        result = await self._database.write(recorded)
-        then(result)
-        if told:
-            self._post.wake(told)
-        return result
+        def settled(result: T) -> None:
+            then(result)
+            if told:
+                self._post.wake(told)
+
+        return await self._database.write(recorded, brief=True, then=settled)
 
     def tell(
         self,

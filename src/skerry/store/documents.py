@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from typing import Any, Generic, TypeVar
 
@@ -39,9 +40,12 @@ class Collection(Generic[D]):
     def insert(self, tx: Transaction, document: D) -> D:
         """Add a new document with revision 1. `ConflictError` if its id is taken."""
         new = msgspec.structs.replace(document, rev=1)
-        if self._first(tx.execute(self._by_id, (self._id(new),)).fetchall()):
-            raise ConflictError(f"cannot create {self.word} {self._id(new)}: it exists")
-        tx.execute(self._insert, (self._id(new), *self._row(new)))
+        try:
+            tx.execute(self._insert, (self._id(new), *self._row(new)))
+        except sqlite3.IntegrityError as error:
+            if self.find(tx, self._id(new)) is None:
+                raise
+            raise ConflictError(f"cannot create {self.word} {self._id(new)}: it exists") from error
         return new
 
     def put(self, tx: Transaction, document: D) -> D:

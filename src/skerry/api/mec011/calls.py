@@ -31,7 +31,7 @@ def strict(handler: Handler) -> Handler:
 
 def note(call: Call, status: int) -> dict[str, object]:
     """The audit's line about this call, to be written together with what the call changes."""
-    who, method, path = call.principal, call.request.method, call.request.url.path
+    who, method, path = call.principal, call.request.method, call.request.scope["path"]
     data = {"client": who.client, "tenant": who.tenant, "method": method, "path": path, "status": status}
     return {"name": who.name, "state": str(status), "detail": f"{method} {path}", "data": data}
 

@@ -36,7 +36,7 @@ def rendered(service: Service, root: str) -> ServiceInfo:
 
 
 def _listed(call: Call, app_id: str) -> Response:
-    parameters = call.request.query_params.multi_items()
+    parameters = call.request.query_params.multi_items() if call.request.scope["query_string"] else []
     chosen = selection.query(parameters) if parameters else selection.EVERY
     found = call.services.mep.services.all(tenant=call.tenant, app_id=app_id, query=chosen)
     root = call.href("")
