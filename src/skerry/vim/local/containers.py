@@ -70,24 +70,24 @@ class Containers(Edge):
         self._settings = settings
         self._instances: dict[str, Instance] = {}
         self._image_locks: dict[str, asyncio.Lock] = {}
-        self._ports = Ports(lambda kind: self._work(self.network.socket, kind))
-        self.inner_socket = lambda address, port: self._work(self.network.listening, address, port)
+        self._ports = Ports(lambda kind: self.work(self.network.socket, kind))
+        self.inner_socket = lambda address, port: self.work(self.network.listening, address, port)
         self._shop: workshop.Workshop | None = None
 
     async def open(self) -> None:
         """Choose the runtime, make the networks' bridges again where missing, adopt what runs. Interrupts nothing."""
         await super().open()
-        runner = await self._work(self._runner)
-        folder = Path(self._settings.images) if self._settings.images else self._data / "images"
+        runner = await self.work(self._runner)
+        folder = Path(self._settings.images) if self._settings.images else self.data / "images"
         images = Images(
             folder,
             max_bytes=self._settings.image_max_bytes,
             max_files=self._settings.image_max_files,
             tls_verify=self._settings.registry_tls_verify,
         )
-        self._shop = workshop.Workshop(self._data / "compute", runner=runner, network=self.network, images=images)
-        await self._work(images.open)
-        for creation, state in await self._work(self._shop.load):
+        self._shop = workshop.Workshop(self.data / "compute", runner=runner, network=self.network, images=images)
+        await self.work(images.open)
+        for creation, state in await self.work(self._shop.load):
             self._instances[creation.spec.name] = Instance(creation, state)
         for instance in list(self._instances.values()):
             self._adopt(instance)
@@ -100,12 +100,12 @@ class Containers(Edge):
             raise UnsupportedError("cannot run containers: Skerry is not root", suggestion="run it as root")
         if not shim:
             raise UnsupportedError("cannot run containers: conmon is missing", suggestion="apt-get install conmon")
-        self._data.mkdir(parents=True, exist_ok=True)
-        runtime = probe.known(self._data / "runtime.json", self._settings.runtime, groups)
+        self.data.mkdir(parents=True, exist_ok=True)
+        runtime = probe.known(self.data / "runtime.json", self._settings.runtime, groups)
         return supervise.Runner(
             runtime=runtime,
             shim=shim,
-            state=self._data / "runtime",
+            state=self.data / "runtime",
             cgroup=f"/skerry/{self.network.tag}",
             groups=groups,
         )
@@ -146,14 +146,14 @@ class Containers(Edge):
         return [(workshop.limited(creation.spec, state), creation.nics) for creation, state in found]
 
     async def _stored(self) -> int:
-        return sum(image.size_bytes for image in await self._work(self._made.images.all))
+        return sum(image.size_bytes for image in await self.work(self._made.images.all))
 
     async def ensure_image(self, spec: ImageSpec) -> Image:
         async with self._image_locks.setdefault(spec.name, asyncio.Lock()):
-            return (await self._work(self._made.images.ensure, spec)).public()
+            return (await self.work(self._made.images.ensure, spec)).public()
 
     async def list_images(self) -> Sequence[Image]:
-        return [image.public() for image in await self._work(self._made.images.all)]
+        return [image.public() for image in await self.work(self._made.images.all)]
 
     async def delete_image(self, name: str) -> None:
         users = [one.creation.spec.name for one in self._instances.values() if one.creation.image == name]
@@ -163,12 +163,12 @@ class Containers(Edge):
             )
         used = {layer for one in self._instances.values() for layer in one.creation.layers}
         async with self._image_locks.setdefault(name, asyncio.Lock()):
-            await self._work(self._made.images.delete, name, used)
+            await self.work(self._made.images.delete, name, used)
 
     async def create_compute(self, spec: ComputeSpec) -> Compute:
         known = self._instances.get(spec.name)
         if known is None:
-            image = await self._work(self._checked, spec)
+            image = await self.work(self._checked, spec)
             total = await self.capacity()
             known = self._instances.get(spec.name) or self._allocate(spec, image, total)
         async with known.lock:
@@ -195,7 +195,7 @@ class Containers(Edge):
 
     def _allocate(self, spec: ComputeSpec, image: StoredImage, total: Capacity) -> Instance:
         """Reserve capacity and addresses. No await in here."""
-        nics = self._admitted(spec, total)
+        nics = self.admitted(spec, total)
         creation = Creation(
             id=f"sk{ipam.digest(self.network.tag, spec.name)}",
             spec=spec,
@@ -216,15 +216,15 @@ class Containers(Edge):
         spec = instance.creation.spec
         state = State(state=ComputeState.CREATED, env=dict(spec.env), files=workshop.stored(spec.files))
         try:
-            await self._work(self._made.make, instance.creation, state, self._plugs(instance))
+            await self.work(self._made.make, instance.creation, state, self._plugs(instance))
         except (SkerryError, OSError) as wrong:
             await self._remove(instance)
             raise admission.as_skerry_error(f"cannot create {spec.name}", wrong) from wrong
         instance.state = state
-        self._news.tell("compute", spec.name, "created")
+        self.news.tell("compute", spec.name, "created")
 
     def _plugs(self, instance: Instance) -> list[Plug]:
-        return self._plugged(instance.creation.spec, instance.creation.nics)
+        return self.plugged(instance.creation.spec, instance.creation.nics)
 
     async def delete_compute(self, name: str) -> None:
         instance = self._instances.get(name)
@@ -236,22 +236,22 @@ class Containers(Edge):
             if self._instances.get(name) is not instance:
                 return
             await self._remove(instance)
-        self._news.tell("compute", name, "deleted")
+        self.news.tell("compute", name, "deleted")
 
     async def _remove(self, instance: Instance) -> None:
         creation = instance.creation
-        self._exits.forget(creation.id)
+        self.exits.forget(creation.id)
         self._ports.withdraw(creation.id)
         if instance.restarting:
             instance.restarting.cancel()
         shim = instance.state.shim if instance.state.boot == supervise.boot() else None
-        await self._work(self._made.remove, creation, shim)
+        await self.work(self._made.remove, creation, shim)
         if instance.settling:
             await instance.settling
         self._instances.pop(creation.spec.name, None)
         self._wake(instance)
         if not self._instances:
-            await self._work(self._made.release)
+            await self.work(self._made.release)
 
     async def set_environment(
         self,
@@ -270,10 +270,10 @@ class Containers(Edge):
             faults = oci.faults(msgspec.structs.replace(instance.creation.spec, env=env, files=tuple(files)), -1)
             if faults:
                 raise InvalidError(f"cannot change {name}: {faults[0].message}", faults=faults)
-            await self._work(self._made.store, instance.creation.id, files)
+            await self.work(self._made.store, instance.creation.id, files)
             changed = workshop.changed(state, env, files, command, hosts or {})
             self._set(instance, changed)
-        self._news.tell("compute", name, "changed")
+        self.news.tell("compute", name, "changed")
         return self._public(instance)
 
     async def start_compute(self, name: str) -> Compute:
@@ -295,14 +295,14 @@ class Containers(Edge):
             raise InvalidError(f"cannot start {name}: {fault.message}", faults=[fault])
         await self._publish(instance)
         try:
-            process, shim = await self._work(self._made.run, instance.creation, state, self._plugs(instance))
+            process, shim = await self.work(self._made.run, instance.creation, state, self._plugs(instance))
         except (SkerryError, OSError) as wrong:
             self._ports.withdraw(instance.creation.id)
             raise admission.as_skerry_error(f"cannot start {name}", wrong) from wrong
         self._set(instance, self._running(state, process, shim))
         self._watch(instance)
         self._wake(instance)
-        self._news.tell("compute", name, "started")
+        self.news.tell("compute", name, "started")
 
     async def _publish_again(self, instance: Instance) -> None:
         """After a restart of Skerry. A port that someone else took meanwhile must not keep the node from starting."""
@@ -326,7 +326,7 @@ class Containers(Edge):
             shim=shim,
             boot=supervise.boot(),
             exit_code=None,
-            started_at=stamp(self._context.clock.now()),
+            started_at=stamp(self.context.clock.now()),
             asked=False,
         )
 
@@ -336,9 +336,9 @@ class Containers(Edge):
 
     def _watch(self, instance: Instance) -> None:
         instance.settling = None
-        instance.started = self._context.clock.monotonic()
+        instance.started = self.context.clock.monotonic()
         if instance.state.process:
-            self._exits.watch(instance.creation.id, instance.state.process, lambda: self._ended(instance))
+            self.exits.watch(instance.creation.id, instance.state.process, lambda: self._ended(instance))
 
     def _ended(self, instance: Instance) -> None:
         if instance.settling is None and not instance.leaving:
@@ -354,7 +354,7 @@ class Containers(Edge):
     async def _settle(self, instance: Instance) -> None:
         """Learn how the instance ended, write it down, tell, and start it again where asked to."""
         creation, state = instance.creation, instance.state
-        self._exits.forget(creation.id)
+        self.exits.forget(creation.id)
         self._ports.withdraw(creation.id)
         await watch.ended(state.shim if state.boot == supervise.boot() else None, _SHIM_S)
         code = supervise.exit_code(self._made.folder(creation.id), creation.id)
@@ -364,13 +364,13 @@ class Containers(Edge):
         ended = ComputeState.EXITED if code == 0 or state.asked or again else ComputeState.FAILED
         self._set(instance, msgspec.structs.replace(state, state=ended, exit_code=code, process=None, shim=None))
         if memory:
-            self._news.tell("compute", creation.spec.name, "oom", code)
-        self._news.tell("compute", creation.spec.name, "killed" if code > 128 and not state.asked else "exited", code)
+            self.news.tell("compute", creation.spec.name, "oom", code)
+        self.news.tell("compute", creation.spec.name, "killed" if code > 128 and not state.asked else "exited", code)
         if again and not instance.leaving:
             self._restart_later(instance)
 
     def _restart_later(self, instance: Instance) -> None:
-        if self._context.clock.monotonic() - instance.started > _RESTART_HEALTHY_S:
+        if self.context.clock.monotonic() - instance.started > _RESTART_HEALTHY_S:
             instance.restarts = 0
         delay = min(_RESTART_MOST_S, _RESTART_FIRST_S * 2**instance.restarts)
         instance.restarts = min(instance.restarts + 1, 16)
@@ -458,7 +458,7 @@ class Containers(Edge):
         instance = self._instance(name)
         path = self._made.folder(instance.creation.id) / "log"
         if not follow:
-            lines, _, _ = await self._work(logfile.last, path, tail)
+            lines, _, _ = await self.work(logfile.last, path, tail)
             for line in lines:
                 yield line
             return
@@ -476,14 +476,14 @@ class Containers(Edge):
 
     async def stats(self, name: str) -> ComputeStats:
         instance, process = self._live(name, "measure")
-        return await self._work(execution.stats, self._made.runner, instance.creation.id, process.pid)
+        return await self.work(execution.stats, self._made.runner, instance.creation.id, process.pid)
 
     async def taps(self, name: str) -> Sequence[Tap]:
         creation = self._instance(name).creation
         return self._tapped(creation.id, creation.nics)
 
     async def written_bytes(self, name: str) -> int:
-        return await self._work(execution.written, self._made.folder(self._instance(name).creation.id) / "upper")
+        return await self.work(execution.written, self._made.folder(self._instance(name).creation.id) / "upper")
 
     async def resize(self, name: str, *, vcpus: float = 0.0, memory_bytes: int = 0) -> Compute:
         instance = self._instance(name)
@@ -491,21 +491,21 @@ class Containers(Edge):
             old = workshop.limited(instance.creation.spec, instance.state)
             new = msgspec.structs.replace(old, vcpus=vcpus or old.vcpus, memory_bytes=memory_bytes or old.memory_bytes)
             if supervise.alive(instance.state.process):
-                await self._work(execution.resize, self._made.runner, instance.creation.id, new)
+                await self.work(execution.resize, self._made.runner, instance.creation.id, new)
             limits = {"vcpus": new.vcpus, "memory_bytes": new.memory_bytes}
             self._set(instance, msgspec.structs.replace(instance.state, **limits))
-        self._news.tell("compute", name, "changed")
+        self.news.tell("compute", name, "changed")
         return self._public(instance)
 
     async def snapshot_compute(self, name: str, image: str) -> Image:
         instance = self._instance(name)
         async with instance.lock, self._image_locks.setdefault(image, asyncio.Lock()):
-            return (await self._work(self._made.snapshot, instance.creation, image)).public()
+            return (await self.work(self._made.snapshot, instance.creation, image)).public()
 
     async def list_strangers(self) -> Sequence[Stranger]:
         """Containers and interfaces that others made beside this driver's."""
         known = {one.creation.id for one in self._instances.values()}
-        return await self._work(strangers.find, self._made.runner, self.network, known)
+        return await self.work(strangers.find, self._made.runner, self.network, known)
 
     async def delete_stranger(self, stranger: Stranger) -> None:
-        await self._work(strangers.delete, self._made.runner, self.network, stranger)
+        await self.work(strangers.delete, self._made.runner, self.network, stranger)
