@@ -125,7 +125,7 @@ class _Parser:
     def statements(self, ends: Sequence[str]) -> tuple[Statement, ...]:
         """Statements up to one of the marks that end them, or the end of the text."""
         found: list[Statement] = []
-        while self._kind not in (END, *ends):
+        while self._kind() not in (END, *ends):
             before = self.lexer.token
             try:
                 found += self._statement()
@@ -136,7 +136,6 @@ class _Parser:
                 self._stray()
         return tuple(found)
 
-    @property
     def _kind(self) -> str:
         return self.lexer.token.kind
 
@@ -152,10 +151,10 @@ class _Parser:
     def _skip(self, ends: Sequence[str]) -> None:
         """To the next statement: behind the semicolon, or to what closes the compound around."""
         depth = 0
-        while self._kind != END:
-            if depth == 0 and self._kind in (";", *ends):
+        while self._kind() != END:
+            if depth == 0 and self._kind() in (";", *ends):
                 return
-            depth += {"{": 1, "}": -1}.get(self._kind, 0)
+            depth += {"{": 1, "}": -1}.get(self._kind(), 0)
             if depth < 0:
                 return
             self.lexer.advance()
@@ -175,7 +174,7 @@ class _Parser:
     def _directive(self, keyword: str) -> list[Statement]:
         place = self.lexer.place()
         self.lexer.advance()
-        if self._kind != "(":
+        if self._kind() != "(":
             raise self.lexer.fault("directive.bare", f"{keyword} needs arguments", f"write {keyword}(...)")
         config = Config(*self.lexer.config())
         made: dict[str, list[Statement]] = {"require": [Require(place, config)], "define": [Define(place, config)]}
@@ -185,7 +184,7 @@ class _Parser:
         self.lexer.advance()
         place = self.lexer.place()
         name = self._name("the name of the class")
-        if self._kind == "{":
+        if self._kind() == "{":
             return ElementClass(place, name, self._compound())
         return ElementClass(place, name, self._name("a compound in braces or the name of a class"))
 
@@ -203,15 +202,15 @@ class _Parser:
         overloads: list[Overload] = []
         extends = False
         while True:
-            if self._kind == "...":
+            if self._kind() == "...":
                 self.lexer.advance()
                 extends = True
             else:
                 overloads.append(Overload(self._formals(), self.statements(("}", "||"))))
-            if self._kind != "||" or extends:
+            if self._kind() != "||" or extends:
                 break
             self.lexer.advance()
-        if self._kind != "}":
+        if self._kind() != "}":
             self._record(
                 self.lexer.fault("brace.open", "this compound is not closed", 'close it with "}"', opening).fault
             )
@@ -227,23 +226,23 @@ class _Parser:
                 "nesting.deep", f"compounds are nested more than {MAX_DEPTH} deep", "name inner ones with elementclass"
             )
             self._depth = 0
-            while self._kind != END:
+            while self._kind() != END:
                 self.lexer.advance()
             raise fault
 
     def _formals(self) -> tuple[Formal, ...]:
         """`$a, KEY $b |`; nothing where the statements begin at once."""
-        if not (self._kind == VARIABLE or self._keyword_formal() or self._kind == "|"):
+        if not (self._kind() == VARIABLE or self._keyword_formal() or self._kind() == "|"):
             return ()
         found: list[Formal] = []
-        while self._kind != "|":
-            keyword = self.lexer.advance().text if self._kind == NAME else ""
-            if self._kind != VARIABLE:
+        while self._kind() != "|":
+            keyword = self.lexer.advance().text if self._kind() == NAME else ""
+            if self._kind() != VARIABLE:
                 raise self.lexer.fault("formal.bad", "formal arguments are variables", "write { $a, KEY $b | ... }")
             found.append(Formal(self.lexer.advance().text, keyword))
-            if self._kind == ",":
+            if self._kind() == ",":
                 self.lexer.advance()
-            elif self._kind != "|":
+            elif self._kind() != "|":
                 raise self.lexer.fault("formal.end", "formal arguments end with a bar", "write { $a, $b | ... }")
         self.lexer.advance()
         self._check_formals(found)
@@ -251,7 +250,7 @@ class _Parser:
 
     def _keyword_formal(self) -> bool:
         """Whether a word and a variable come next: no statement begins so."""
-        if self._kind != NAME:
+        if self._kind() != NAME:
             return False
         end = self.lexer.token.offset + len(self.lexer.token.text)
         return bool(_THEN_VARIABLE.match(self.lexer.source.text, end))
@@ -268,7 +267,7 @@ class _Parser:
     def _chain(self) -> Chain:
         nodes = [self._nodes(first=True)]
         arrows: list[str] = []
-        while self._kind in ("->", "=>"):
+        while self._kind() in ("->", "=>"):
             arrows.append(self.lexer.advance().text)
             nodes.append(self._nodes(first=False))
         if not arrows:
@@ -287,7 +286,7 @@ class _Parser:
 
     def _nodes(self, *, first: bool) -> tuple[Node, ...]:
         found = [self._node(first=first)]
-        while self._kind == ",":
+        while self._kind() == ",":
             self.lexer.advance()
             found.append(self._node(first=first))
         return tuple(found)
@@ -295,16 +294,16 @@ class _Parser:
     def _node(self, *, first: bool) -> Node:
         place = self.lexer.place()
         inputs = self._ports()
-        if self._kind == "(":
+        if self._kind() == "(":
             return Node(place, type=self._group(), inputs=inputs, outputs=self._ports())
-        if self._kind == "{":
+        if self._kind() == "{":
             compound = self._compound()
             return Node(place, type=compound, config=self._config(), inputs=inputs, outputs=self._ports())
-        if self._kind == NAME:
+        if self._kind() == NAME:
             return self._named(place, inputs)
-        if first and self._kind in ("->", "=>", ","):
+        if first and self._kind() in ("->", "=>", ","):
             return Node(place, outputs=inputs)
-        if not first and self._kind in (";", "}", ")", "||", END, "->", "=>", ","):
+        if not first and self._kind() in (";", "}", ")", "||", END, "->", "=>", ","):
             return Node(place, inputs=inputs)
         what = self.lexer.token.text
         raise self.lexer.fault(
@@ -313,23 +312,23 @@ class _Parser:
 
     def _named(self, place: Place, inputs: tuple[int, ...] | None) -> Node:
         name = self.lexer.advance().text
-        if self._kind == "::":
+        if self._kind() == "::":
             self.lexer.advance()
-            type = self._compound() if self._kind == "{" else self._name("the class of the element")
+            type = self._compound() if self._kind() == "{" else self._name("the class of the element")
             return Node(place, name, type, self._config(), inputs, self._ports())
-        if self._kind == "(":
+        if self._kind() == "(":
             return Node(place, "", name, self._config(), inputs, self._ports())
         return Node(place, name, None, None, inputs, self._ports())
 
     def _config(self) -> Config | None:
-        return Config(*self.lexer.config()) if self._kind == "(" else None
+        return Config(*self.lexer.config()) if self._kind() == "(" else None
 
     def _group(self) -> Group:
         opening = self.lexer.token
         self._deeper()
         self.lexer.advance()
         statements = self.statements((")",))
-        if self._kind != ")":
+        if self._kind() != ")":
             raise self.lexer.fault("group.open", "this group is not closed", 'close it with ")"', opening)
         self.lexer.advance()
         self._depth -= 1
@@ -337,15 +336,15 @@ class _Parser:
 
     def _ports(self) -> tuple[int, ...] | None:
         """`[1]`, `[0, 1]`; None where nothing is written."""
-        if self._kind != "[":
+        if self._kind() != "[":
             return None
         self.lexer.advance()
         found: list[int] = []
-        while self._kind != "]":
+        while self._kind() != "]":
             found.append(self._port())
-            if self._kind == ",":
+            if self._kind() == ",":
                 self.lexer.advance()
-            elif self._kind != "]":
+            elif self._kind() != "]":
                 raise self.lexer.fault("port.end", "the ports are not closed", 'write "[0]" or "[0, 1]"')
         if not found:
             raise self.lexer.fault("port.none", "no port is named", 'write "[0]" or "[0, 1]"')

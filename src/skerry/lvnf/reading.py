@@ -268,7 +268,7 @@ def _ip_encap(reading: _Reading) -> None:
         reading.fields.setdefault("dscp", tos >> 2)
 
 
-_VERBS: tuple[str, ...] = (
+_VERBS = (
     "set",
     "init",
     "export",
@@ -281,8 +281,6 @@ _VERBS: tuple[str, ...] = (
     "printq",
     "printnq",
     "wait",
-)
-_VERBS += (
     "wait_time",
     "wait_step",
     "wait_stop",

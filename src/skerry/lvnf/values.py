@@ -14,8 +14,22 @@ _DEVICE = re.compile(r"[^\s/:\x00-\x1f]{1,15}")
 _RATE = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)\s*([kKmMgG]?)(bps|b/s|Bps|B/s|baud|ps|/s)?")
 _TIME = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*([a-z]*)")
 _CLAUSE = re.compile(r"(!?)(\d{1,5})/([0-9A-Fa-f?]+)(?:%([0-9A-Fa-f]+))?")
-_UNITS = {"": 1.0, "s": 1.0, "sec": 1.0, "ms": 1e-3, "msec": 1e-3, "us": 1e-6, "usec": 1e-6, "ns": 1e-9, "m": 60.0}
-_UNITS |= {"min": 60.0, "h": 3600.0, "hr": 3600.0, "d": 86400.0, "day": 86400.0}
+_UNITS = {
+    "": 1.0,
+    "s": 1.0,
+    "sec": 1.0,
+    "ms": 1e-3,
+    "msec": 1e-3,
+    "us": 1e-6,
+    "usec": 1e-6,
+    "ns": 1e-9,
+    "m": 60.0,
+    "min": 60.0,
+    "h": 3600.0,
+    "hr": 3600.0,
+    "d": 86400.0,
+    "day": 86400.0,
+}
 _TENS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
 _TRUE = ("1", "true", "yes")
 _FALSE = ("0", "false", "no")
