@@ -15,13 +15,14 @@ from skerry.lvnf.elements import CLASSES
 from skerry.lvnf.elements.behaviour import Action, Behaviour, Context, Due, Pull, Push, Task, drop, never
 from skerry.lvnf.elements.packet import Packet
 from skerry.lvnf.elements.plain import FromDevice
-from skerry.lvnf.unparsing import flat_text, ports_text
 from skerry.lvnf.graph import Connection, Graph, Processing
+from skerry.lvnf.unparsing import flat_text, ports_text
 
 VERSION = "2.1"
 """The Click whose behaviour this is."""
 
 _TURNS = 4
+_LOOP = "cannot hand a packet on for ever: the configuration has a loop; it was dropped"
 T = TypeVar("T")
 
 
@@ -98,24 +99,20 @@ class Router:
         try:
             action()
         except RecursionError:
-            self._log("cannot hand a packet on for ever: the configuration has a loop; it was dropped")
+            self._log(_LOOP)
 
     def _make_receivers(self) -> Mapping[str, Callable[[bytes], None]]:
-        sources: dict[str, list[FromDevice]] = {}
-        for one in self._behaviours.values():
-            if isinstance(one, FromDevice):
-                sources.setdefault(one.config.device, []).append(one)
-        return {device: self._receiver(ends) for device, ends in sources.items()}
+        ends = (one for one in self._behaviours.values() if isinstance(one, FromDevice))
+        return {end.config.device: self._receiver(end) for end in ends}
 
-    def _receiver(self, ends: Sequence[FromDevice]) -> Callable[[bytes], None]:
-        log = self._log
+    def _receiver(self, end: FromDevice) -> Callable[[bytes], None]:
+        receive, log = end.receive, self._log
 
         def take(frame: bytes) -> None:
             try:
-                for end in ends:
-                    end.receive(frame)
+                receive(frame)
             except RecursionError:
-                log("cannot hand a packet on for ever: the configuration has a loop; it was dropped")
+                log(_LOOP)
 
         return take
 

@@ -1,93 +1,57 @@
-"""A router with a clock, chances and ends that a test holds in its hands; graphs written as short texts."""
+"""A router whose clock, chances and ends a test holds in its hands."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from skerry.lvnf.catalogue import KINDS
-from skerry.lvnf.configs import Config
-from skerry.lvnf.graph import Connection, Element, Graph, Processing
+from scapy.layers.inet import IP
+from scapy.packet import Packet
+
+from skerry.lvnf.checking import read
+from skerry.lvnf.graph import Graph
 from skerry.lvnf.router import Router
-
-_END = re.compile(r"^(?:\[(\d+)\]\s*)?([\w@/]+)(?:\s*\[(\d+)\])?$")
-
-
-def make_graph(elements: Mapping[str, Config], *paths: str, texts: Mapping[str, str] | None = None) -> Graph:
-    """A graph from configurations and paths as "a -> b [1] -> [0] c"."""
-    found: list[tuple[str, int, str, int]] = []
-    for path in paths:
-        ends = [_END.match(part.strip()) for part in path.split("->")]
-        for left, right in zip(ends, ends[1:], strict=False):
-            assert left is not None
-            assert right is not None
-            found.append((left[2], int(left[3] or 0), right[2], int(right[1] or 0)))
-    classes = {name: type(config).__name__ for name, config in elements.items()}
-    pulled = _pulled(classes, found)
-    made = {
-        name: Element(
-            name=name,
-            class_name=classes[name],
-            config=config,
-            text=(texts or {}).get(name, ""),
-            inputs=max((one[3] + 1 for one in found if one[2] == name), default=0),
-            outputs=max((one[1] + 1 for one in found if one[0] == name), default=0),
-        )
-        for name, config in elements.items()
-    }
-    connections = tuple(
-        Connection(
-            source=one[0],
-            output=one[1],
-            target=one[2],
-            input=one[3],
-            processing=Processing.PULL if one in pulled else Processing.PUSH,
-        )
-        for one in found
-    )
-    return Graph(elements=made, connections=connections)
-
-
-def _pulled(classes: Mapping[str, str], found: Sequence[tuple[str, int, str, int]]) -> set[tuple[str, int, str, int]]:
-    pulled = {one for one in found if KINDS[classes[one[0]]].output_code(one[1]) == "l"}
-    while True:
-        agnostic = {one[2] for one in pulled if KINDS[classes[one[2]]].input_code(one[3]) == "a"}
-        more = {one for one in found if one[0] in agnostic and KINDS[classes[one[0]]].output_code(one[1]) == "a"}
-        if more <= pulled:
-            return pulled
-        pulled |= more
 
 
 class Lab:
-    """A router at work: `sent` are the frames that left, by device; `lines` the log; `time` the clock."""
+    """A router at work: `lines` is its log, `time` its clock."""
 
-    def __init__(self, graph: Graph, chances: Sequence[float] = (), time: float = 1000.0) -> None:
+    def __init__(self, text: str, chances: Sequence[float] = (), time: float = 1000.0) -> None:
         self.time = time
-        self.sent: dict[str, list[bytes]] = {}
         self.lines: list[str] = []
+        self._sent: dict[str, list[bytes]] = {}
         self._chances = list(chances)
-        self.router = self._make(graph, None)
+        self.router = self.make(read(text))
 
-    def _make(self, graph: Graph, old: Router | None) -> Router:
+    def make(self, graph: Graph, old: Router | None = None) -> Router:
+        """A router with the same ends."""
         return Router(graph, lambda: self.time, self._chance, self.lines.append, self._send, old=old)
 
     def _chance(self) -> float:
-        return self._chances.pop(0) if self._chances else 0.5
+        return self._chances.pop(0)
 
     def _send(self, device: str, frame: bytes) -> None:
-        self.sent.setdefault(device, []).append(frame)
+        self._sent.setdefault(device, []).append(frame)
 
-    def swap(self, graph: Graph) -> None:
-        """Put another graph in place, with the state of this one."""
-        self.router = self._make(graph, self.router)
+    def swap(self, text: str) -> None:
+        """Put another configuration in place, with the state of this one."""
+        self.router = self.make(read(text), self.router)
 
-    def give(self, frame: bytes, device: str = "in") -> None:
-        """A frame comes in."""
-        self.router.receive(device, bytes(frame))
+    def give(self, *frames: bytes | Packet, device: str = "in") -> None:
+        """Frames come in."""
+        for frame in frames:
+            self.router.receive(device, bytes(frame))
 
     def out(self, device: str = "out") -> list[bytes]:
         """What left by a device since the last call."""
-        return self.sent.pop(device, [])
+        return self._sent.pop(device, [])
+
+    def pass_one(self, frame: bytes | Packet, *devices: str) -> str | None:
+        """The one of these devices by which a frame leaves; None when it is dropped."""
+        self.give(frame)
+        self.settle()
+        found = [device for device in devices or ("out",) if self.out(device)]
+        assert len(found) <= 1
+        return found[0] if found else None
 
     def settle(self) -> None:
         """Let everything be done that is due now."""
@@ -109,3 +73,28 @@ class Lab:
             self.time = wake
         self.time = end
         self.settle()
+
+    def read(self, handler: str) -> str:
+        """A handler as "element.handler"; what follows a space is its argument."""
+        name, _, argument = handler.partition(" ")
+        element, _, handler = name.rpartition(".")
+        return self.router.read(element, f"{handler} {argument}" if argument else handler)
+
+    def write(self, handler: str, value: str = "") -> None:
+        """Write a handler."""
+        element, _, name = handler.rpartition(".")
+        self.router.write(element, name, value)
+
+
+def checked(data: bytes) -> Packet:
+    """The IPv4 packet, which must have the checksums that scapy works out."""
+    packet = IP(data)
+    again = packet.copy()
+    layer = again
+    while layer:
+        for field in ("chksum", "len"):
+            if field in layer.fields and not (field == "chksum" and layer.name == "UDP" and layer.chksum == 0):
+                layer.delfieldval(field)
+        layer = layer.payload
+    assert bytes(again) == data
+    return packet

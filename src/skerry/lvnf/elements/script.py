@@ -48,6 +48,8 @@ class Script(Task[configs.Script]):
             "setq": lambda arguments: self._set(arguments, quoted=True),
             "print": self._print,
             "printn": self._print,
+            "printq": self._show,
+            "printnq": self._show,
             "read": self._read,
             "readq": lambda arguments: self._read(unquoted(arguments)),
             "write": self._write,
@@ -153,7 +155,11 @@ class Script(Task[configs.Script]):
         if arguments[:1].isalpha() or arguments[:1] in {"@", "_"}:
             self.context.log(self._call_read(self._expand(arguments)).rstrip("\n"))
         else:
-            self.context.log(unquoted(self._expand(arguments)))
+            self._show(arguments)
+        return True
+
+    def _show(self, arguments: str) -> bool:
+        self.context.log(unquoted(self._expand(arguments)))
         return True
 
     def _read(self, arguments: str) -> bool:
