@@ -20,7 +20,10 @@ routing, destination options, fragment) are looked through. `gtp_*` exist for UD
 whose GTP version is 1 and protocol type 1 (TS 29.281); `gtp_qfi` only with a PDU Session Container; `inner_*` only in a
 G-PDU (type 255) that carries IPv4 or IPv6, after any chain of extension headers that is understood whole. `nsh_*` exist for
 `eth_type` 0x894f; nothing behind the NSH header can be matched before `PopNsh`. `pin` is what the frame's flow was last
-pinned to, looked up once when the frame enters; 0 where there is none.
+pinned to, looked up once when the frame enters; 0 where there is none. `conn` is what `Track` found, 0 before it. `name` is
+the number of the `Named` that the frame's flow asks for, in its first bytes of data: the host of an HTTP request or the
+server name of a TLS ClientHello (RFC 6066, 3); decided once for a flow, by its first data, and kept with it; 0 before
+that, and where none fits.
 
 Counters of packets and bytes belong to each rule; bytes are those of the frame as it was matched.
 """
@@ -28,11 +31,18 @@ Counters of packets and bytes belong to each rule; bytes are those of the frame 
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
 from ipaddress import ip_network
 from typing import NamedTuple
 
 import msgspec
+
+# What is part of this text is named from here.
+from skerry.dataplane.fields import EXACT_ONLY as EXACT_ONLY  # noqa: PLC0414
+from skerry.dataplane.fields import WIDTHS as WIDTHS  # noqa: PLC0414
+from skerry.dataplane.fields import WRITABLE as WRITABLE  # noqa: PLC0414
+from skerry.dataplane.fields import Conn as Conn  # noqa: PLC0414
+from skerry.dataplane.fields import Field as Field  # noqa: PLC0414
+from skerry.dataplane.fields import Frag as Frag  # noqa: PLC0414
 
 VLAN_PRESENT = 0x1000
 GTPU_PORT = 2152
@@ -46,111 +56,6 @@ MAX_PORT = 65279
 
 class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Base of what is exchanged with engines."""
-
-
-class Field(enum.IntEnum):
-    """Everything that can be matched. The number is only an order; widths are in `WIDTHS`."""
-
-    IN_PORT = 0
-    PIN = 1
-    REG0 = 2
-    REG1 = 3
-    REG2 = 4
-    REG3 = 5
-    ETH_DST = 10
-    ETH_SRC = 11
-    ETH_TYPE = 12
-    VLAN_VID = 13
-    IP_PROTO = 20  # of IPv4, or the upper-layer protocol of IPv6
-    IP_DSCP = 21
-    IP_FRAG = 22  # a value of Frag
-    IPV4_SRC = 23
-    IPV4_DST = 24
-    IPV6_SRC = 25
-    IPV6_DST = 26
-    L4_SRC = 30  # TCP, UDP or SCTP, as ip_proto says
-    L4_DST = 31
-    GTP_TYPE = 40
-    GTP_TEID = 41
-    GTP_QFI = 42
-    INNER_PROTO = 50
-    INNER_DSCP = 51
-    INNER_IPV4_SRC = 52
-    INNER_IPV4_DST = 53
-    INNER_IPV6_SRC = 54
-    INNER_IPV6_DST = 55
-    INNER_L4_SRC = 56
-    INNER_L4_DST = 57
-    NSH_SPI = 60
-    NSH_SI = 61
-    NSH_C1 = 62
-    NSH_C2 = 63
-    NSH_C3 = 64
-    NSH_C4 = 65
-
-
-WIDTHS: Mapping[Field, int] = {
-    Field.IN_PORT: 16,
-    Field.PIN: 32,
-    Field.REG0: 32,
-    Field.REG1: 32,
-    Field.REG2: 32,
-    Field.REG3: 32,
-    Field.ETH_DST: 48,
-    Field.ETH_SRC: 48,
-    Field.ETH_TYPE: 16,
-    Field.VLAN_VID: 13,
-    Field.IP_PROTO: 8,
-    Field.IP_DSCP: 6,
-    Field.IP_FRAG: 2,
-    Field.IPV4_SRC: 32,
-    Field.IPV4_DST: 32,
-    Field.IPV6_SRC: 128,
-    Field.IPV6_DST: 128,
-    Field.L4_SRC: 16,
-    Field.L4_DST: 16,
-    Field.GTP_TYPE: 8,
-    Field.GTP_TEID: 32,
-    Field.GTP_QFI: 6,
-    Field.INNER_PROTO: 8,
-    Field.INNER_DSCP: 6,
-    Field.INNER_IPV4_SRC: 32,
-    Field.INNER_IPV4_DST: 32,
-    Field.INNER_IPV6_SRC: 128,
-    Field.INNER_IPV6_DST: 128,
-    Field.INNER_L4_SRC: 16,
-    Field.INNER_L4_DST: 16,
-    Field.NSH_SPI: 24,
-    Field.NSH_SI: 8,
-    Field.NSH_C1: 32,
-    Field.NSH_C2: 32,
-    Field.NSH_C3: 32,
-    Field.NSH_C4: 32,
-}
-"""Bits of each field."""
-
-EXACT_ONLY = frozenset(
-    {Field.IN_PORT, Field.PIN, Field.ETH_TYPE, Field.IP_PROTO, Field.IP_DSCP, Field.IP_FRAG, Field.VLAN_VID}
-    | {Field.GTP_TYPE, Field.GTP_QFI, Field.INNER_PROTO, Field.INNER_DSCP, Field.NSH_SPI, Field.NSH_SI}
-)
-"""Fields whose mask is always all ones. IP addresses have prefix masks, L4 ports any prefix mask, MACs, TEIDs, registers
-and NSH contexts any mask."""
-
-WRITABLE = frozenset(
-    {Field.ETH_DST, Field.ETH_SRC, Field.VLAN_VID, Field.IP_DSCP, Field.IPV4_SRC, Field.IPV4_DST}
-    | {Field.IPV6_SRC, Field.IPV6_DST, Field.L4_SRC, Field.L4_DST, Field.GTP_TEID}
-    | {Field.NSH_SPI, Field.NSH_SI, Field.NSH_C1, Field.NSH_C2, Field.NSH_C3, Field.NSH_C4}
-    | {Field.REG0, Field.REG1, Field.REG2, Field.REG3}
-)
-"""What `SetField` may change."""
-
-
-class Frag(enum.IntEnum):
-    """Values of `ip_frag`."""
-
-    NO = 0
-    FIRST = 1  # offset 0, more to come: has its L4 header
-    LATER = 2  # offset > 0: no L4 header
 
 
 class Term(NamedTuple):
@@ -297,9 +202,46 @@ class Pin(Action, frozen=True, kw_only=True):
 
 
 class Copy(Action, frozen=True, kw_only=True):
-    """Apply actions to a copy; the frame itself stays as it is. Inside: no Copy, Goto, Bridge, Select, Pin, GtpLearn."""
+    """Apply actions to a copy; the frame itself stays as it is. Inside: no Copy, Goto, Bridge, Select, Pin,
+    GtpLearn, Track, Connect."""
 
     actions: tuple[Actions, ...]
+
+
+class Track(Action, frozen=True, kw_only=True):
+    """Look for the connection of the frame in a zone: connections of different zones know nothing of each other. `conn` is
+    what was found (`Conn`), and what comes from the side that did not open it is translated back: so rules see a
+    connection as the side that opened it does. TCP, UDP and ICMP echoes are connections, and ICMP errors belong to them;
+    frames of other protocols are not tracked, fragments may be INVALID."""
+
+    zone: int
+
+
+class Connect(Action, frozen=True, kw_only=True):
+    """Remember the connection of a frame that was tracked in this zone; forgotten after so many idle seconds (before it
+    was answered: after a minute at most). A frame of the other side stays as it is; one that is INVALID or not tracked,
+    or of another family than the addresses, is dropped and the list ends.
+
+    `source` is a prefix from which the connection seems to come, from a port of `low` … `high`; the engine chooses, its own
+    port if it can. Where none is free the frame is dropped and the list ends. `targets` are where it goes instead, one of
+    them, chosen by flow and weight. A connection keeps its translation, whatever the rules say later."""
+
+    zone: int
+    source: str = ""
+    low: int = 0
+    high: int = 0
+    targets: tuple[Target, ...] = ()
+    tcp_s: int = 7440
+    udp_s: int = 180
+    icmp_s: int = 30
+
+
+class Target(Value, frozen=True, kw_only=True):
+    """Where a connection goes: an address in text form, a port (0: as it is), its share."""
+
+    address: str
+    port: int = 0
+    weight: int = 1
 
 
 class Bridge(Action, frozen=True, kw_only=True):
@@ -335,6 +277,8 @@ Actions = (
     | Police
     | Pin
     | Copy
+    | Track
+    | Connect
     | Bridge
     | Select
 )
@@ -454,6 +398,36 @@ class PortState(Value, frozen=True, kw_only=True):
     owner: str = ""
 
 
+class Named(Value, frozen=True, kw_only=True):
+    """A name that flows ask for: `www.example.org`, or `*.example.org` for all below it, in lower case."""
+
+    id: int
+    name: str
+
+
+class Reason(enum.StrEnum):
+    """Why frames were dropped."""
+
+    NO_MATCH = "no-match"  # no rule fits
+    POLICY = "policy"  # a rule says so
+    TTL = "ttl"  # its TTL, or that of its service header, is over
+    NSH = "nsh"  # no service header with a frame inside, or its index has no rule
+    GTP = "gtp"  # no G-PDU with an IP packet
+    NO_SESSION = "no-session"  # no tunnel of its UE is known
+    METER = "meter"  # it exceeds its rate
+    UNTRACKED = "untracked"  # Connect of what cannot be tracked
+    EXHAUSTED = "exhausted"  # no port is free for a translated source
+    FAILED = "failed"  # the frame could not be changed: it is too short or too long
+
+
+class Dropped(Value, frozen=True, kw_only=True):
+    """How many frames that came in at a port (0: not known where) were dropped for a reason."""
+
+    port: int
+    reason: Reason
+    packets: int
+
+
 class DeviceState(Value, frozen=True, kw_only=True):
     """All that a device shall do. Every port, group, meter and domain that an action names is in it."""
 
@@ -464,6 +438,7 @@ class DeviceState(Value, frozen=True, kw_only=True):
     meters: tuple[Meter, ...] = ()
     domains: tuple[Domain, ...] = ()
     sessions: tuple[Session, ...] = ()
+    names: tuple[Named, ...] = ()
 
 
 class Change(Value, frozen=True, kw_only=True):
@@ -486,6 +461,8 @@ class Change(Value, frozen=True, kw_only=True):
     drop_domains: tuple[int, ...] = ()
     put_sessions: tuple[Session, ...] = ()
     drop_sessions: tuple[str, ...] = ()
+    put_names: tuple[Named, ...] = ()
+    drop_names: tuple[int, ...] = ()
 
     @property
     def empty(self) -> bool:

@@ -12,11 +12,13 @@ from typing import Any
 
 import msgspec
 
-from skerry.dataplane import packets, rewriting
+from skerry.dataplane import connections, naming, packets, rewriting
 from skerry.dataplane.flows import (
     Actions,
     ArpReply,
     Bridge,
+    Conn,
+    Connect,
     Copy,
     DecNshTtl,
     DecTtl,
@@ -38,10 +40,12 @@ from skerry.dataplane.flows import (
     PopVlan,
     PushNsh,
     PushVlan,
+    Reason,
     Rule,
     Select,
     Session,
     SetField,
+    Track,
     Tunnel,
     Way,
 )
@@ -53,16 +57,25 @@ LEARNED_IDLE_S = 600
 
 class Memory(msgspec.Struct):
     """What a device remembers of the traffic: pinned flows (value, idle seconds, last seen), learned MACs (port, last seen),
-    sessions by UE, what is left in the meters (bits, when)."""
+    sessions by UE, what is left in the meters (bits, when), connections, what flows ask for (a number of `Named`)."""
 
     pins: dict[Flow, tuple[int, int, float]] = {}
     macs: dict[tuple[int, int], tuple[int, float]] = {}
     sessions: dict[str, Session] = {}
     meters: dict[int, tuple[float, float]] = {}
+    connections: connections.Table = msgspec.field(default_factory=connections.Table)
+    names: dict[Flow, int] = {}
 
     def copy(self) -> Memory:
         """One that may be changed without this one."""
-        return Memory(dict(self.pins), dict(self.macs), dict(self.sessions), dict(self.meters))
+        return Memory(
+            dict(self.pins),
+            dict(self.macs),
+            dict(self.sessions),
+            dict(self.meters),
+            self.connections.copy(),
+            dict(self.names),
+        )
 
 
 class Outcome(msgspec.Struct):
@@ -73,6 +86,7 @@ class Outcome(msgspec.Struct):
     rules: list[tuple[Rule, int]] = []
     notes: list[str] = []
     unknown_ues: list[str] = []
+    dropped: list[Reason] = []
 
 
 class Index:
@@ -108,6 +122,10 @@ class Index:
 class _Dropped(Exception):  # noqa: N818 - an end, no error
     """The list of actions ends here."""
 
+    def __init__(self, why: str, reason: Reason | None = None) -> None:
+        super().__init__(why)
+        self.reason = reason
+
 
 class Run:
     """One frame on its way through a device. `now` are seconds that never go back."""
@@ -116,8 +134,11 @@ class Run:
         self._index, self._memory, self._now = index, memory, now
         self._in_port, self._frame = in_port, frame
         self._registers = dict.fromkeys(REGISTERS, 0)
+        self._registers[Field.CONN] = 0
+        self._found: connections.Found | None = None
         self._parsed: Parsed | None = None
         self._pin = self._pinned()
+        self._registers[Field.NAME] = self._named() if index.state.names else 0
         self.outcome = Outcome()
 
     def go(self) -> Outcome:
@@ -127,9 +148,12 @@ class Run:
             rule = self._index.find(table, self._fields())
             if rule is None:
                 self.outcome.notes.append(f"no rule of table {table} matches")
+                self.outcome.dropped.append(Reason.NO_MATCH)
                 break
             self.outcome.rules.append((rule, len(self._frame)))
             self._seen(rule)
+            if not rule.actions:
+                self.outcome.dropped.append(Reason.POLICY)
             table = self._apply(rule.actions)
         return self.outcome
 
@@ -159,6 +183,16 @@ class Run:
             return 0
         return value
 
+    def _named(self) -> int:
+        """What the frame's flow asks for. Only its first data says it."""
+        flow = packets.flow_of(self._read())
+        if flow is None:
+            return 0
+        data = naming.data_of(self._read())
+        if flow not in self._memory.names and data:
+            self._memory.names[flow] = naming.number_of(naming.asked(data), self._index.state.names)
+        return self._memory.names.get(flow, 0)
+
     def _apply(self, actions: Sequence[Actions]) -> int | None:
         """The table to go on in."""
         try:
@@ -168,11 +202,13 @@ class Run:
                 _DO[type(action)](self, action)
         except _Dropped as why:
             self.outcome.notes.append(str(why))
+            if why.reason:
+                self.outcome.dropped.append(why.reason)
         return None
 
-    def _replace(self, frame: bytes | None, why: str) -> None:
+    def _replace(self, frame: bytes | None, why: str, reason: Reason) -> None:
         if frame is None:
-            raise _Dropped(why)
+            raise _Dropped(why, reason)
         self._frame = frame
 
     def _send(self, port: int, frame: bytes) -> None:
@@ -200,20 +236,22 @@ class Run:
         self._frame = rewriting.pop_vlan(self._frame)
 
     def _dec_ttl(self, action: DecTtl) -> None:
-        self._replace(rewriting.dec_ttl(self._frame), "its TTL is over")
+        self._replace(rewriting.dec_ttl(self._frame), "its TTL is over", Reason.TTL)
 
     def _push_nsh(self, action: PushNsh) -> None:
         self._frame = rewriting.push_nsh(self._frame, action)
 
     def _pop_nsh(self, action: PopNsh) -> None:
-        self._replace(rewriting.pop_nsh(self._frame), "it has no NSH header with a frame inside")
+        self._replace(rewriting.pop_nsh(self._frame), "it has no NSH header with a frame inside", Reason.NSH)
 
     def _dec_nsh_ttl(self, action: DecNshTtl) -> None:
-        self._replace(rewriting.dec_nsh_ttl(self._frame), "its NSH TTL is over")
+        self._replace(rewriting.dec_nsh_ttl(self._frame), "its NSH TTL is over", Reason.TTL)
 
     def _gtp_decap(self, action: GtpDecap) -> None:
         self._replace(
-            rewriting.gtp_decap(self._frame, action.eth_src, action.eth_dst), "it is no G-PDU with an IP packet"
+            rewriting.gtp_decap(self._frame, action.eth_src, action.eth_dst),
+            "it is no G-PDU with an IP packet",
+            Reason.GTP,
         )
 
     def _gtp_encap(self, action: GtpEncap) -> None:
@@ -221,8 +259,9 @@ class Run:
         if action.way is not None:
             tunnel = self._tunnel(action.way)
         if tunnel is None:
-            raise _Dropped("no tunnel of its UE is known")
-        self._replace(rewriting.gtp_encap(self._frame, tunnel, down=action.way is not Way.UP), "it is no IP packet")
+            raise _Dropped("no tunnel of its UE is known", Reason.NO_SESSION)
+        frame = rewriting.gtp_encap(self._frame, tunnel, down=action.way is not Way.UP)
+        self._replace(frame, "it is no IP packet", Reason.NO_SESSION)
 
     def _tunnel(self, way: Way) -> Tunnel | None:
         found = self._read()
@@ -258,7 +297,7 @@ class Run:
         size = 8 * len(self._frame)
         self._memory.meters[meter.id] = (bits - size if bits >= size else bits, self._now)
         if bits < size:
-            raise _Dropped("it exceeds its rate")
+            raise _Dropped("it exceeds its rate", Reason.METER)
 
     def _pin_flow(self, action: Pin) -> None:
         flow = packets.flow_of(self._read())
@@ -267,6 +306,23 @@ class Run:
         value, idle_s, last = self._memory.pins.get(flow, (0, 0, 0.0))
         kept = value and self._now - last <= idle_s
         self._memory.pins[flow] = (value if kept else action.value, idle_s if kept else action.idle_s, self._now)
+
+    def _track(self, action: Track) -> None:
+        found = self._found = self._memory.connections.track(action.zone, self._read(), self._now)
+        self._registers[Field.CONN] = int(found.conn)
+        if found.back:
+            self._frame = connections.translated(self._read(), found)
+
+    def _connect(self, action: Connect) -> None:
+        found = self._found
+        sound = found is not None and found.conn not in (Conn.NONE, Conn.INVALID) and found.zone == action.zone
+        if found is None or not sound or not connections.fits(action, self._read()):
+            raise _Dropped("it is of no connection that can be remembered", Reason.UNTRACKED)
+        if found.back:
+            return
+        if self._memory.connections.connect(found, action, self._now) is None:
+            raise _Dropped("no port is free for its source", Reason.EXHAUSTED)
+        self._frame = connections.translated(self._read(), found)
 
     def _copy(self, action: Copy) -> None:
         frame, registers = self._frame, dict(self._registers)
@@ -314,6 +370,8 @@ _DO: Mapping[type, Callable[[Run, Any], None]] = {
     ArpReply: Run._arp_reply,  # noqa: SLF001
     Police: Run._police,  # noqa: SLF001
     Pin: Run._pin_flow,  # noqa: SLF001
+    Track: Run._track,  # noqa: SLF001
+    Connect: Run._connect,  # noqa: SLF001
     Copy: Run._copy,  # noqa: SLF001
     Bridge: Run._bridge,  # noqa: SLF001
     Select: Run._select,  # noqa: SLF001

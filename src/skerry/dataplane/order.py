@@ -76,6 +76,7 @@ class _Parts:
             put_meters=whole.put_meters,
             put_domains=whole.put_domains,
             put_sessions=whole.put_sessions,
+            put_names=whole.put_names,
         )
 
     def moved(self, rank: int) -> Change:
@@ -100,6 +101,7 @@ class _Parts:
             drop_meters=whole.drop_meters,
             drop_domains=whole.drop_domains,
             drop_sessions=whole.drop_sessions,
+            drop_names=whole.drop_names,
         )
 
 

@@ -77,7 +77,7 @@ def _set_ip_field(found: Parsed, field: Field, value: int) -> bytes:
     if field in _ADDRESS_AT:
         at, size = _ADDRESS_AT[field]
         old, new = frame[ip.start + at : ip.start + at + size], value.to_bytes(size, "big")
-        return _l4_fixed(_header_fixed(splice(frame, ip.start + at, new), ip), found, old, new, pseudo=True)
+        return _l4_fixed(header_fixed(splice(frame, ip.start + at, new), ip), found, old, new, pseudo=True)
     if field in (Field.L4_SRC, Field.L4_DST):
         at = ip.payload + (0 if field is Field.L4_SRC else 2)
         new = value.to_bytes(2, "big")
@@ -87,12 +87,12 @@ def _set_ip_field(found: Parsed, field: Field, value: int) -> bytes:
 
 def _set_dscp(frame: bytes, ip: Ip, value: int) -> bytes:
     if ip.version == 4:
-        return _header_fixed(splice(frame, ip.start + 1, bytes([value << 2 | frame[ip.start + 1] & 3])), ip)
+        return header_fixed(splice(frame, ip.start + 1, bytes([value << 2 | frame[ip.start + 1] & 3])), ip)
     first = word(frame, ip.start) & 0xF03F | value << 6
     return splice(frame, ip.start, first.to_bytes(2, "big"))
 
 
-def _header_fixed(frame: bytes, ip: Ip) -> bytes:
+def header_fixed(frame: bytes, ip: Ip) -> bytes:
     """With the checksum of the IPv4 header computed anew."""
     if ip.version != 4:
         return frame
@@ -155,7 +155,7 @@ def dec_ttl(frame: bytes) -> bytes | None:
     if ip is None:
         return frame
     at = ip.start + (8 if ip.version == 4 else 7)
-    return _header_fixed(splice(frame, at, bytes([frame[at] - 1])), ip) if frame[at] > 1 else None
+    return header_fixed(splice(frame, at, bytes([frame[at] - 1])), ip) if frame[at] > 1 else None
 
 
 def push_nsh(frame: bytes, action: PushNsh) -> bytes:

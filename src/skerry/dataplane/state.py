@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from ipaddress import ip_network
 from typing import Any, TypeVar
 
 import msgspec
@@ -15,6 +16,7 @@ from skerry.dataplane.flows import (
     Actions,
     Bridge,
     Change,
+    Connect,
     Copy,
     DeviceState,
     Field,
@@ -28,14 +30,16 @@ from skerry.dataplane.flows import (
     Rule,
     Select,
     SetField,
+    Track,
     full,
 )
 from skerry.errors import Fault, InvalidError
 
 T = TypeVar("T", bound=msgspec.Struct)
 _LAST = (Goto, Bridge, Select)
-_NOT_IN_COPY = (Copy, Goto, Bridge, Select, Pin, GtpLearn)
-_NOT_IN_BUCKET = (Copy, Goto, Bridge, Select)
+_NOT_IN_COPY = (Copy, Goto, Bridge, Select, Pin, GtpLearn, Track, Connect)
+_NOT_IN_BUCKET = (Copy, Goto, Bridge, Select, Track, Connect)
+_MOST_TARGETS = 16
 
 
 def changed(state: DeviceState, change: Change) -> DeviceState:
@@ -47,6 +51,7 @@ def changed(state: DeviceState, change: Change) -> DeviceState:
         meters=_merged(state.meters, change.put_meters, frozenset(change.drop_meters), _id),
         domains=_merged(state.domains, change.put_domains, frozenset(change.drop_domains), _id),
         sessions=_merged(state.sessions, change.put_sessions, frozenset(change.drop_sessions), _ue),
+        names=_merged(state.names, change.put_names, frozenset(change.drop_names), _id),
     )
 
 
@@ -57,6 +62,7 @@ def difference(old: DeviceState, new: DeviceState, revision: int = 0) -> Change:
     put_meters, drop_meters = _compare(old.meters, new.meters, _id)
     put_domains, drop_domains = _compare(old.domains, new.domains, _id)
     put_sessions, drop_sessions = _compare(old.sessions, new.sessions, _ue)
+    put_names, drop_names = _compare(old.names, new.names, _id)
     return Change(
         device=new.device,
         revision=revision,
@@ -70,6 +76,8 @@ def difference(old: DeviceState, new: DeviceState, revision: int = 0) -> Change:
         drop_domains=tuple(domain.id for domain in drop_domains),
         put_sessions=put_sessions,
         drop_sessions=tuple(session.ue for session in drop_sessions),
+        put_names=put_names,
+        drop_names=tuple(name.id for name in drop_names),
     )
 
 
@@ -160,12 +168,32 @@ def _of_action(action: Actions, table: int) -> Iterable[str]:
             yield f"it cannot write {action.value} to {Field(action.field).name}"
         case PushVlan() if not 0 < action.vid < 4095:
             yield f"there is no VLAN {action.vid}"
+        case Track() if not 0 < action.zone < 1 << 16:
+            yield f"there is no zone {action.zone}"
+        case Connect():
+            yield from _of_connect(action)
         case Pin() if not 0 < action.value < 1 << 32:
             yield "a pin is a number from 1"
         case Copy():
             yield from _of_actions(action.actions, table, _NOT_IN_COPY)
         case _:
             pass
+
+
+def _of_connect(action: Connect) -> Iterable[str]:
+    if not 0 < action.zone < 1 << 16:
+        yield f"there is no zone {action.zone}"
+    if action.source and action.targets:
+        yield "a connection is translated at one end only"
+    if action.source and not 0 < action.low <= action.high < 1 << 16:
+        yield f"the ports {action.low}-{action.high} are none"
+    if len(action.targets) > _MOST_TARGETS:
+        yield f"a connection goes to one of {_MOST_TARGETS} targets at most"
+    for address in (action.source, *(target.address for target in action.targets)):
+        try:
+            ip_network(address or "::")
+        except ValueError as why:
+            yield str(why)
 
 
 def _reference_faults(state: DeviceState) -> list[Fault]:

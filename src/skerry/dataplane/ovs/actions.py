@@ -12,9 +12,12 @@ from skerry.dataplane.ovs.oxm import FIELDS, condition
 
 _OUTPUT, _PUSH_VLAN, _POP_VLAN, _DEC_TTL, _SET_FIELD, _EXPERIMENTER = 0, 17, 18, 24, 25, 0xFFFF
 _NX = 0x00002320
-_MOVE, _NOTE, _MULTIPATH, _RESUBMIT, _LEARN, _CLONE, _ENCAP, _DECAP, _DEC_NSH_TTL = (
-    6, 8, 10, 14, 16, 42, 46, 47, 48,
+_MOVE, _NOTE, _MULTIPATH, _RESUBMIT, _LEARN, _CT, _NAT, _CLONE, _ENCAP, _DECAP, _DEC_NSH_TTL = (
+    6, 8, 10, 14, 16, 35, 36, 42, 46, 47, 48,
 )  # fmt: skip
+_COMMIT = 1
+_NAT_SOURCE, _NAT_TARGET = 1, 2
+_NAT_V4, _NAT_V6, _NAT_PORTS = 0x03, 0x0C, 0x30
 _PACKET_NSH, _PACKET_ETHERNET = 0x0001894F, 0x00000000
 _MD_TYPE_CLASS, _MD_TYPE = 4, 1
 _SYMMETRIC_L3L4_UDP, _HIGHEST_RANDOM_WEIGHT = 3, 2
@@ -107,6 +110,24 @@ def decap() -> bytes:
 def dec_nsh_ttl() -> bytes:
     """Decrement the NSH TTL; 0 and 1 end the list."""
     return _extension(_DEC_NSH_TTL, b"\0" * 4)
+
+
+def track(zone: int, table: int, *, commit: bool = False, nat: bytes = b"") -> bytes:
+    """Look the frame up among the connections of a zone, or remember its connection, and go on in a table."""
+    head = struct.pack("!HIHB3xH", _COMMIT if commit else 0, 0, zone, table, 0)
+    return _extension(_CT, head + nat)
+
+
+def nat(low: bytes = b"", high: bytes = b"", *, source: bool = False, ports: tuple[int, int] | None = None) -> bytes:
+    """Inside `track`: translate as the connection says, or, with addresses, so from now on."""
+    if not low:
+        return _extension(_NAT, struct.pack("!2xHH", 0, 0))
+    present = _NAT_V4 if len(low) == 4 else _NAT_V6
+    data = low + high
+    if ports:
+        present |= _NAT_PORTS
+        data += struct.pack("!HH", *ports)
+    return _extension(_NAT, struct.pack("!2xHH", _NAT_SOURCE if source else _NAT_TARGET, present) + data)
 
 
 class Learned:

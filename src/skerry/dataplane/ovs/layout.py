@@ -14,6 +14,7 @@ INGRESS, PINNED, FIRST = 0, 1, 10
 DOMAIN, ADDRESSES, DELIVERY = 20, 21, 22
 GROUP, BUCKET = 30, 31
 REST, PIN = 40, 41
+TRACKED, CONNECT, TARGET = 50, 51, 52
 STATE = 253
 
 R_PIN = "reg4"  # the value to which the frame's flow was pinned when the frame entered
@@ -21,6 +22,7 @@ R_VALUE = "reg5"  # the value to pin it to
 R_PINNED = "reg6"  # 1: it has one
 R_REST = "reg7"  # which rest of an action list
 R_IDLE = "reg8"  # for how long to pin, in seconds
+R_CONNECT = "reg9"  # which connect; what follows it is R_REST
 R_GROUP = "reg12"
 R_DOMAIN = "reg13"
 R_CHOICE = "reg14"  # the bucket that was chosen; the port where an address was learned

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from skerry.dataplane import flows
-from skerry.dataplane.flows import Field, Frag, Match, Term
+from skerry.dataplane.flows import Conn, Field, Frag, Match, Term
 from skerry.dataplane.ovs import layout, oxm
 from skerry.errors import InvalidError
 
@@ -45,11 +45,30 @@ NAMES: Mapping[Field, str] = {
 }
 """Fields whose name does not depend on the protocol, whatever else is matched."""
 L4 = frozenset({Field.L4_SRC, Field.L4_DST})
-SUPPORTED = frozenset(NAMES) | L4
+SUPPORTED = frozenset(NAMES) | L4 | {Field.CONN}
+_NEW, _ESTABLISHED, _RELATED, _REPLY, _INVALID, _TRACKED = 1, 2, 4, 8, 16, 32
+CONNECTIONS: Mapping[Conn, tuple[int, int]] = {
+    Conn.NONE: (0, _TRACKED),
+    Conn.NEW: (_TRACKED | _NEW, _TRACKED | _NEW | _RELATED | _REPLY | _INVALID),
+    Conn.ESTABLISHED: (_TRACKED | _ESTABLISHED, _TRACKED | _ESTABLISHED | _RELATED | _REPLY | _INVALID),
+    Conn.REPLY: (_TRACKED | _ESTABLISHED | _REPLY, _TRACKED | _ESTABLISHED | _RELATED | _REPLY | _INVALID),
+    Conn.RELATED: (_TRACKED | _RELATED, _TRACKED | _RELATED | _INVALID),
+    Conn.INVALID: (_TRACKED | _INVALID, _TRACKED | _INVALID),
+}
+"""What the switch says of a frame, as value and mask, for each value of the contract."""
+ANSWERS = (_TRACKED | _REPLY, _TRACKED | _REPLY)
+"""From the side that did not open the connection."""
+TRANSLATED = (_TRACKED | 64, _TRACKED | 64)
+"""Its source was translated."""
+KNOWN = (_TRACKED | _ESTABLISHED, _TRACKED | _ESTABLISHED)
+"""Of a connection that was remembered before."""
+SOUND = (_TRACKED, _TRACKED | _INVALID)
+"""Of a connection, or of one that may be."""
+_CONNECTIONS_BACK = {wire: conn for conn, wire in CONNECTIONS.items()}
 _LAYOUT = (
-    "in_port eth_src eth_dst eth_type vlan_vid ipv4_src ipv4_dst ipv6_src ipv6_dst ip_frag ip_dscp ip_proto tcp_src "
+    "in_port eth_src eth_dst eth_type vlan_vid ipv4_src ipv4_dst ipv6_src ipv6_dst ip_frag ip_dscp ip_ttl ip_proto tcp_src "
     "tcp_dst udp_src udp_dst sctp_src sctp_dst arp_op nsh_spi nsh_si nsh_c1 nsh_c2 nsh_c3 nsh_c4 reg0 reg1 reg2 reg3 "
-    "reg4 reg5 reg6 reg7 reg8 reg12 reg13 reg14"
+    "reg4 reg5 reg6 reg7 reg8 reg9 reg12 reg13 reg14 ct_state"
 )
 """The order in which the switch gives matches back."""
 _ORDER: Mapping[str, int] = {name: place for place, name in enumerate(_LAYOUT.split())}
@@ -117,6 +136,9 @@ def encode(match: Match) -> bytes:
             proto = value
         elif field is Field.IP_FRAG:
             value = _FRAGMENTS[Frag(value)]
+        elif field is Field.CONN:
+            found.append(("ct_state", *CONNECTIONS[Conn(value)]))
+            continue
         found.append((NAMES[field], value, None if mask == _FULL[field] else mask))
     if ports:
         found += _l4(ports, proto, fragment=any(term.field is Field.IP_FRAG for term in match))
@@ -140,6 +162,9 @@ def decode(conditions: Iterable[oxm.Condition] | None) -> Match | None:
     terms: dict[Field, Term] = {}
     for name, value, mask in conditions:
         if (name, value, mask) == _NOT_LATER:
+            continue
+        if name == "ct_state" and (value, mask) in _CONNECTIONS_BACK:
+            terms[Field.CONN] = Term(Field.CONN, int(_CONNECTIONS_BACK[value, mask or 0]), 0xFF)
             continue
         field = _BACK.get(name)
         if field is None:

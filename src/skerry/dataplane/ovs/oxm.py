@@ -43,7 +43,7 @@ def _fields() -> Iterator[Field]:
     groups = (
         (_BASIC, 0, basic),
         (_NXM0, 0, "nxm_in_port:0:2"),
-        (_NXM1, 0, f"{registers} ip_frag:26:1"),
+        (_NXM1, 0, f"{registers} ip_frag:26:1 ip_ttl:29:1 ct_state:105:4"),
         (_EXPERIMENTER, _NSH, nsh),
     )
     for kind, vendor, text in groups:

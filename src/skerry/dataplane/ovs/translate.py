@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import msgspec
 
 from skerry.dataplane import flows
+from skerry.dataplane.connections import TRACKED
 from skerry.dataplane.flows import Actions, Field
 from skerry.dataplane.ovs import actions as act
-from skerry.dataplane.ovs import layout, matches
+from skerry.dataplane.ovs import layout, matches, oxm, tracking
 from skerry.dataplane.ovs.layout import Flow
 from skerry.dataplane.ovs.matches import Known
 from skerry.errors import UnsupportedError
@@ -43,6 +44,11 @@ def compile(actions: Sequence[Actions], known: Known) -> Compiled:
         if cases is not None:
             jump, rules = _rest(actions[place:], known, cases)
             return b"".join([*done, jump]), (*extra, *rules)
+        if isinstance(action, (flows.Track, flows.Connect)) and known.ip_proto is not None:
+            jump, rules = _started_again(action, actions[place + 1 :], known)
+            return b"".join([*done, jump]), (*extra, *rules)
+        if isinstance(action, flows.Track):
+            continue  # of no connection: it stays as it is
         code, more, known = _STEPS[type(action)](action, known)
         done.append(code)
         extra += more
@@ -71,9 +77,32 @@ def _cases(action: Actions, known: Known) -> Sequence[Case] | None:
         return _pop_nsh_cases(known)
     if isinstance(action, flows.DecNshTtl):
         return [_nsh(known), None] if known.eth_type is None else None
+    if isinstance(action, (flows.Track, flows.Connect)):
+        return _connection_cases(action, known)
     if isinstance(action, flows.ArpReply):
         return None if known.arp_op else _arp_cases(known)
     return [known] if isinstance(action, flows.Police) else None
+
+
+def _connection_cases(action: flows.Track | flows.Connect, known: Known) -> Sequence[Case] | None:
+    """The protocols of connections; other frames are not tracked, and not connected."""
+    if isinstance(action, flows.Connect):
+        cases = [one for one in _tracked(known) if tracking.of_family(action, one.eth_type or 0)]
+        return None if cases == [known] else cases
+    if known.eth_type is not None and not known.ip:
+        return None
+    return None if _tracked(known) == [known] else [*_tracked(known), None]
+
+
+def _tracked(known: Known) -> Sequence[Known]:
+    if known.eth_type is not None and not known.ip:
+        return []
+    found = [one._replace(ip_proto=proto) for one in _ip(known) for proto in TRACKED[4 if _is_v4(one) else 6]]
+    return [one for one in found if known.ip_proto in (None, one.ip_proto)]
+
+
+def _is_v4(known: Known) -> bool:
+    return known.eth_type == flows.ETH_IPV4
 
 
 def _arp_cases(known: Known) -> Sequence[Case]:
@@ -120,8 +149,7 @@ def _nsh(known: Known) -> Known:
 
 def _rest(actions: Sequence[Actions], known: Known, cases: Sequence[Case]) -> Compiled:
     """The jump to the rest of a list, and the rules of the rest for each case."""
-    text = msgspec.json.encode((actions, known, cases))
-    name = int.from_bytes(hashlib.blake2b(text, digest_size=4).digest(), "big")
+    name = _name((actions, known, cases))
     rules: list[Flow] = []
     for case in cases:
         matched = matches.body([*(case or known).conditions(), (layout.R_REST, name, None)])
@@ -130,6 +158,29 @@ def _rest(actions: Sequence[Actions], known: Known, cases: Sequence[Case]) -> Co
         code, more = compile(following, case or known)
         rules += [Flow(layout.REST, priority, matched, act.apply(code, meter=meter)), *more]
     return act.set_field(layout.R_REST, name) + act.resubmit(layout.REST), tuple(rules)
+
+
+def _started_again(action: flows.Track | flows.Connect, rest: Sequence[Actions], known: Known) -> Compiled:
+    """The frame starts again in the table of rests, when its connection was looked up or remembered."""
+    name, eth_type = _name((action, rest, known)), known.eth_type or 0
+    code, more = compile(rest, known)
+    if isinstance(action, flows.Track):
+        jump, rules = tracking.track(action, name, eth_type)
+        guards: Sequence[list[oxm.Condition]] = ()
+    else:
+        jump, rules = tracking.connect(action, _name(action), name, eth_type)
+        guards = tracking.guards(action)
+    mine: list[oxm.Condition] = [("eth_type", eth_type, None), (layout.R_REST, name, None)]
+    for guard in guards or [[]]:
+        rules.append(Flow(layout.REST, _CASE, matches.body([*guard, *mine]), act.apply(code)))
+    if guards:
+        rules.append(Flow(layout.REST, _ELSE, matches.body(mine), b""))
+    return jump, (*rules, *more)
+
+
+def _name(what: object) -> int:
+    """The number that stands for a rest, or a connect, in a register."""
+    return int.from_bytes(hashlib.blake2b(msgspec.json.encode(what), digest_size=4).digest(), "big")
 
 
 def _metered(actions: Sequence[Actions]) -> tuple[int, Sequence[Actions]]:
@@ -264,7 +315,7 @@ _STEPS: Mapping[type, Callable[..., Step]] = {
     flows.Bridge: _bridge,
     flows.Select: _select,
 }
-SUPPORTED = frozenset({*_STEPS, flows.Police})
+SUPPORTED = frozenset({*_STEPS, flows.Police, flows.Track, flows.Connect})
 """The actions that the switch can do."""
 
 
