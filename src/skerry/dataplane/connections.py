@@ -202,7 +202,7 @@ def _ends(data: bytes, ip: Ip) -> Ends | None:
         return None
     if ip.proto in (PROTO_TCP, PROTO_UDP):
         return Ends(ip.proto, src, word(data, ip.payload), dst, word(data, ip.payload + 2))
-    kinds = _ECHO.get(ip.proto, ())
+    kinds = _ECHO.get(ip.proto, (-1, -1))
     if data[ip.payload] not in kinds:
         return None
     mark = word(data, ip.payload + 4)

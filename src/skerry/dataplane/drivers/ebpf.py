@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import platform
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import ClassVar, TypeVar
@@ -61,6 +61,7 @@ class Driver:
         self._watches: dict[str, LinkWatch] = {}
         self._down: set[tuple[str, int]] = set()
         self._mending: set[asyncio.Task[None]] = set()
+        self._straightening: set[asyncio.Task[None]] = set()
 
     def capabilities(self) -> Capabilities:
         """Everything of the contract, with narrower limits."""
@@ -175,7 +176,7 @@ class Driver:
         """What leaves at ports, seen at their interfaces."""
         found = self._get(device)
         names = {number: found.port(number).interface for number in ports}
-        taps = await self._inside(found, lambda: {number: Tap(name) for number, name in names.items()})
+        taps = await self._inside(found, lambda: _taps(found, names))
         queue: asyncio.Queue[Emitted] = asyncio.Queue()
         loop = asyncio.get_running_loop()
 
@@ -192,6 +193,8 @@ class Driver:
             for tap in taps.values():
                 loop.remove_reader(tap.socket)
                 tap.close()
+            with contextlib.suppress(DriverError):  # its namespace is gone, and the ports with it
+                await self._inside(found, lambda: found.unwatch(ports))
 
     async def events(self) -> AsyncIterator[EngineEvent]:
         """What the programs tell, and ports that come and go."""
@@ -227,6 +230,9 @@ class Driver:
     def _links_changed(self, device: Device, watch: LinkWatch) -> None:
         ports = {one.interface: one for one in device.ports.values()}
         for told in watch.news():
+            if told.shaped:
+                self._shaped(device, told.index)
+                continue
             one = ports.get(told.name)
             if one is None:
                 continue
@@ -236,6 +242,17 @@ class Driver:
                 task.add_done_callback(self._mending.discard)
             elif told.index == one.ifindex and not (told.works and self._mending):
                 self._carrier(device, one.port.number, told)
+
+    def _shaped(self, device: Device, index: int) -> None:
+        """What leaves at an interface is shaped from now on, or no longer."""
+        for number in [number for number, one in device.ports.items() if one.ifindex == index]:
+            task = asyncio.get_running_loop().create_task(self._straighten(device, number))
+            self._straightening.add(task)
+            task.add_done_callback(self._straightening.discard)
+
+    async def _straighten(self, device: Device, number: int) -> None:
+        with contextlib.suppress(SkerryError):  # where the port is gone, there is nothing to do
+            await self._inside(device, lambda: device.straighten(number))
 
     def _carrier(self, device: Device, port: int, told: Told) -> None:
         """Tell that a port went down or came up again, once."""
@@ -277,6 +294,11 @@ class Driver:
     def _tell(self, event: EngineEvent) -> None:
         for queue in self._listeners:
             queue.put_nowait(event)
+
+
+def _taps(device: Device, names: Mapping[int, str]) -> dict[int, Tap]:
+    device.watch(list(names))
+    return {number: Tap(name) for number, name in names.items()}
 
 
 async def _drain(queue: asyncio.Queue[Emitted]) -> AsyncIterator[Emitted]:

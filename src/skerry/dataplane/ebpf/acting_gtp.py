@@ -19,6 +19,7 @@ _DECAP_V4, _DECAP_V6 = 1 << 7, 1 << 8
 _ECHO_REQUEST, _G_PDU = 1, 255
 MAPPED = 0xFFFF0000  # ::ffff:0:0/96, as the third word of an address
 _CHUNKS = 40
+_HEADERS_AT, _PLAIN_V4, _LONG_V4 = 8, 50, 58
 
 
 # -- out of a tunnel ------------------------------------------------------------------------------------------------------
@@ -125,23 +126,32 @@ def _lowered(writer: Writer) -> None:
 def encap(writer: Writer, step: Step, _: bool) -> None:
     """`static`: 0 the session's tunnel up, 1 down, 2 the tunnel in the parameters."""
     asm, six, made = writer.asm, writer.asm.label("outer_ipv6"), writer.asm.label("made")
+    long = asm.label("with_container")
     writer.require(Has.IP)
     if step.static == 2:
         writer.parameter(R0, writer.at)
     else:
         _session_tunnel(writer, step.static)
-    _template(writer)
+    asm.store(8, FP, -16, R0)
     writer.tail(layout.IP_END)
     writer.untag()
+    asm.load(8, R1, FP, -16)
+    asm.load(2, R2, R1, _HEADERS_AT + 12)
+    asm.jump_if(Jump.EQ, R2, big(0x86DD), six)
+    asm.load(4, R2, R1, 0)
+    asm.jump_if(Jump.NE, R2, _PLAIN_V4, long)
+    _prepend_v4(writer, _PLAIN_V4)
+    asm.jump(made)
+    asm.place(long)
+    asm.jump_if(Jump.NE, R2, _LONG_V4, writer.drop)
+    _prepend_v4(writer, _LONG_V4)
+    asm.jump(made)
+    asm.place(six)
+    asm.mov(R0, R1)
+    _template(writer)
     asm.load(4, R4, R9, layout.IP_END)
     asm.sub(R4, layout.L3)
     _inner_dscp(writer)
-    asm.load(2, R1, R9, HEADERS + 12)
-    asm.jump_if(Jump.EQ, R1, big(0x86DD), six)
-    _outer_v4(writer)
-    _prepend(writer)
-    asm.jump(made)
-    asm.place(six)
     _outer_v6(writer)
     _prepend(writer)
     writer.call("udp_checksum", udp_checksum_function)
@@ -211,12 +221,10 @@ def address_key(writer: Writer, to: int, base: int | None, v4: Has, at: tuple[in
 
 
 def _template(writer: Writer) -> None:
-    """The headers of the tunnel at r0 to HEADERS, their length to NEW_LEN, the sum of the IPv4 header to TEMP."""
+    """The headers of the tunnel at r0 to HEADERS, their length to NEW_LEN."""
     asm = writer.asm
     asm.load(4, R1, R0, 0)
     asm.store(4, R9, layout.NEW_LEN, R1)
-    asm.load(4, R1, R0, 4)
-    asm.store(4, R9, layout.TEMP, R1)
     for part in range(0, TUNNEL_SIZE - 8, 8):
         asm.load(8, R1, R0, 8 + part)
         asm.store(8, R9, HEADERS + part, R1)
@@ -247,19 +255,37 @@ def _length(writer: Writer, at: int, without: int) -> None:
     asm.store(2, R9, HEADERS + at, R5)
 
 
-def _outer_v4(writer: Writer) -> None:
+def _prepend_v4(writer: Writer, size: int) -> None:
+    """Headers of `size` bytes of the tunnel whose address is on the stack, with their lengths and checksum, right into the
+    frame."""
     asm = writer.asm
+    asm.mov(R2, size - 14)
+    resize(writer)
+    _inner_dscp(writer)
     asm.lsh(R3, 2)
-    asm.store(1, R9, HEADERS + 15, R3)
-    asm.lsh(R3, 8)
-    _length(writer, 38, 34)
-    _length(writer, 44, 50)
-    _length(writer, 16, 14)
-    asm.load(4, R0, R9, layout.TEMP)
-    asm.add(R0, R5)
+    asm.mov(R4, R3)
+    writer.opened(size)
+    asm.load(8, R1, FP, -16)
+    for part in range(0, size - 2, 8):
+        asm.load(8, R3, R1, _HEADERS_AT + part)
+        asm.store(8, R2, part, R3)
+    asm.load(2, R3, R1, _HEADERS_AT + size - 2)
+    asm.store(2, R2, size - 2, R3)
+    asm.store(1, R2, 15, R4)
+    asm.lsh(R4, 8)
+    asm.load(4, R0, R1, 4)
+    asm.add(R0, R4)
+    asm.load(4, R4, R9, layout.IP_END)
+    asm.sub(R4, layout.L3)
+    for at, more in ((38, size - 34), (44, size - 50), (16, size - 14)):
+        asm.mov(R3, R4)
+        asm.add(R3, more)
+        asm.to_big(R3, 16)
+        asm.store(2, R2, at, R3)
     asm.add(R0, R3)
     writer.checksum_folded()
-    asm.store(2, R9, HEADERS + 24, R0)
+    asm.store(2, R2, 24, R0)
+    writer.fresh = False
 
 
 def _outer_v6(writer: Writer) -> None:

@@ -13,7 +13,8 @@ import shutil
 import socket
 import struct
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,12 @@ from typing import Any
 import msgspec
 
 from skerry.dataplane.driver import DeviceSpec, Effective, Probed
-from skerry.dataplane.ebpf import acting_flow, acting_gtp, program, sessions
+from skerry.dataplane.ebpf import acting_flow, acting_gtp, entries, peers, program, sessions
 from skerry.dataplane.ebpf.assembler import R0, R1, R2, R3, Assembler
 from skerry.dataplane.ebpf.generation import Generation, note_map, note_text, scratch_map, write_note
 from skerry.dataplane.ebpf.kernel import NO_PREALLOC, Link, Map, MapKind, Program
 from skerry.dataplane.ebpf.layout import Helper, Skb
+from skerry.dataplane.ebpf.peers import MOST_STRAIGHT, STRAIGHT
 from skerry.dataplane.ebpf.program import Plan
 from skerry.dataplane.ebpf.shapes import TUNNEL_SIZE
 from skerry.dataplane.flows import Change, DeviceState, Origin, PortKind, PortState, Session
@@ -35,6 +37,7 @@ from skerry.linux import namespaces, netlink, offload, syscalls
 
 MOST_SESSIONS, MOST_PINS, MOST_MACS = 1 << 16, 1 << 15, 1 << 14
 COUNTERS = 1024
+MOST_CONNS, MOST_DROPS = 1 << 16, 1 << 12
 SPEC_ROOM = 1 << 18
 EVENTS_ROOM = 1 << 16
 VXLAN_PORT = 4789
@@ -72,6 +75,7 @@ class Device:
         self._state = DeviceState(device=kept.spec.name)
         self._counters: dict[Any, int] = {}
         self._number = 0
+        self._watched: Counter[int] = Counter()
 
     # -- life -------------------------------------------------------------------------------------------------------------
 
@@ -93,12 +97,17 @@ class Device:
         """What an earlier process made, with everything that is in effect; what it did not finish is removed."""
         files = [path for path in folder.iterdir() if path.is_file() and not path.name.startswith("link-")]
         shared = {path.name: Map.open(path) for path in files}
+        if "straight" not in shared:
+            shared["straight"] = _straight_map()
+            shared["straight"].pin(folder / "straight")
         kept = msgspec.json.decode(note_text(shared["spec"]), type=_Kept)
         device = cls(folder, kept, shared)
         device._find_generation()
         # Without its namespace a device can only be torn down, or prepared anew when that is back.
         with contextlib.suppress(DriverError), device.inside():
             device.mend_links()
+            for number in device.ports:
+                device.straighten(number)
         return device
 
     def _find_generation(self) -> None:
@@ -193,8 +202,32 @@ class Device:
         self.ports[port.number] = Attached(port, index, interface, switched, made, _mtu(interface))
         self._write_spec()
         self._link(port.number, index)
+        self.straighten(port.number)
         if same and same.ifindex != index and self._state.rules:
             self._install(self._state, self._revision)
+
+    def watch(self, numbers: Sequence[int]) -> None:
+        """Let frames for these ports pass their interfaces, where they can be seen, until `unwatch`."""
+        self._watched.update(numbers)
+        for number in numbers:
+            self._put_straight(number, STRAIGHT.pack(0, 0, b""))
+
+    def unwatch(self, numbers: Sequence[int]) -> None:
+        """That is over. Call it inside the namespace."""
+        self._watched.subtract(numbers)
+        for number in numbers:
+            self.straighten(number)
+
+    def straighten(self, number: int) -> None:
+        """Let frames for who is at the other end of a port's pair go right there, where nothing at the near end shapes or
+        watches them. Call it inside the namespace."""
+        one = self.ports.get(number)
+        if one is not None and not self._watched[number]:
+            self._put_straight(number, peers.straight(one.interface))
+
+    def _put_straight(self, number: int, value: bytes) -> None:
+        if number < self.shared["straight"].entries:
+            self.shared["straight"].put(_U32.pack(number), value)
 
     def _interface(self, port: PortState) -> str:
         """The interface of a port that is not there yet; the device's end of it."""
@@ -239,6 +272,7 @@ class Device:
         if found is None:
             return
         (self.folder / f"link-{number}").unlink(missing_ok=True)
+        self._put_straight(number, STRAIGHT.pack(0, 0, b""))
         if found.switched:
             with contextlib.suppress(OSError):
                 offload.set_peer_checksums(found.interface, True)
@@ -282,6 +316,7 @@ class Device:
         interfaces = {number: one.ifindex for number, one in self.ports.items()}
         mtu = min((one.mtu for one in self.ports.values()), default=1500)
         plan = program.plan(state, interfaces, [counters[rule.key] for rule in state.rules], mtu)
+        self._more_maps(plan)
         self._number += 1
         made = Generation.make(self.folder / f"gen-{self._number}", plan, revision, self.shared)
         try:
@@ -294,6 +329,13 @@ class Device:
         self._state, self._counters = state, counters
         if before:
             before.remove()
+
+    def _more_maps(self, plan: Plan) -> None:
+        """What only some rules need is made when the first of them comes, and stays."""
+        for name, make in _LATER.items():
+            if name not in self.shared and name in plan.later:
+                self.shared[name] = make()
+                self.shared[name].pin(self.folder / name)
 
     def _allotted(self, state: DeviceState) -> dict[Any, int]:
         """A place for the counter of each rule: its old one, or a free one that is 0."""
@@ -429,6 +471,12 @@ def _linked(path: Path, index: int) -> bool:
         link.close()
 
 
+_LATER: Mapping[str, Callable[[], Map]] = {
+    "drops": lambda: Map.create(MapKind.HASH, 4, 8, MOST_DROPS, "drops", NO_PREALLOC),
+    "conns": lambda: Map.create(MapKind.LRU_HASH, entries.KEY_SIZE, entries.VALUE_SIZE, MOST_CONNS, "conns"),
+}
+
+
 def _shared() -> dict[str, Map]:
     make = Map.create
     return {
@@ -440,4 +488,9 @@ def _shared() -> dict[str, Map]:
         "macs": make(MapKind.LRU_HASH, acting_flow.MAC_KEY, acting_flow.MAC_VALUE, MOST_MACS, "macs"),
         "events": make(MapKind.RINGBUF, 0, 0, EVENTS_ROOM, "events"),
         "counters": make(MapKind.PERCPU_ARRAY, 4, 16, COUNTERS, "counters"),
+        "straight": _straight_map(),
     }
+
+
+def _straight_map() -> Map:
+    return Map.create(MapKind.ARRAY, 4, STRAIGHT.size, MOST_STRAIGHT, "straight")

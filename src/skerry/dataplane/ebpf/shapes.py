@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Mapping, Sequence
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 
 import msgspec
 
@@ -77,6 +77,8 @@ def size_of(step: Step) -> int:
         return sum(size_of(one) for one in step.inside)
     if step.do == "gtpencap":
         return TUNNEL_SIZE if step.static == 2 else 0
+    if step.do == "connect":
+        return CONNECT_HEAD + TARGET_SIZE * (step.static >> 3)
     return layout.slot_size(Field(step.static)) if step.do == "setfield" else _SIZES.get(step.do, 0)
 
 
@@ -189,6 +191,31 @@ def _copy(action: flows.Copy, numbers: Numbers) -> tuple[Step, bytes]:
     return Step("copy", 0, inside), data
 
 
+def _track(action: flows.Track, _: Numbers) -> tuple[Step, bytes]:
+    return Step("track"), _u32(action.zone)
+
+
+CONNECT_HEAD, TARGET_SIZE = 48, 24
+"""Bytes of the parameters of a connect before its targets, and of each of these."""
+
+
+def _connect(action: flows.Connect, _: Numbers) -> tuple[Step, bytes]:
+    """The step is the version of the addresses and the number of targets."""
+    pool = ip_network(action.source or "::/128")
+    told = [ip_address(target.address) for target in action.targets]
+    version = told[0].version if told else pool.version if action.source else 0
+    size = action.high - action.low + 1
+    data = _u32(action.zone, action.tcp_s, action.udp_s, action.icmp_s, action.low, size)
+    data += pool.network_address.packed.ljust(16, b"\0")
+    data += (int(pool.hostmask) & 0xFFFFFFFF).to_bytes(4, "big")
+    data += _u32(sum(target.weight for target in action.targets))
+    threshold = 0
+    for target, address in zip(action.targets, told, strict=True):
+        threshold += target.weight
+        data += address.packed.ljust(16, b"\0") + target.port.to_bytes(2, "big") + b"\0\0" + _u32(threshold)
+    return Step("connect", version | len(told) << 3), data
+
+
 def _bridge(action: flows.Bridge, numbers: Numbers) -> tuple[Step, bytes]:
     return Step("bridge"), _u32(numbers.domains[action.domain], action.domain)
 
@@ -216,6 +243,8 @@ _ENCODE: Mapping[type, Callable[..., tuple[Step, bytes]]] = {
     flows.Police: _police,
     flows.Pin: _pin,
     flows.Copy: _copy,
+    flows.Track: _track,
+    flows.Connect: _connect,
     flows.Bridge: _bridge,
     flows.Select: _select,
 }
@@ -227,6 +256,7 @@ _SIZES: Mapping[str, int] = {
     "arpreply": 8,
     "police": 8,
     "pin": 8,
+    "track": 4,
     "bridge": 8,
     "select": 12,
 }
@@ -255,6 +285,31 @@ def _unset(static: int, data: bytes) -> Actions:
     return flows.SetField(field=Field(static), value=layout.unpacked(Field(static), data))
 
 
+def _unconnect(static: int, data: bytes) -> Actions:
+    zone, tcp_s, udp_s, icmp_s, low, size = struct.unpack_from("<6I", data)
+    version, octets = static & 7, 4 if static & 7 == 4 else 16
+    at, targets, before = CONNECT_HEAD, list[flows.Target](), 0
+    for _ in range(static >> 3):
+        threshold = int(struct.unpack_from("<I", data, at + 20)[0])
+        address, port = ip_address(data[at : at + octets]), int.from_bytes(data[at + 16 : at + 18], "big")
+        targets.append(flows.Target(address=str(address), port=port, weight=threshold - before))
+        at, before = at + TARGET_SIZE, threshold
+    source = ""
+    if version and not targets:
+        base, hosts = ip_address(data[24 : 24 + octets]), int.from_bytes(data[40:44], "big")
+        source = f"{base}/{8 * octets - hosts.bit_length()}"
+    return flows.Connect(
+        zone=zone,
+        source=source,
+        low=low,
+        high=low + size - 1,
+        targets=tuple(targets),
+        tcp_s=tcp_s,
+        udp_s=udp_s,
+        icmp_s=icmp_s,
+    )
+
+
 _DECODE: Mapping[str, Callable[[int, bytes], Actions]] = {
     "output": lambda static, data: flows.Output(port=_numbers(data)[0], hairpin=bool(static)),
     "goto": lambda static, _: flows.Goto(table=static),
@@ -272,6 +327,8 @@ _DECODE: Mapping[str, Callable[[int, bytes], Actions]] = {
     "arpreply": lambda _, data: flows.ArpReply(mac=int.from_bytes(data[:6], "big")),
     "police": lambda _, data: flows.Police(meter=_numbers(data)[1]),
     "pin": lambda _, data: flows.Pin(value=int.from_bytes(data[:4], "big"), idle_s=_numbers(data)[1]),
+    "track": lambda _, data: flows.Track(zone=_numbers(data)[0]),
+    "connect": _unconnect,
     "bridge": lambda _, data: flows.Bridge(domain=_numbers(data)[1]),
     "select": lambda _, data: flows.Select(group=_numbers(data)[2]),
 }

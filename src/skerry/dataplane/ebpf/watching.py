@@ -1,4 +1,4 @@
-"""What the kernel tells of interfaces: that they went up or down, came or are gone (rtnetlink). Never blocks."""
+"""What the kernel tells of interfaces: that they went up or down, came or are gone, are shaped (rtnetlink). Never blocks."""
 
 from __future__ import annotations
 
@@ -8,21 +8,24 @@ from collections.abc import Iterator
 
 import msgspec
 
-_LINKS = 1
-_NEW, _GONE = 16, 17
+_LINKS, _QUEUES = 1, 8
+_NEW, _GONE, _QUEUE_NEW, _QUEUE_GONE = 16, 17, 36, 37
 _HEAD, _LINK = struct.Struct("<IHHII"), struct.Struct("<BxHiII")
+_QUEUE = struct.Struct("<4xi")
 _NAME = 3
 _UP, _RUNNING = 0x1, 0x40
 _ROOM = 1 << 16
 
 
 class Told(msgspec.Struct, frozen=True):
-    """An interface as it is now. `works` says that it is up and has a carrier."""
+    """An interface as it is now. `works` says that it is up and has a carrier. `shaped`: only its queueing discipline, and no
+    more is known here than its index."""
 
     name: str
     index: int
     works: bool
     gone: bool = False
+    shaped: bool = False
 
 
 class LinkWatch:
@@ -31,7 +34,7 @@ class LinkWatch:
     def __init__(self) -> None:
         kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
         self.socket = socket.socket(socket.AF_NETLINK, kind, socket.NETLINK_ROUTE)
-        self.socket.bind((0, _LINKS))
+        self.socket.bind((0, _LINKS | _QUEUES))
 
     def close(self) -> None:
         """Stop listening."""
@@ -61,6 +64,8 @@ def read(data: bytes) -> Iterator[Told]:
             name = _name(data[at + _HEAD.size + _LINK.size : at + size])
             works = bool(flags & _UP and flags & _RUNNING) and kind == _NEW
             yield Told(name, index, works, kind == _GONE)
+        elif kind in (_QUEUE_NEW, _QUEUE_GONE):
+            yield Told("", _QUEUE.unpack_from(data, at + _HEAD.size)[0], works=True, shaped=True)
         at += size + 3 & ~3
 
 

@@ -1,0 +1,346 @@
+"""Connections, and their translation, on every engine: frames of independent making go in, what comes out is read independently."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from scapy.layers.inet import ICMP, IP, TCP, UDP, IPerror, TCPerror, UDPerror
+from scapy.layers.inet6 import ICMPv6DestUnreach, ICMPv6EchoReply, ICMPv6EchoRequest, IPerror6, IPv6
+from scapy.layers.l2 import Dot1Q, Ether
+from scapy.packet import Packet
+
+from skerry.dataplane import catalogue
+from skerry.dataplane.flows import (
+    Conn,
+    Connect,
+    DeviceState,
+    Goto,
+    Output,
+    Rule,
+    Target,
+    Track,
+    match,
+)
+from tests.conformance.dataplane_rigs import DEVICE, PORTS, Rig, lacking, rig_of
+from tests.conformance.test_dataplane import frame, rule
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+INSIDE, OUTSIDE = 1, 2
+OTHER = 3
+HOST, PUBLIC, SERVER = "10.0.0.1", "198.51.100.7", "203.0.113.9"
+HOST6, PUBLIC6, SERVER6 = "fd00::1", "2001:db8::7", "2001:db8:1::9"
+ZONE = 77
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "engine" in metafunc.fixturenames:
+        chosen = [
+            pytest.param(type, id=type, marks=[pytest.mark.real] if type != catalogue.SIMULATED else [])
+            for type in catalogue.engine_types()
+        ]
+        metafunc.parametrize("engine", chosen, indirect=True, scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]:
+    """An engine with a device of five ports."""
+    reason = lacking(request.param)
+    if reason:
+        pytest.skip(f"{request.param}: {reason}")
+    rig = rig_of(request.param, tmp_path_factory.mktemp(request.param))
+    await rig.start()
+    yield rig
+    await rig.stop()
+
+
+_zones = iter(range(100, 1000))
+
+
+class Lab:
+    """Rules with a zone of their own, so that no test finds the connections of another."""
+
+    def __init__(self, rig: Rig) -> None:
+        self.rig, self.zone = rig, next(_zones)
+
+    async def put(self, *rules: Rule) -> None:
+        ports = tuple(self.rig.port(number) for number in PORTS)
+        await self.rig.put(DeviceState(device=DEVICE, ports=ports, rules=rules))
+
+    async def gate(self, **options: Any) -> None:
+        """Inside may open connections to outside; outside may only answer."""
+        await self.put(*self.gate_rules(**options))
+
+    def gate_rules(self, **options: Any) -> list[Rule]:
+        connect = Connect(zone=self.zone, **options)
+        tracked = [
+            rule(match(in_port=port, eth_type=kind), Track(zone=self.zone), Goto(table=1))
+            for port in (INSIDE, OUTSIDE)
+            for kind in (0x800, 0x86DD)
+        ]
+        known = [
+            rule(match(in_port=OUTSIDE, conn=int(conn)), Output(port=INSIDE), table=1)
+            for conn in (Conn.REPLY, Conn.ESTABLISHED, Conn.RELATED)
+        ]
+        return [*tracked, rule(match(in_port=INSIDE), connect, Output(port=OUTSIDE), table=1), *known]
+
+    async def there(self, packet: Packet) -> Packet | None:
+        """What leaves outside of a frame that comes in inside."""
+        return await self.through(INSIDE, packet, OUTSIDE)
+
+    async def back(self, packet: Packet) -> Packet | None:
+        """What leaves inside of a frame that comes in outside."""
+        return await self.through(OUTSIDE, packet, INSIDE)
+
+    async def through(self, port: int, packet: Packet, out: int) -> Packet | None:
+        left = await self.rig.send(port, bytes(packet), expect=1)
+        assert [number for number, _ in left] in ([out], [])
+        return Ether(left[0][1]) if left else None
+
+    async def lost(self, port: int, packet: Packet) -> None:
+        assert await self.rig.send(port, bytes(packet), expect=0) == []
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def lab(engine: Rig) -> Lab:
+    return Lab(engine)
+
+
+def sound(packet: Packet) -> bool:
+    """Whether all checksums of a frame are what an independent program makes them."""
+    again = Ether(bytes(packet))
+    for layer in (IP, TCP, UDP, ICMP, ICMPv6EchoRequest, ICMPv6EchoReply, ICMPv6DestUnreach):
+        if layer in again:
+            delattr(again[layer], "chksum" if layer in (IP, TCP, UDP, ICMP) else "cksum")
+    return bytes(again) == bytes(packet)
+
+
+def ends(packet: Packet | None) -> tuple[Any, ...]:
+    assert packet is not None
+    ip = packet[IP] if IP in packet else packet[IPv6]
+    layer = packet[TCP] if TCP in packet else packet[UDP]
+    return (ip.src, layer.sport, ip.dst, layer.dport)
+
+
+def tcp(sport: int, flags: str, *, src: str = HOST, dst: str = SERVER, dport: int = 80, data: bytes = b"") -> Packet:
+    return frame(IP(src=src, dst=dst) / TCP(sport=sport, dport=dport, flags=flags) / data)
+
+
+def udp(sport: int, *, src: str = HOST, dst: str = SERVER, dport: int = 53, data: bytes = b"hello") -> Packet:
+    return frame(IP(src=src, dst=dst) / UDP(sport=sport, dport=dport) / data)
+
+
+def turned(packet: Packet, **change: Any) -> Packet:
+    """The answer to a frame."""
+    ip = packet[IP] if IP in packet else packet[IPv6]
+    layer = packet[TCP] if TCP in packet else packet[UDP]
+    kind = IP if IP in packet else IPv6
+    over = type(layer)(sport=layer.dport, dport=layer.sport, **change)
+    return frame(kind(src=ip.dst, dst=ip.src) / over / b"answer")
+
+
+@pytest.mark.feature("E46")
+async def test_only_replies_come_in(lab: Lab) -> None:
+    await lab.gate()
+    await lab.lost(OUTSIDE, tcp(80, "S", src=SERVER, dst=HOST, dport=5001))
+    await lab.lost(OUTSIDE, udp(53, src=SERVER, dst=HOST, dport=5001))
+    for opening, answer in (
+        (tcp(5001, "S"), {"flags": "SA"}),
+        (udp(5001), {}),
+        (frame(IPv6(src=HOST6, dst=SERVER6) / UDP(sport=5002, dport=53) / b"six"), {}),
+    ):
+        went = await lab.there(opening)
+        assert went is not None
+        assert bytes(went) == bytes(opening)
+        reply = turned(opening, **answer)
+        came = await lab.back(reply)
+        assert came is not None
+        assert bytes(came) == bytes(reply)
+    await lab.lost(OUTSIDE, udp(53, src=SERVER, dst=HOST, dport=5009))
+
+
+@pytest.mark.feature("E46")
+async def test_a_source_is_hidden_and_answers_find_it(lab: Lab) -> None:
+    await lab.gate(source=PUBLIC, low=30000, high=39999)
+    for opening, flags in ((tcp(33000, "S"), {"flags": "SA"}), (udp(5002), {})):
+        went = await lab.there(opening)
+        src, sport, dst, dport = ends(went)
+        assert (src, dst, dport) == (PUBLIC, SERVER, ends(opening)[3])
+        assert 30000 <= sport <= 39999
+        assert went is not None
+        assert sound(went)
+        came = await lab.back(turned(went, **flags))
+        assert came is not None
+        assert ends(came) == (SERVER, dport, HOST, ends(opening)[1])
+        assert sound(came)
+        again = await lab.there(opening)
+        assert ends(again) == ends(went)
+
+
+@pytest.mark.feature("E46")
+async def test_ipv6_is_translated_too(lab: Lab) -> None:
+    await lab.gate(source=PUBLIC6, low=30000, high=39999)
+    opening = frame(IPv6(src=HOST6, dst=SERVER6) / TCP(sport=33005, dport=443, flags="S"))
+    went = await lab.there(opening)
+    src, sport, dst, dport = ends(went)
+    assert (src, dst, dport) == (PUBLIC6, SERVER6, 443)
+    assert 30000 <= sport <= 39999
+    assert went is not None
+    assert sound(went)
+    came = await lab.back(turned(went, flags="SA"))
+    assert ends(came) == (SERVER6, 443, HOST6, 33005)
+    assert came is not None
+    assert sound(came)
+    asked = frame(IPv6(src=HOST6, dst=SERVER6) / ICMPv6EchoRequest(id=7, seq=1, data=b"ping"))
+    ping = await lab.there(asked)
+    assert ping is not None
+    assert (ping[IPv6].src, ping[IPv6].dst, sound(ping)) == (PUBLIC6, SERVER6, True)
+    answer = IPv6(src=SERVER6, dst=PUBLIC6) / ICMPv6EchoReply(id=ping[ICMPv6EchoRequest].id, seq=1, data=b"ping")
+    pong = await lab.back(frame(answer))
+    assert pong is not None
+    assert (pong[IPv6].dst, pong[ICMPv6EchoReply].id, sound(pong)) == (HOST6, 7, True)
+
+
+@pytest.mark.feature("E46")
+async def test_echoes_and_errors_find_their_way_back(lab: Lab) -> None:
+    await lab.gate(source=PUBLIC, low=30000, high=39999)
+    ping = await lab.there(frame(IP(src=HOST, dst=SERVER) / ICMP(type=8, id=9, seq=1) / b"data"))
+    assert ping is not None
+    assert (ping[IP].src, sound(ping)) == (PUBLIC, True)
+    answer = frame(IP(src=SERVER, dst=PUBLIC) / ICMP(type=0, id=ping[ICMP].id, seq=1) / b"data")
+    pong = await lab.back(answer)
+    assert pong is not None
+    assert (pong[IP].dst, pong[ICMP].id, sound(pong)) == (HOST, 9, True)
+    for opening, layer in ((tcp(33100, "S"), TCPerror), (udp(33101), UDPerror)):
+        went = await lab.there(opening)
+        assert went is not None
+        router = "192.0.2.1"
+        error = frame(IP(src=router, dst=PUBLIC) / ICMP(type=3, code=1) / bytes(went[IP])[:28])
+        came = await lab.back(error)
+        assert came is not None
+        assert (came[IP].src, came[IP].dst) == (router, HOST)
+        about = came[IPerror]
+        assert (about.src, about.dst, about[layer].sport, sound(came)) == (HOST, SERVER, ends(opening)[1], True)
+    await lab.lost(
+        OUTSIDE, frame(IP(src="192.0.2.1", dst=PUBLIC) / ICMP(type=3, code=1) / bytes(udp(1, src=PUBLIC)[IP])[:28])
+    )
+
+
+@pytest.mark.feature("E46")
+async def test_errors_of_ipv6_find_their_way_back(lab: Lab) -> None:
+    await lab.gate(source=PUBLIC6, low=30000, high=39999)
+    went = await lab.there(frame(IPv6(src=HOST6, dst=SERVER6) / UDP(sport=33200, dport=53) / b"data"))
+    assert went is not None
+    error = IPv6(src="2001:db8:2::1", dst=PUBLIC6) / ICMPv6DestUnreach(code=4) / bytes(went[IPv6])
+    came = await lab.back(frame(error))
+    assert came is not None
+    assert (came[IPv6].dst, came[IPerror6].src, came[UDPerror].sport) == (HOST6, HOST6, 33200)
+    assert sound(came)
+
+
+@pytest.mark.feature("E46")
+async def test_where_it_goes_is_translated(lab: Lab) -> None:
+    """Connections to PUBLIC:80 go to the server behind it; to who opened them, PUBLIC answers."""
+    await lab.gate(targets=(Target(address=SERVER, port=8080),))
+    opening = tcp(4000, "S", dst=PUBLIC)
+    went = await lab.there(opening)
+    assert ends(went) == (HOST, 4000, SERVER, 8080)
+    assert went is not None
+    assert sound(went)
+    came = await lab.back(turned(went, flags="SA"))
+    assert ends(came) == (PUBLIC, 80, HOST, 4000)
+    assert came is not None
+    assert sound(came)
+
+
+@pytest.mark.feature("E46", "E98")
+async def test_connections_are_shared_out_and_stay(lab: Lab) -> None:
+    servers = ("203.0.113.1", "203.0.113.2")
+    await lab.gate(targets=tuple(Target(address=one) for one in servers))
+    chosen: dict[int, str] = {}
+    for port in range(4100, 4140):
+        chosen[port] = ends(await lab.there(tcp(port, "S", dst=PUBLIC)))[2]
+    assert 8 <= list(chosen.values()).count(servers[0]) <= 32
+    assert set(chosen.values()) == set(servers)
+    await lab.gate(targets=(Target(address="203.0.113.3"),))
+    for port in (4100, 4101):
+        assert ends(await lab.there(tcp(port, "A", dst=PUBLIC)))[2] == chosen[port]  # established ones stay
+    assert ends(await lab.there(tcp(4200, "S", dst=PUBLIC)))[2] == "203.0.113.3"
+
+
+@pytest.mark.feature("E46")
+async def test_a_change_of_the_address_keeps_what_goes_on(lab: Lab) -> None:
+    await lab.gate(source=PUBLIC, low=30000, high=39999)
+    before = await lab.there(tcp(33300, "S"))
+    await lab.gate(source="198.51.100.8", low=30000, high=39999)
+    assert before is not None
+    came = await lab.back(turned(before, flags="SA"))
+    assert ends(came) == (SERVER, 80, HOST, 33300)
+    assert ends(await lab.there(tcp(33300, "A"))) == ends(before)
+    assert ends(await lab.there(tcp(33301, "S")))[0] == "198.51.100.8"
+
+
+@pytest.mark.feature("E46")
+async def test_where_no_port_is_free_nothing_leaves(lab: Lab) -> None:
+    await lab.gate(source=PUBLIC, low=40000, high=40001)
+    ports = [ends(await lab.there(udp(port)))[1] for port in (6001, 6002)]
+    assert sorted(ports) == [40000, 40001]
+    await lab.lost(INSIDE, udp(6003))
+    assert ends(await lab.there(udp(6001)))[1] == ports[0]
+    assert ends(await lab.there(udp(6003, dport=54)))[1] in (40000, 40001)  # free towards another port
+
+
+@pytest.mark.feature("E46")
+async def test_zones_know_nothing_of_each_other(lab: Lab) -> None:
+    other = Lab(lab.rig)
+    rules = lab.gate_rules(source=PUBLIC, low=30000, high=39999)
+    tenant = [
+        rule(match(in_port=OTHER, eth_type=0x800), Track(zone=other.zone), Goto(table=1)),
+        rule(
+            match(in_port=OTHER),
+            Connect(zone=other.zone, source="198.51.100.99", low=30000, high=39999),
+            Output(port=4),
+            table=1,
+        ),
+        rule(match(in_port=4, eth_type=0x800), Track(zone=other.zone), Goto(table=1)),
+        rule(match(in_port=4, conn=int(Conn.REPLY)), Output(port=OTHER), table=1),
+    ]
+    await lab.put(*rules, *tenant)
+    mine, yours = await lab.there(udp(33400)), await lab.through(OTHER, udp(33400), 4)
+    assert (ends(mine)[0], ends(yours)[0]) == (PUBLIC, "198.51.100.99")
+    assert mine is not None
+    assert yours is not None
+    await lab.lost(4, turned(mine))
+    assert ends(await lab.through(4, turned(yours), OTHER)) == (SERVER, 53, HOST, 33400)
+
+
+@pytest.mark.feature("E46")
+async def test_tags_do_not_matter_to_connections(lab: Lab) -> None:
+    await lab.gate(source=PUBLIC, low=30000, high=39999)
+    opening = Ether(src="02:00:00:00:00:0a", dst="02:00:00:00:00:0b") / Dot1Q(vlan=5) / udp(33500)[IP]
+    went = await lab.there(opening)
+    assert went is not None
+    assert (went[Dot1Q].vlan, ends(went)[0]) == (5, PUBLIC)
+
+
+@pytest.mark.feature("E46")
+async def test_what_cannot_be_tracked_is_not_sent_on(lab: Lab) -> None:
+    await lab.gate(source=PUBLIC, low=30000, high=39999)
+    await lab.lost(INSIDE, frame(IP(src=HOST, dst=SERVER, proto=47) / (b"\0" * 20)))
+    await lab.lost(INSIDE, tcp(33600, "SA"))
+    await lab.lost(INSIDE, frame(IP(src=HOST, dst=SERVER) / ICMP(type=0, id=5, seq=1) / b"data"))
+
+
+@pytest.mark.feature("E46")
+async def test_connections_end(lab: Lab) -> None:
+    """A closed port may be used for another connection by the same ends at once."""
+    await lab.gate(source=PUBLIC, low=30000, high=39999)
+    opening = tcp(33700, "S")
+    went = await lab.there(opening)
+    assert went is not None
+    assert await lab.back(turned(went, flags="SA", seq=100, ack=1)) is not None
+    assert await lab.back(turned(went, flags="RA", seq=107, ack=1)) is not None
+    again = frame(IP(src=HOST, dst=SERVER) / TCP(sport=33700, dport=80, flags="S", seq=5000))
+    assert ends(await lab.there(again))[0] == PUBLIC
