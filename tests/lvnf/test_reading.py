@@ -95,6 +95,11 @@ READS: list[tuple[str, str, Config]] = [
     ),
     ("GTPEncap", "0xffffffff, QFI 9, PDU_TYPE 1", configs.GTPEncap(teid=0xFFFFFFFF, qfi=9, pdu_type=1)),
     ("GTPDecap", "", configs.GTPDecap()),
+    (
+        "GTPGateway",
+        "tcp, 10.0.0.1, 2:0:0:0:0:1, 10.0.0.2, MSS 1200",
+        configs.GTPGateway(expression=IPTest(field="proto", value=6), address=A, mac=MAC, via=B, mss=1200),
+    ),
     ("NSHEncap", "42, NEXT 1, METADATA " + "0a" * 16, configs.NSHEncap(path=42, next_protocol=1, metadata=b"\n" * 16)),
     ("NSHDecap", "PATH 42", configs.NSHDecap(path=42)),
     ("Print", '"a, b", 60, ACTIVE no', configs.Print(label="a, b", max_length=60, active=False)),

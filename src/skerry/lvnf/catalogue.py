@@ -105,6 +105,12 @@ KINDS: Mapping[str, ElementKind] = {
             (configs.UDPIPEncap, "1/1", "a/a", ()),
             (configs.GTPEncap, "1/1", "a/a", ("teid rw",)),
             (configs.GTPDecap, "1/1-2", "a/ah", ("count r", "teid r")),
+            (
+                configs.GTPGateway,
+                "3/3",
+                "h/h",
+                ("sessions rw", "diverted r", "returned r", "inserted r", "dropped r", "reset_counts w"),
+            ),
             (configs.NSHEncap, "1/1", "a/a", ()),
             (configs.NSHDecap, "1/1-2", "a/ah", ("path r", "index r")),
             (configs.Print, "1/1", "a/a", ("active rw",)),

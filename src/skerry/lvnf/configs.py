@@ -60,8 +60,8 @@ class IPTest(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     `field` is one of: "src host", "dst host" (value and mask are addresses), "proto", "src port", "dst port", "tos", "dscp",
     "ttl", "len" (total length), "id", "hl" (header length in bytes), "vers", "ip frag" (value 1: it is a fragment),
     "ip unfrag" (first or only), "tcp opt" (flags byte under mask), "icmp type", "ip bytes" (the one byte at `offset` of the
-    IPv4 header), "transp bytes" (the one byte at `offset` of the header behind it). `comparison` is one of ==, !=, <, >, <=, >=;
-    == and != compare under `mask` (0: all bits). Ports and ICMP types match only first fragments of TCP, UDP (and SCTP), or
+    IPv4 header), "transp bytes" (the one byte at `offset` of the header behind it). `comparison` is one of ==, !=, <, >, <=,
+    >=; == and != compare under `mask` (0: all bits). Ports and ICMP types match only first fragments of TCP, UDP (and SCTP), or
     ICMP; bytes of the transport header only first fragments. A byte that the packet does not have matches nothing.
     """
 
@@ -326,6 +326,24 @@ class GTPDecap(Config, frozen=True, kw_only=True, tag=True):
     where one is given, leave by output 1 or are dropped. Handlers: count, teid (of the last packet)."""
 
     teid: int | None = None
+
+
+class GTPGateway(Config, frozen=True, kw_only=True, tag=True):
+    """A local gateway on the line between base stations and core. Inputs and outputs 0 (base stations), 1 (core) and 2 (edge)
+    take Ethernet frames; frames between 0 and 1 pass byte for byte.
+
+    Users' packets from the base stations for which `expression` holds leave their GTP-U tunnel and go to the router or server
+    `via` at the edge, if the way back to the user is known. IPv4 packets from the edge to a user go into the user's tunnel to
+    the base station, those from a user into the tunnel to the core. Both directions are learned from user data and from
+    GTPv1-C and PFCP that pass. `address` and `mac` are the gateway's own at the edge. `mss` is the largest TCP segment that
+    connections through the edge agree on. Handlers: sessions (read, write), diverted, returned, inserted, dropped;
+    reset_counts."""
+
+    expression: IPExpression
+    address: bytes
+    mac: bytes
+    via: bytes
+    mss: int = 1380
 
 
 class NSHEncap(Config, frozen=True, kw_only=True, tag=True):

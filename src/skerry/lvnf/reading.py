@@ -406,6 +406,13 @@ _PARAMS: Mapping[str, tuple[Param, ...]] = {
         _keyword("PDU_TYPE", values.integer(0, 1), "pdu_type"),
     ),
     "GTPDecap": (Param("TEID", values.integer(0, 0xFFFFFFFF), "teid"),),
+    "GTPGateway": (
+        _needed("DIVERT", expression, "expression"),
+        _needed("ADDRESS", values.ip, "address"),
+        _needed("MAC", values.ethernet, "mac"),
+        _needed("VIA", values.ip, "via"),
+        _keyword("MSS", values.integer(536, 65495), "mss"),
+    ),
     "NSHEncap": (
         _needed("PATH", values.integer(0, 0xFFFFFF), "path"),
         Param("INDEX", _byte, "index"),

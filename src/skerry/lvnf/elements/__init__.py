@@ -8,6 +8,7 @@ from typing import Any
 from skerry.lvnf.elements import (
     classifying,
     counting,
+    gateway,
     headers,
     internet,
     plain,
@@ -60,6 +61,7 @@ CLASSES: Mapping[str, type[Behaviour[Any]]] = {
         queueing.BandwidthShaper,
         tunnels.GTPEncap,
         tunnels.GTPDecap,
+        gateway.GTPGateway,
         tunnels.NSHEncap,
         tunnels.NSHDecap,
         printing.Print,
