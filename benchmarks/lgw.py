@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import os
+import socket
 import statistics
 import tempfile
 import time
@@ -21,6 +22,8 @@ from benchmarks.figures import Figure, Scale
 from skerry.dataplane import rewriting
 from skerry.dataplane.driver import DeviceSpec, EngineContext
 from skerry.dataplane.drivers.ebpf import Driver
+from skerry.dataplane.ebpf.assembler import R0, Assembler
+from skerry.dataplane.ebpf.kernel import Link, Program
 from skerry.dataplane.flows import (
     Change,
     GtpDecap,
@@ -34,6 +37,7 @@ from skerry.dataplane.flows import (
     match,
 )
 from skerry.engine.clock import SystemClock
+from skerry.linux import namespaces
 
 FIGURES: Mapping[str, Figure] = {
     "lgw.veth_mpps": Figure("a bare veth pair, million packets/s on one core"),
@@ -48,6 +52,7 @@ FIGURES: Mapping[str, Figure] = {
 MANY = 10_000
 FLOWS = 64
 _RAN, _CORE = "10.1.0.1", "10.1.0.2"
+_SINK, _DROP = 0x020000000001, 2
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -90,12 +95,12 @@ def plain(number: int, *, down: bool) -> bytes:
     head = bytes.fromhex("4500003200004000401100 00".replace(" ", "")) + source + target
     head = rewriting.splice(head, 10, rewriting.checksum(head).to_bytes(2, "big"))
     udp = bytes.fromhex("03e80009001e0000") + bytes(22)
-    return bytes.fromhex("020000009999") + bytes.fromhex("020000000910") + b"\x08\0" + head + udp
+    return _SINK.to_bytes(6, "big") + bytes.fromhex("020000000910") + b"\x08\0" + head + udp
 
 
 def tunnel(number: int) -> Tunnel:
     """The tunnel of a UE towards the core."""
-    return Tunnel(teid=0x100 + number, src=_RAN, dst=_CORE, eth_src=0x020000000101, eth_dst=0x020000000102)
+    return Tunnel(teid=0x100 + number, src=_RAN, dst=_CORE, eth_src=0x020000000101, eth_dst=_SINK)
 
 
 def tunnelled(number: int) -> bytes:
@@ -105,7 +110,7 @@ def tunnelled(number: int) -> bytes:
 
 def rules(count: int) -> tuple[Rule, ...]:
     """A rule for each tunnel out of it, and one that puts what comes from the application into tunnels."""
-    out = (GtpDecap(eth_src=0x020000009999, eth_dst=0x020000000910), Output(port=2))
+    out = (GtpDecap(eth_src=0x020000009999, eth_dst=_SINK), Output(port=2))
     back = Rule(
         table=0,
         priority=1,
@@ -174,11 +179,12 @@ def _measured(generator: packets.Generator, far: Path, seconds: float) -> float:
     before_affinity = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {max(before_affinity)})
     try:
-        generator.run(seconds / 4)
-        before, begun = packets.received(far, "far0"), time.monotonic()
-        generator.run(seconds)
-        taken = time.monotonic() - begun
-        return (packets.received(far, "far0") - before) / taken
+        with sink(far, "far0"):
+            generator.run(seconds / 4)
+            before, begun = packets.received(far, "far0"), time.monotonic()
+            generator.run(seconds)
+            taken = time.monotonic() - begun
+            return (packets.received(far, "far0") - before) / taken
     finally:
         os.sched_setaffinity(0, before_affinity)
 
@@ -197,6 +203,22 @@ def _one_core() -> Iterator[None]:
 def _pinned(cores: set[int]) -> None:
     for task in Path("/proc/self/task").iterdir():
         os.sched_setaffinity(int(task.name), cores)
+
+
+@contextmanager
+def sink(place: Path, interface: str) -> Iterator[None]:
+    """Where frames end: they are for this interface, and nothing is done with them but counting."""
+    asm = Assembler("sink")
+    asm.mov(R0, _DROP)
+    asm.exit()
+    program = Program.load(asm.assemble(), "bench_sink")
+    with namespaces.inside(place):
+        link = Link.attach(program, socket.if_nametoindex(interface))
+    program.close()
+    try:
+        yield
+    finally:
+        link.close()
 
 
 async def bare(frames: Sequence[bytes], seconds: float) -> float:

@@ -20,8 +20,8 @@ _REQUEST, _ACK, _EXCL, _CREATE, _DUMP, _REPLACE = 0x1, 0x4, 0x200, 0x400, 0x300,
 _ERROR, _DONE = 2, 3
 _UP = 0x1
 _NESTED = 0x8000
-_ADDRESS, _IFNAME, _MTU, _LINK, _MASTER, _LINKINFO, _IFALIAS, _NET_NS_FD, _LINK_NETNSID = (
-    1, 3, 4, 5, 10, 18, 20, 28, 37,
+_ADDRESS, _IFNAME, _MTU, _LINK, _QDISC, _MASTER, _LINKINFO, _IFALIAS, _NET_NS_FD, _LINK_NETNSID = (
+    1, 3, 4, 5, 6, 10, 18, 20, 28, 37,
 )  # fmt: skip
 _VXLAN_ID, _VXLAN_REMOTE, _VXLAN_LOCAL, _VXLAN_LEARNING, _VXLAN_PORT, _VXLAN_REMOTE6, _VXLAN_LOCAL6 = (
     1, 2, 4, 7, 15, 16, 17,
@@ -48,7 +48,8 @@ class Message(msgspec.Struct, frozen=True):
 
 class Link(msgspec.Struct, frozen=True):
     """One interface as the kernel lists it. For one end of a veth pair, `peer` is the index of the other, and
-    `peer_namespace` the number that this namespace has for the other's (-1: the same namespace)."""
+    `peer_namespace` the number that this namespace has for the other's (-1: the same namespace). `queue` is the kind of its
+    queueing discipline."""
 
     index: int
     name: str
@@ -57,6 +58,10 @@ class Link(msgspec.Struct, frozen=True):
     up: bool
     peer: int = 0
     peer_namespace: int = -1
+    kind: str = ""
+    mac: bytes = b""
+    mtu: int = 0
+    queue: str = ""
 
 
 def _attribute(kind: int, payload: bytes) -> bytes:
@@ -228,7 +233,20 @@ def _link(body: bytes) -> Link:
     values = dict(_attributes(body[16:]))
     master, peer = _integer(values, _MASTER, 0), _integer(values, _LINK, 0)
     far = _integer(values, _LINK_NETNSID, -1)
-    return Link(index, _string(values, _IFNAME), _string(values, _IFALIAS), master, bool(flags & _UP), peer, far)
+    information = dict(_attributes(values.get(_LINKINFO, b""), (_INFO_KIND,)))
+    return Link(
+        index,
+        _string(values, _IFNAME),
+        _string(values, _IFALIAS),
+        master,
+        bool(flags & _UP),
+        peer,
+        far,
+        _string(information, _INFO_KIND),
+        values.get(_ADDRESS, b""),
+        _integer(values, _MTU, 0),
+        _string(values, _QDISC),
+    )
 
 
 def _integer(values: dict[int, bytes], kind: int, otherwise: int) -> int:
@@ -239,7 +257,7 @@ def _string(values: dict[int, bytes], kind: int) -> str:
     return values.get(kind, b"").rstrip(b"\0").decode(errors="replace")
 
 
-_LINK_PARTS = (_IFNAME, _IFALIAS, _MASTER, _LINK, _LINK_NETNSID)
+_LINK_PARTS = (_IFNAME, _IFALIAS, _MASTER, _LINK, _LINK_NETNSID, _LINKINFO, _ADDRESS, _MTU, _QDISC)
 
 
 def _attributes(data: bytes, only: Collection[int] = _LINK_PARTS) -> Iterator[tuple[int, bytes]]:

@@ -16,6 +16,7 @@ from skerry.dataplane.driver import DeviceSpec, EngineContext, EventKind
 from skerry.dataplane.drivers.ebpf import Driver
 from skerry.dataplane.ebpf.kernel import BPFFS, Program
 from skerry.dataplane.flows import Change, GtpEncap, Origin, Output, PortState, Rule, Session, Tunnel, Way, match
+from skerry.dataplane.rewriting import gtp_encap
 from skerry.engine.clock import SystemClock
 from skerry.linux import namespaces, offload
 from skerry.linux.frames import Tap
@@ -47,12 +48,12 @@ def driver() -> Driver:
     return Driver(EngineContext(node=NODE, data_dir=Path(), clock=SystemClock()))
 
 
-async def arrives(taps: dict[int, Tap], frame: bytes = FRAME) -> bool:
-    """Whether what is sent at port 1 comes out of port 2 at once."""
+async def arrives(taps: dict[int, Tap], frame: bytes = FRAME, changed: bytes | None = None) -> bool:
+    """Whether what is sent at port 1 comes out of port 2 at once, maybe changed."""
     list(taps[2].frames())
     taps[1].socket.send(frame)
     for _ in range(50):
-        if any(seen == frame for left, seen in taps[2].frames() if not left):
+        if any(seen == (changed or frame) for left, seen in taps[2].frames() if not left):
             return True
         await asyncio.sleep(0.005)
     return False
@@ -236,3 +237,46 @@ async def test_a_namespace_that_went_away_is_no_obstacle(wires: dict[int, Tap]) 
         await again.teardown(DEVICE)
         await again.close()
     assert await driver().devices() == []
+
+
+SHORT = Tunnel(teid=7, src="10.1.0.2", dst="10.1.0.1", eth_src=0x020000000B0B, eth_dst=0x020000000002)
+
+
+@pytest.mark.feature("E109")
+async def test_users_packets_pass_by_the_near_end_of_a_pair_unless_it_is_shaped_or_observed(
+    wires: dict[int, Tap],
+) -> None:
+    def shaped(how: str, *kind: str) -> None:
+        subprocess.run(["tc", "-n", f"{NODE}-n", "qdisc", how, "dev", "n2", "root", *kind], check=True)
+
+    async def passes_by() -> bool:
+        list(near.frames())
+        assert await arrives(wires, UE, entunnelled)
+        return not any(left for left, _ in near.frames())
+
+    engine = driver()
+    await engine.open()
+    await engine.prepare(DeviceSpec(name=DEVICE, namespace=f"{NODE}-n"))
+    for number in (1, 2):
+        await engine.attach(DEVICE, PortState(number=number, name=f"p{number}", interface=f"n{number}"))
+    into = Rule(table=0, priority=1, match=match(in_port=1), actions=(GtpEncap(tunnel=SHORT), Output(port=2)), cookie=1)
+    await engine.apply(Change(device=DEVICE, put_rules=(into,)))
+    entunnelled = gtp_encap(UE, SHORT, down=True)
+    with namespaces.inside(namespaces.place(f"{NODE}-n")):
+        near = Tap("n2")
+    assert await passes_by()
+    async with engine.observe(DEVICE, [2]) as seen:
+        assert not await passes_by()
+        assert (await anext(seen)).frame == entunnelled
+    assert await passes_by()
+    await asyncio.to_thread(shaped, "add", "tbf", "rate", "1gbit", "burst", "100000", "latency", "100ms")
+    async with asyncio.timeout(30):
+        while await passes_by():
+            await asyncio.sleep(0.01)
+    await asyncio.to_thread(shaped, "del")
+    async with asyncio.timeout(30):
+        while not await passes_by():
+            await asyncio.sleep(0.01)
+    near.close()
+    await engine.teardown(DEVICE)
+    await engine.close()
