@@ -43,7 +43,7 @@ _LIMITS = (
     "a frame of less than 34 bytes inside NSH is dropped where NSH is taken off",
     "a SYN that leaves GTP-U is told a segment size that leaves room for the tunnel back",
     f"probes tell frames of at most {layout.FRAME_ROOM} bytes",
-    "packets that leave or enter a tunnel pass by the near end of a veth pair that is not shaped: what listens there misses them",
+    "packets that leave or enter a tunnel pass by the near end of a veth pair: what listens there misses them",
 )
 _TOLD = {1: EventKind.NO_SESSION, 2: EventKind.SESSION}
 

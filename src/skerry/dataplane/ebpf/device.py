@@ -14,7 +14,7 @@ import socket
 import struct
 import time
 from collections import Counter
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from typing import Any
 import msgspec
 
 from skerry.dataplane.driver import DeviceSpec, Effective, Probed
-from skerry.dataplane.ebpf import acting_flow, acting_gtp, peers, program, sessions
+from skerry.dataplane.ebpf import acting_flow, acting_gtp, entries, peers, program, sessions
 from skerry.dataplane.ebpf.assembler import R0, R1, R2, R3, Assembler
 from skerry.dataplane.ebpf.generation import Generation, note_map, note_text, scratch_map, write_note
 from skerry.dataplane.ebpf.kernel import NO_PREALLOC, Link, Map, MapKind, Program
@@ -37,6 +37,7 @@ from skerry.linux import namespaces, netlink, offload, syscalls
 
 MOST_SESSIONS, MOST_PINS, MOST_MACS = 1 << 16, 1 << 15, 1 << 14
 COUNTERS = 1024
+MOST_CONNS, MOST_DROPS = 1 << 16, 1 << 12
 SPEC_ROOM = 1 << 18
 EVENTS_ROOM = 1 << 16
 VXLAN_PORT = 4789
@@ -315,6 +316,7 @@ class Device:
         interfaces = {number: one.ifindex for number, one in self.ports.items()}
         mtu = min((one.mtu for one in self.ports.values()), default=1500)
         plan = program.plan(state, interfaces, [counters[rule.key] for rule in state.rules], mtu)
+        self._more_maps(plan)
         self._number += 1
         made = Generation.make(self.folder / f"gen-{self._number}", plan, revision, self.shared)
         try:
@@ -327,6 +329,13 @@ class Device:
         self._state, self._counters = state, counters
         if before:
             before.remove()
+
+    def _more_maps(self, plan: Plan) -> None:
+        """What only some rules need is made when the first of them comes, and stays."""
+        for name, make in _LATER.items():
+            if name not in self.shared and name in plan.later:
+                self.shared[name] = make()
+                self.shared[name].pin(self.folder / name)
 
     def _allotted(self, state: DeviceState) -> dict[Any, int]:
         """A place for the counter of each rule: its old one, or a free one that is 0."""
@@ -460,6 +469,12 @@ def _linked(path: Path, index: int) -> bool:
         return link.serves(index)
     finally:
         link.close()
+
+
+_LATER: Mapping[str, Callable[[], Map]] = {
+    "drops": lambda: Map.create(MapKind.HASH, 4, 8, MOST_DROPS, "drops", NO_PREALLOC),
+    "conns": lambda: Map.create(MapKind.LRU_HASH, entries.KEY_SIZE, entries.VALUE_SIZE, MOST_CONNS, "conns"),
+}
 
 
 def _shared() -> dict[str, Map]:

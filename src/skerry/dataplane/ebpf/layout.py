@@ -40,11 +40,18 @@ SAVED_PROTO = 84
 TEMP = 88  # 40 bytes
 
 SLOTS = 128
+CONN_FOUND = 432  # what `track` found, see `entries`
+CONN_ZONE = 436
+ABOUT = 440  # where the packet begins that an ICMP error is about, and its payload
+ABOUT_L4 = 444
+REASON = 428  # why a frame is dropped
 KEY = 448
 HEADERS = 704  # a header that is being made
 BUFFER = 832  # the window
 SAVED = 1152  # the window of a frame that is copied
 FLOW = 1408  # protocol, two addresses, two ports: 40 bytes
+CONN_KEY = 1448  # by what a connection is looked up: 40 bytes
+CONN_BECOMES = 1488  # the ends that a frame gets: 36 bytes
 SCRATCH = 1536
 FRAME_ROOM = 9216  # the largest frame that a probe tells
 EMITTED = SCRATCH  # of a probe: head of 16 bytes, then the frame
@@ -170,6 +177,7 @@ class Helper(enum.IntEnum):
     KTIME = 5
     PRANDOM = 7
     STORE_BYTES = 9
+    L3_CSUM_REPLACE = 10
     L4_CSUM_REPLACE = 11
     TAIL_CALL = 12
     CLONE_REDIRECT = 13

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
-from skerry.dataplane.ebpf import acting, acting_flow, acting_gtp, acting_learn, layout
+from skerry.dataplane.ebpf import acting, acting_connect, acting_flow, acting_gtp, acting_learn, acting_track, layout
 from skerry.dataplane.ebpf.assembler import FP, R0, R1, R2, R3, R4, R6, R7, R8, R9, Assembler, Jump, Label
 from skerry.dataplane.ebpf.classify import Tuple, comparisons, tuples
 from skerry.dataplane.ebpf.layout import SLOT, Has, Helper, Skb, big
@@ -27,6 +27,7 @@ _GTP_STEPS = {"gtpdecap", "gtplearn", "gtpreply"}
 _TUNNEL_STEPS = {"gtpdecap", "gtpencap"}
 _NSH_STEPS = {"popnsh", "decnshttl"}
 _FLOW_STEPS = {"pin", "select", "seen"}
+_CONN_STEPS = {"track", "connect"}
 _L4_FIELDS = {Field.IPV4_SRC, Field.IPV4_DST, Field.IPV6_SRC, Field.IPV6_DST, Field.L4_SRC, Field.L4_DST}
 RECORD_HEAD = struct.Struct("<IIQII")  # priority, shape, cookie, counter, table
 NO_RULE = 0xFFFFFFFF
@@ -49,6 +50,11 @@ class Plan(msgspec.Struct, frozen=True):
     needs: Needs
     pins: bool
     mtu: int
+
+    @property
+    def later(self) -> frozenset[str]:
+        """The maps of the device that only some rules need."""
+        return frozenset({"drops"} | ({"conns"} if _tracks(self.shapes) else set()))
 
     def map_name(self, at: int) -> str:
         """The name of the map of a tuple."""
@@ -173,12 +179,18 @@ def _needs(found: Sequence[Tuple], shapes: Sequence[Shape]) -> Needs:
     gtp = flows or bool(names & _GTP_STEPS) or bool(has & (Has.GTP | Has.QFI | Has.INNER | Has.INNER_V4 | Has.INNER_V6))
     gtp = gtp or bool(has & Has.INNER_PORTS)
     nsh = bool(names & _NSH_STEPS or has & (Has.NSH | Has.CONTEXT))
-    ip = gtp or bool(names & {"decttl", "gtpencap"} or has & (Has.IP | Has.V4 | Has.V6 | Has.PORTS))
+    ip = gtp or bool(names & {"decttl", "gtpencap", *_CONN_STEPS} or has & (Has.IP | Has.V4 | Has.V6 | Has.PORTS))
     extra = {Field.IP_PROTO} if written & _L4_FIELDS or flows else set[Field]()
+    extra |= {Field.IP_PROTO, Field.IP_FRAG} if names & _CONN_STEPS else set()
     extra |= {Field.INNER_PROTO} if flows or "gtpdecap" in names else set()
     extra |= written & {Field.L4_SRC, Field.L4_DST}
     extra |= {Field.ETH_TYPE} if names - _WITHOUT_READING - {"setfield", "seen"} else set()
     return Needs(frozenset(fields | extra), ip, gtp, nsh)
+
+
+def _tracks(shapes: Iterable[Shape]) -> bool:
+    """Whether connections are looked up."""
+    return any(step.do in _CONN_STEPS for step in _steps(shapes))
 
 
 def _pins(found: Sequence[Tuple]) -> bool:
@@ -214,6 +226,7 @@ def main(given: Plan, *, probe: bool = False) -> Assembler:
         _table(writer, given, table)
     asm.place(writer.buckets)
     _dispatch(writer, given, given.bucket_shapes)
+    writer.reasons()
     asm.place(writer.drop)
     asm.mov(R0, DROP)
     asm.exit()
@@ -237,9 +250,11 @@ def _start(writer: Writer, given: Plan) -> None:
     if Field.IN_PORT in fields:
         asm.to_big(R1, 16)
         asm.store(4, R9, SLOT[Field.IN_PORT], R1)
-    for field in (Field.REG0, Field.REG1, Field.REG2, Field.REG3):
+    for field in (Field.REG0, Field.REG1, Field.REG2, Field.REG3, Field.CONN):
         if field in fields:
             asm.store(4, R9, SLOT[field], 0)
+    if _tracks(given.shapes):
+        asm.store(4, R9, layout.CONN_FOUND, 0)
     if writer.probe:
         _tag_beside(writer)
     if given.needs.any:
@@ -449,4 +464,6 @@ _WRITE: dict[str, Callable[[Writer, Step, bool], None]] = {
     "pin": acting_flow.pin,
     "seen": acting_flow.seen,
     "select": acting_flow.select,
+    "track": acting_track.track,
+    "connect": acting_connect.connect,
 }

@@ -8,11 +8,31 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from skerry.dataplane.ebpf import layout
-from skerry.dataplane.ebpf.assembler import FP, R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, Assembler, Jump, Label, Reg
+from skerry.dataplane.ebpf.assembler import (
+    FP,
+    R0,
+    R1,
+    R2,
+    R3,
+    R4,
+    R5,
+    R6,
+    R7,
+    R8,
+    R9,
+    Assembler,
+    Atomic,
+    Jump,
+    Label,
+    Reg,
+)
 from skerry.dataplane.ebpf.layout import BUFFER, Has, Helper, Skb
 from skerry.dataplane.ebpf.parse import Needs, emit_parse
+from skerry.dataplane.flows import Reason
 
 DROP, REDIRECTED = 2, 7
+REASONS = tuple(Reason)
+"""As the programs number them."""
 PARAMETERS = 24
 """Where the parameters of a rule begin in its record."""
 
@@ -35,7 +55,21 @@ class Writer:
         self.tables: dict[int, Label] = {}
         self.buckets = asm.label("buckets")
         self.at = PARAMETERS
+        self._drops: dict[tuple[Reason, Label], Label] = {}
         self._functions: dict[str, tuple[Label, Callable[[Writer, Label], None]]] = {}
+
+    def dropped(self, reason: Reason) -> Label:
+        """Where a frame ends that is dropped for a reason, which is counted; not from inside a function."""
+        return self._drops.setdefault((reason, self.drop), self.asm.label(f"dropped_{reason.name.lower()}"))
+
+    def reasons(self) -> None:
+        """Write the code of all `dropped`."""
+        for (reason, end), label in self._drops.items():
+            self.asm.place(label)
+            if not self.probe:
+                self.asm.store(4, R9, layout.REASON, REASONS.index(reason))
+                self.call("count_drop", count_drop_function)
+            self.asm.jump(end)
 
     def call(self, name: str, write: Callable[[Writer, Label], None]) -> None:
         """Call a function of the program with the frame and the scratch; it is written at the end."""
@@ -245,6 +279,31 @@ def _to_ring(writer: Writer, ring: str, size: Reg, more: int) -> None:
     asm.add(R3, more)
     asm.mov(R4, 0)
     asm.call(Helper.RINGBUF_OUTPUT)
+
+
+def count_drop_function(writer: Writer, label: Label) -> None:
+    """`count_drop(frame, scratch)`: one more for the port where the frame came in and the reason in the scratch."""
+    asm, known = writer.asm, writer.asm.label("counted_before")
+    writer.frame_start(label)
+    asm.load(4, R1, R9, layout.IN_PORT)
+    asm.lsh(R1, 8)
+    asm.load(4, R2, R9, layout.REASON)
+    asm.or_(R1, R2)
+    asm.store(4, R9, layout.TEMP, R1)
+    writer.lookup("drops", layout.TEMP)
+    asm.jump_if(Jump.NE, R0, 0, known)
+    asm.mov(R1, 0)
+    asm.store(8, R9, layout.TEMP + 8, R1)
+    writer.update("drops", layout.TEMP, layout.TEMP + 8)
+    writer.lookup("drops", layout.TEMP)
+    out = asm.label("out")
+    asm.jump_if(Jump.EQ, R0, 0, out)
+    asm.place(known)
+    asm.mov(R1, 1)
+    asm.atomic(Atomic.ADD, 8, R0, 0, R1)
+    asm.place(out)
+    asm.mov(R0, 0)
+    asm.exit()
 
 
 def event(writer: Writer, kind: int, key: int) -> None:
