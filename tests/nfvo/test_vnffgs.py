@@ -54,8 +54,8 @@ def test_paths_come_change_and_go_under_a_running_service() -> None:
         assert await updated(it, ns, "UPDATE_VNFFG", updateVnffg=[ALSO_443]) is OperationState.COMPLETED
         assert (await way(it, ns, 443), await way(it, ns, 80)) == (["wall-0", "server-0"], ["wall-0", "server-0"])
         assert nfps(it, ns)["secure"]["nfpRule"]["destinationPortRange"] == {"lowerPort": 443, "upperPort": 443}
-        moved = {"nfpInfoId": "secure", "nfpRule": {"destinationPortRange": {"lowerPort": 22, "upperPort": 22}}}
-        change = {"vnffgInfoId": "graph", "nfp": [{**moved, "nfpRule": {"protocol": "TCP", **moved["nfpRule"]}}]}
+        ssh = {"protocol": "TCP", "destinationPortRange": {"lowerPort": 22, "upperPort": 22}}
+        change = {"vnffgInfoId": "graph", "nfp": [{"nfpInfoId": "secure", "nfpRule": ssh}]}
         assert await updated(it, ns, "UPDATE_VNFFG", updateVnffg=[change]) is OperationState.COMPLETED
         assert "wall-0" not in await way(it, ns, 443)
         assert await way(it, ns, 22) == ["wall-0", "server-0"]

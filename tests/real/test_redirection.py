@@ -187,7 +187,7 @@ async def pier(tmp_path: Path) -> AsyncIterator[Pier]:
     tag = f"pr{os.getpid() % 10000}{uuid.uuid4().hex[:4]}"
     port = await asyncio.to_thread(free_port, "", "127.0.0.1")
     vims = (Vim(id="real", type="LOCAL", zone="pier", settings=RIGS["LOCAL"](tmp_path).settings()),)
-    names = {"mec_dns": "builtin", "mec_dns_port": port, "mec_zones": {"pier": ("127.0.0.0/8",)}}
+    names: dict[str, Any] = {"mec_dns": "builtin", "mec_dns_port": port, "mec_zones": {"pier": ("127.0.0.0/8",)}}
     async with running(tmp_path, node=tag, vims=vims, **names) as rig, served(rig) as url:
         (tmp_path / "node" / "client.json").write_text(json.dumps({"endpoint": url, "ca": ""}))
         made = Pier(rig, ("127.0.0.1", port), f"{tag}-there")
@@ -209,6 +209,7 @@ def answer(frame: bytes) -> bool:
     )
 
 
+@pytest.mark.feature("E19", "E43", "B53", "B54", "E103")
 async def test_a_deployed_application_has_its_users_without_any_declared_port(pier: Pier) -> None:
     await pier.deploy()
     await pier.only(diverted=True)

@@ -18,6 +18,27 @@ def mep() -> None:
 
 @mep.command()
 @command
+def platforms(session: Session) -> None:
+    """List the platform of each zone with its manager."""
+    found = Mep(session.node.http).platforms()
+    if session.as_json:
+        session.emit(found)
+        return
+    rows = [
+        (
+            one.id,
+            one.zone or "-",
+            one.manager,
+            one.orchestrator or "-",
+            *map(str, (one.apps, one.services, one.traffic_rules, one.dns_rules)),
+        )
+        for one in found
+    ]
+    output.table(("PLATFORM", "ZONE", "MANAGER", "ORCHESTRATOR", "APPS", "SERVICES", "TRAFFIC", "NAMES"), rows)
+
+
+@mep.command()
+@command
 def apps(session: Session) -> None:
     """List applications at the platform."""
     found = Mep(session.node.http).apps()

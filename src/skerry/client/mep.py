@@ -21,6 +21,20 @@ class AppView(View, frozen=True, kw_only=True):
     subscriptions: int = 0
 
 
+class PlatformView(View, frozen=True, kw_only=True):
+    """The platform of a zone with its manager (MEPM-V), and how much of the tenant's it has. Applications that came by
+    themselves and named no zone are at the one of zone ""."""
+
+    id: str
+    zone: str
+    manager: str
+    orchestrator: str = ""
+    apps: int = 0
+    services: int = 0
+    traffic_rules: int = 0
+    dns_rules: int = 0
+
+
 class ServiceView(View, frozen=True, kw_only=True):
     """A service; `interval_s` 0 where no signs of life are expected, `heard_at` the last one (RFC 3339)."""
 
@@ -44,6 +58,7 @@ class RuleView(View, frozen=True, kw_only=True):
     state: str
     verified: bool
     changing: bool = False
+    zone: str = ""
     priority: int
     action: str
     filters: list[str]
@@ -76,6 +91,10 @@ class Mep:
 
     def __init__(self, http: Http) -> None:
         self._http = http
+
+    def platforms(self) -> list[PlatformView]:
+        """The platforms, one for each zone."""
+        return self._http.get(f"{ROOT}/platforms", list[PlatformView])
 
     def apps(self) -> list[AppView]:
         """Applications."""

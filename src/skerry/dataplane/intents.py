@@ -77,11 +77,13 @@ class Port(Value, frozen=True, kw_only=True):
 
 
 class Device(Value, frozen=True, kw_only=True):
-    """A switch. `engine` names one, "" takes what the machine can do best; `namespace` is a network namespace, "" the root."""
+    """A switch. `engine` names one, "" takes what the machine can do best; `namespace` is a network namespace, "" the root.
+    `zone` is the only one whose platform leads traffic over it, "" any."""
 
     id: Name
     engine: str = ""
     namespace: str = ""
+    zone: str = ""
 
 
 class Link(Value, frozen=True, kw_only=True):
@@ -127,6 +129,20 @@ class GtpClassifier(Value, frozen=True, kw_only=True):
     inner_dst_ports: tuple[PortRange, ...] = ()
 
 
+class Connection(enum.StrEnum):
+    """What a frame is to the connections of the zone of its port."""
+
+    NEW = "NEW"  # it opens one, or belongs to one that nobody answered yet
+    ESTABLISHED = "ESTABLISHED"  # of one that was answered, in either direction
+    REPLY = "REPLY"  # of the side that did not open it
+    RELATED = "RELATED"  # an ICMP error about it
+    INVALID = "INVALID"  # of none, and it cannot open one
+
+
+Host = Annotated[str, Meta(max_length=100, pattern=r"^(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_-]+)*$")]
+"""A name of a host, or `*.` and a name for all below it."""
+
+
 class Classifier(Value, frozen=True, kw_only=True):
     """Which frames. Every part that is given must hold; of several ports or ranges, any one.
 
@@ -134,6 +150,10 @@ class Classifier(Value, frozen=True, kw_only=True):
     `gtp` looks inside GTP-U. `ue` is the address of a user equipment: source of what comes from the RAN side and of plain
     traffic of a station, destination of what comes from CORE or UPLINK; inside GTP-U where `gtp` is given. The tunnels that
     `gtp` looks into are over IPv4, unless addresses or `eth_type` say IPv6.
+
+    `connection` needs ports in a `Zone`. `hosts` are what a TCP connection asks for in its first data: the host of an HTTP
+    request, or the server name of a TLS ClientHello. Before that data, and where it is not in the first segment, the
+    connection has no name and this classifier does not fit; afterwards all of its frames, in both directions, have it.
     """
 
     ports: tuple[Name, ...] = ()
@@ -149,13 +169,15 @@ class Classifier(Value, frozen=True, kw_only=True):
     dst_ports: tuple[PortRange, ...] = ()
     gtp: GtpClassifier | None = None
     ue: str = ""
+    connection: tuple[Connection, ...] = ()
+    hosts: Annotated[tuple[Host, ...], Meta(max_length=32)] = ()
 
 
 # -- actions --------------------------------------------------------------------------------------------------------------
 
 
 class Action(Value, frozen=True, kw_only=True, tag_field="type", tag=str.upper):
-    """Base of the actions. A list of them is: any of Duplicate, Rewrite, RateLimit, Count, in their order; then one that
+    """Base of the actions. A list of them is: any of Duplicate, Rewrite, RateLimit, Count, Connect, in their order; then one that
     decides: Pass, Drop, Forward, Steer or Reinsert (Pass where none is given)."""
 
 
@@ -227,11 +249,41 @@ class RateLimit(Action, frozen=True, kw_only=True):
     burst_bits: Annotated[int, Meta(ge=0, le=10**12)] = 0
 
 
+class Source(Value, frozen=True, kw_only=True):
+    """Whence connections seem to come: an `address` (or a prefix: one for each host), or the addresses of who is `behind` a
+    port (masquerading), and a port of `ports`. Where none is free, nothing of the connection is sent."""
+
+    address: str = ""
+    behind: Unnamed = ""
+    ports: PortRange = PortRange(low=1024, high=65535)
+
+
+class Target(Value, frozen=True, kw_only=True):
+    """Where connections go: an address, a port (None: as it is), its share among several."""
+
+    address: str
+    port: Annotated[int, Meta(ge=1, le=65535)] | None = None
+    weight: Annotated[int, Meta(ge=1, le=256)] = 1
+
+
+class Connect(Action, frozen=True, kw_only=True):
+    """Remember the connection in a zone, so that what is answered is known, at whatever port of the zone it enters. TCP, UDP
+    and echoes are connections; what else the classifier fits is dropped.
+
+    `source` translates where it comes from, `targets` where it goes (one of them, by flow and weight). Rules see
+    what is answered as the side that opened the connection does: translated back. A connection keeps its translation when
+    this intent is changed. What comes out of GTP-U is connected as it leaves it."""
+
+    zone: Name
+    source: Source | None = None
+    targets: Annotated[tuple[Target, ...], Meta(max_length=16)] = ()
+
+
 class Count(Action, frozen=True, kw_only=True):
     """Count only. (Every rule counts; this says that it is all that is wanted.)"""
 
 
-Actions = Pass | Drop | Forward | Duplicate | Steer | Reinsert | Rewrite | RateLimit | Count
+Actions = Pass | Drop | Forward | Duplicate | Steer | Reinsert | Rewrite | RateLimit | Count | Connect
 DECIDING = (Pass, Drop, Forward, Steer, Reinsert)
 
 
@@ -377,6 +429,17 @@ class Route(Intent, frozen=True, kw_only=True, tag="ROUTE"):
     ports: tuple[Name, ...] = ()
 
 
+class Zone(Intent, frozen=True, kw_only=True, tag="ZONE"):
+    """Ports of one device over which connections are known; those of another zone are others, even with the same addresses.
+    A port of a tenant is in one zone. A shared port may be in several: there, a zone knows what is sent to the addresses
+    that its connections have. Connections are forgotten after so many idle seconds, by protocol."""
+
+    ports: Annotated[tuple[Name, ...], Meta(min_length=1)]
+    tcp_s: Annotated[int, Meta(ge=1, le=864_000)] = 7440
+    udp_s: Annotated[int, Meta(ge=1, le=864_000)] = 180
+    icmp_s: Annotated[int, Meta(ge=1, le=864_000)] = 30
+
+
 class UserTunnel(Intent, frozen=True, kw_only=True, tag="USERTUNNEL"):
     """The GTP-U tunnels of a UE as told (static). `ran_*` is the base station's, `core_*` the gateway's end; `teid_up` is what
     the core expects, `teid_down` what the base station expects. `qfi` adds a PDU Session Container."""
@@ -392,5 +455,5 @@ class UserTunnel(Intent, frozen=True, kw_only=True, tag="USERTUNNEL"):
     qfi: Annotated[int, Meta(ge=0, le=63)] | None = None
 
 
-Intents = Chain | Steering | NextHop | VirtualLink | Wire | Route | UserTunnel
+Intents = Chain | Steering | NextHop | VirtualLink | Wire | Route | Zone | UserTunnel
 """One intent of any kind; on the wire `kind` says which."""

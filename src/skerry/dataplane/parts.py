@@ -22,9 +22,12 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     intents: tuple[Intents, ...] = ()
 
 
-def declared(ports: Iterable[Port]) -> list[Port]:
-    """Those that are no part's of an NS: whoever names one of these may rely on it."""
-    return [port for port in ports if not port.id.startswith(NS)]
+def declared(ports: Iterable[Port], devices: Iterable[Device], zones: Iterable[str]) -> list[Port]:
+    """Those that are no part's of an NS, so that who names one of these may rely on it, and are on devices of these zones or of
+    any. Without zones, or with the zone "", all of them."""
+    wanted = set(zones)
+    elsewhere = {one.id for one in devices if one.zone and wanted and not wanted & {"", one.zone}}
+    return [port for port in ports if not port.id.startswith(NS) and port.device not in elsewhere]
 
 
 def put_hardware(draft: Wishes, owner: str, part: Part) -> None:

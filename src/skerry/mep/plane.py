@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from skerry.dataplane.intents import Chain, Intents, Port, Steering
+from skerry.dataplane.intents import Chain, Device, Intents, Port, Steering
 from skerry.dataplane.parts import declared
-from skerry.dataplane.views import RuleState, RuleView
+from skerry.dataplane.views import DeviceView, RuleState, RuleView
 from skerry.errors import UnavailableError, UnsupportedError
 from skerry.mep import translate
 from skerry.model.mec import App, TrafficRule
@@ -17,6 +17,7 @@ class Plane(Protocol):
     """What is needed of a data plane; `skerry.dataplane.service.DataPlane` fits it."""
 
     def ports(self, *, tenant: str | None = None) -> list[Port]: ...
+    def devices(self) -> list[DeviceView]: ...
     def intents(self, *, tenant: str | None = None, owner: str = "") -> list[Intents]: ...
     async def replace_owner(self, owner: str, intents: Sequence[Intents]) -> None: ...
     async def rules(self, *, tenant: str | None = None, device: str = "", owner: str = "") -> list[RuleView]: ...
@@ -32,12 +33,15 @@ class PlaneSteering:
     @property
     def able(self) -> bool:
         """Whether there is a port that traffic can go through."""
-        return bool(declared(self._plane.ports()))
+        return bool(declared(self._plane.ports(), (), ()))
+
+    def _devices(self) -> list[Device]:
+        return [view.device for view in self._plane.devices()]
 
     async def put(self, app: App, rules: Sequence[TrafficRule]) -> Mapping[str, bool]:
         """Translate and replace; a rule is verified when every flow of its intents was. One that another rule overrules is in
         force and cannot be verified."""
-        ports = declared(self._plane.ports(tenant=app.tenant))
+        ports = declared(self._plane.ports(tenant=app.tenant), self._devices(), [app.zone])
         if rules and not ports:
             raise UnsupportedError(
                 "cannot put a traffic rule in force: the data plane of this node has no ports",

@@ -40,6 +40,10 @@ _ETHER_TYPES = {"ipv4": 0x0800, "ipv6": 0x86DD}
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.:-]{0,126}[A-Za-z0-9])?")
 
 
+VIM = "vim"
+"""How the ids of devices begin that are made for the interfaces of a VIM."""
+
+
 class Attachment(msgspec.Struct, frozen=True, kw_only=True):
     """An interface of a member VNF on a virtual link of the NS. `names` are those that the NSD may use for its external
     connection point."""
@@ -59,7 +63,7 @@ def owner_of(ns_id: str) -> str:
 
 class Ground(msgspec.Struct, frozen=True, kw_only=True):
     """What paths are laid over: the NS's interfaces, those of them that the data plane alone serves (`steered`), and what the
-    data plane has besides: its devices, and ports that the NS's tenant may use."""
+    data plane has besides: devices of its zones, and ports on them that the NS's tenant may use."""
 
     attachments: Sequence[Attachment]
     steered: Sequence[Attachment] = ()
@@ -67,10 +71,13 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     ports: Sequence[Port] = ()
 
     def device_of(self, one: Attachment) -> Device:
-        """The device that an interface is attached to: the one that somebody declared in its namespace, else the VIM's own."""
-        own = Device(id=_named("vim", one.vim, one.tap.namespace), engine=one.tap.engine, namespace=one.tap.namespace)
-        here = (device for device in self.devices if device.namespace == one.tap.namespace and one.tap.namespace)
-        return next((device for device in here if one.tap.engine in ("", device.engine)), own)
+        """The device that an interface is attached to: the one that somebody declared where it is, else the VIM's own."""
+        tap = one.tap
+        for device in self.devices:
+            here = device.namespace == tap.namespace and bool(tap.namespace or tap.engine)
+            if here and tap.engine in ("", device.engine) and not device.id.startswith(f"{VIM}:"):
+                return device
+        return Device(id=_named(VIM, one.vim, tap.namespace), engine=tap.engine, namespace=tap.namespace)
 
 
 class Laid(msgspec.Struct, frozen=True, kw_only=True):

@@ -98,12 +98,21 @@ class Paths:
         steered: Mapping[str, Sequence[str]] = spec.get("steered", {})
         over = steered or any(not nfp.traffic for vnffg in vnffgs for nfp in vnffg.nfps.values())
         attachments = await self._attachments(ns, spec["members"]) if over else []
+        devices, zones = [view.device for view in self.plane.devices()], self._zones(ns)
         return Ground(
             attachments=attachments,
             steered=[one for one in attachments if set(one.names) & set(steered.get(one.profile, ()))],
-            devices=[view.device for view in self.plane.devices()],
-            ports=declared(self.plane.ports(tenant=ns.tenant)),
+            devices=[one for one in devices if one.zone in ("", *zones)],
+            ports=declared(self.plane.ports(tenant=ns.tenant), devices, zones),
         )
+
+    def _zones(self, ns: NsInstance) -> set[str]:
+        """Where its members are."""
+        members = (
+            aggregates.vnf_instances.find(self.desk.database, one.vnf_instance_id) for one in ns.members.values()
+        )
+        vims = {vim for vnf in members if vnf is not None for vim in vnf.vim_ids}
+        return {one.zone for one in self.desk.vims.connections() if one.id in vims}
 
     async def remove(self, ns_id: str) -> None:
         """Nothing of the NS stays in the data plane."""

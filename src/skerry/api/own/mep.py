@@ -8,9 +8,30 @@ import msgspec
 from starlette.responses import Response
 
 from skerry.api.route import Call, Endpoint
-from skerry.client.mep import AppView, NamesView, NameView, RuleView, ServiceView
+from skerry.client.mep import AppView, NamesView, NameView, PlatformView, RuleView, ServiceView
 from skerry.model.mec import App, EndPointInfo, Rule, Service, TrafficFilter, TrafficRule
 from skerry.model.time import stamp
+
+
+async def platforms(call: Call) -> Response:
+    """The platform of each zone, with its manager."""
+    mep, tenant = call.services.mep, call.tenant
+    zones = {app.id: app.zone for app in mep.apps.all(tenant=tenant)}
+    hosts = {host.zone: host for host in call.services.meo.hosts.all()}
+    found = [
+        PlatformView(
+            id=hosts[zone].id if zone in hosts else zone or "default",
+            zone=zone,
+            manager=f"mepm-{zone or 'default'}",
+            orchestrator=hosts[zone].orchestrator if zone in hosts else "",
+            apps=list(zones.values()).count(zone),
+            services=sum(zones.get(one.app_id) == zone for one in mep.services.all(tenant=tenant)),
+            traffic_rules=sum(rule.zone == zone for rule in mep.rules.all("traffic", tenant=tenant)),
+            dns_rules=sum(rule.zone == zone for rule in mep.rules.all("dns", tenant=tenant)),
+        )
+        for zone in sorted({*hosts, *zones.values()})
+    ]
+    return call.show(found)
 
 
 def _app(call: Call, app: App) -> AppView:
@@ -88,6 +109,7 @@ def _rule(rule: Rule, traffic: TrafficRule) -> RuleView:
         state=traffic.state.value,
         verified=rule.verified,
         changing=rule.wanted_traffic is not None,
+        zone=rule.zone,
         priority=traffic.priority,
         action=traffic.action.value,
         filters=[_filter(one) for one in traffic.traffic_filter],
@@ -123,6 +145,7 @@ async def dns_rules(call: Call) -> Response:
 
 
 ROUTES = (
+    Endpoint("GET", "/mep/platforms", platforms, "List the platform of each zone", answer=list[PlatformView]),
     Endpoint("GET", "/mep/apps", apps, "List applications at the MEC platform", answer=list[AppView]),
     Endpoint("GET", "/mep/services", services, "List services of the MEC platform", answer=list[ServiceView]),
     Endpoint("GET", "/mep/traffic_rules", traffic_rules, "List traffic rules and their proof", answer=list[RuleView]),
