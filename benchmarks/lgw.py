@@ -12,8 +12,8 @@ import socket
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -38,6 +38,7 @@ from skerry.dataplane.flows import (
 )
 from skerry.engine.clock import SystemClock
 from skerry.linux import namespaces
+from skerry.linux.frames import Tap
 
 FIGURES: Mapping[str, Figure] = {
     "lgw.veth_mpps": Figure("a bare veth pair, million packets/s on one core"),
@@ -47,12 +48,16 @@ FIGURES: Mapping[str, Figure] = {
     "lgw.decap_ratio_veth": Figure("taking packets out of GTP-U against a bare pair", least=0.65),
     "lgw.encap_ratio_veth": Figure("putting packets into GTP-U against a bare pair", least=0.65),
     "lgw.ratio_veth_10k": Figure("the same with 10,000 tunnels, a rule each, the worse way", least=0.5),
+    "lgw.added_latency_us": Figure(
+        "what the gateway adds to the way of a frame that it passes on, microseconds", most=100
+    ),
     "lgw.ratio_ovs": Figure("taking packets out of GTP-U against the userspace switch forwarding them", least=4.0),
 }
 MANY = 10_000
 FLOWS = 64
 _RAN, _CORE = "10.1.0.1", "10.1.0.2"
 _SINK, _DROP = 0x020000000001, 2
+_LOST_S = 1.0
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -144,25 +149,9 @@ class Gateway:
 
     async def rates(self, seconds: float) -> tuple[float, float]:
         """Out of tunnels, into tunnels: packets/s that arrived."""
-        context = EngineContext(node=f"bench{os.getpid()}", data_dir=Path(tempfile.gettempdir()), clock=SystemClock())
-        driver = Driver(context)
-        with packets.places("ran", "lgw", "to", "app") as (ran, lgw, target, app):
-            for number, place in enumerate((ran, target, app), 1):
-                await asyncio.to_thread(packets.pair, lgw, f"in{number}", place, "far0")
-            await driver.open()
-            await driver.prepare(DeviceSpec(name="bench", namespace=lgw.name))
-            try:
-                for number in (1, 2, 3):
-                    await driver.attach("bench", PortState(number=number, name=f"p{number}", interface=f"in{number}"))
-                change = Change(
-                    device="bench", revision=1, put_rules=rules(self.count), put_sessions=sessions(self.count)
-                )
-                await driver.apply(change)
-                out = await self._rate(ran, target, tunnelled, seconds)
-                back = await self._rate(app, target, lambda number: plain(number, down=True), seconds)
-            finally:
-                await driver.teardown("bench")
-                await driver.close()
+        async with _gateway(rules(self.count), sessions(self.count)) as (ran, target, app):
+            out = await self._rate(ran, target, tunnelled, seconds)
+            back = await self._rate(app, target, lambda number: plain(number, down=True), seconds)
         return out, back
 
     async def _rate(self, near: Path, far: Path, made: Callable[[int], bytes], seconds: float) -> float:
@@ -172,6 +161,63 @@ class Gateway:
             return await asyncio.to_thread(_measured, generator, far, seconds)
         finally:
             generator.close()
+
+
+@asynccontextmanager
+async def _gateway(put: tuple[Rule, ...], known: tuple[Session, ...]) -> AsyncGenerator[tuple[Path, Path, Path]]:
+    """A device with these rules; the namespaces behind its ports 1 to 3."""
+    context = EngineContext(node=f"bench{os.getpid()}", data_dir=Path(tempfile.gettempdir()), clock=SystemClock())
+    driver = Driver(context)
+    with packets.places("ran", "lgw", "to", "app") as (ran, lgw, target, app):
+        for number, place in enumerate((ran, target, app), 1):
+            await asyncio.to_thread(packets.pair, lgw, f"in{number}", place, "far0")
+        await driver.open()
+        await driver.prepare(DeviceSpec(name="bench", namespace=lgw.name))
+        try:
+            for number in (1, 2, 3):
+                await driver.attach("bench", PortState(number=number, name=f"p{number}", interface=f"in{number}"))
+            await driver.apply(Change(device="bench", revision=1, put_rules=put, put_sessions=known))
+            yield ran, target, app
+        finally:
+            await driver.teardown("bench")
+            await driver.close()
+
+
+async def added_latency(frames: int) -> float:
+    """Microseconds by which a gateway that passes everything on is later than a bare pair: the middle of as many frames, one
+    at a time. Every frame arrives byte for byte."""
+    everything = Rule(table=0, priority=1, match=match(in_port=1), actions=(Output(port=2),), cookie=1)
+    async with _gateway((everything,), ()) as (ran, target, _):
+        through = await asyncio.to_thread(_latency, ran, target, frames)
+    with packets.places("a", "b") as (a, b):
+        await asyncio.to_thread(packets.pair, a, "far0", b, "far0")
+        alone = await asyncio.to_thread(_latency, a, b, frames)
+    return (through - alone) * 1e6
+
+
+def _latency(near: Path, far: Path, frames: int) -> float:
+    """Seconds from sending a frame until it is read at the other end, in the middle of many."""
+    with namespaces.inside(near):
+        source = Tap("far0")
+    with namespaces.inside(far):
+        target = Tap("far0")
+    try:
+        return statistics.median([_once(source, target, tunnelled(number)) for number in range(frames)])
+    finally:
+        source.close()
+        target.close()
+
+
+def _once(source: Tap, target: Tap, frame: bytes) -> float:
+    for _ in target.frames():
+        continue
+    begun = time.perf_counter()
+    source.socket.send(frame)
+    while time.perf_counter() - begun < _LOST_S:
+        for _, seen in target.frames():
+            if seen == frame:
+                return time.perf_counter() - begun
+    raise TimeoutError("a frame did not arrive as it was sent")
 
 
 def _measured(generator: packets.Generator, far: Path, seconds: float) -> float:
@@ -244,6 +290,7 @@ async def measure(scale: Scale, tell: Callable[[str], None]) -> dict[str, float]
         values["decap_many"], values["encap_many"] = await Gateway(MANY).rates(seconds)
         with tempfile.TemporaryDirectory() as folder, _one_core():
             values["ovs"] = (await packets.ovs_rate(few, Path(folder), seconds)).arrived
+        values["added"] = await added_latency(200)
         for name, value in values.items():
             found.setdefault(name, []).append(value)
     middle = {name: statistics.median(values) for name, values in found.items()}
@@ -252,5 +299,6 @@ async def measure(scale: Scale, tell: Callable[[str], None]) -> dict[str, float]
         "lgw.decap_ratio_veth": round(middle["decap"] / middle["veth"], 3),
         "lgw.encap_ratio_veth": round(middle["encap"] / middle["veth"], 3),
         "lgw.ratio_veth_10k": round(min(middle["decap_many"], middle["encap_many"]) / middle["veth_many"], 3),
+        "lgw.added_latency_us": round(middle["added"], 1),
         "lgw.ratio_ovs": round(middle["decap"] / middle["ovs"], 2),
     }

@@ -19,6 +19,11 @@ async def test_frames_leave_tunnels_and_enter_them() -> None:
     assert back > 1000
 
 
+@pytest.mark.feature("E102")
+async def test_frames_that_are_passed_on_arrive_as_they_were_and_their_time_is_told() -> None:
+    assert await lgw.added_latency(9) < 1e6
+
+
 def test_the_frames_are_what_they_say() -> None:
     inside = packets.parse(lgw.tunnelled(3)).inner
     assert inside is not None

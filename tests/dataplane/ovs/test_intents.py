@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -106,21 +105,6 @@ async def test_a_node_in_the_middle_of_a_line_changes_no_byte(site: Site) -> Non
     for frame in (udp(), udp(vlan=7), PING, _tcp(80), bytes(range(12)) + b"\x12\x34" + bytes(60)):
         assert await site.lab.exchange(1, [frame], 1) == [(2, frame)]
         assert await site.lab.exchange(2, [frame], 1) == [(1, frame)]
-
-
-@pytest.mark.feature("E102")
-async def test_a_node_in_the_middle_of_a_line_adds_little_time(site: Site) -> None:
-    """The fastest tenth, since others work on this machine too; the time of this program's own two calls is in it."""
-    await site.lay(LINE)
-    taken: list[float] = []
-    for _ in range(200):
-        site.lab.drain()
-        begun = time.perf_counter()
-        site.lab.send(1, PING)
-        while not list(site.lab.taps[2].frames()) and time.perf_counter() - begun < 1.0:
-            continue
-        taken.append(time.perf_counter() - begun)
-    assert sorted(taken)[20] < 100e-6
 
 
 @pytest.mark.feature("C34")
