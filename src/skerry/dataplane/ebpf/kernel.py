@@ -46,6 +46,7 @@ class Command(enum.IntEnum):
     MAP_UPDATE_BATCH = 26
     LINK_CREATE = 28
     LINK_UPDATE = 29
+    LINK_DETACH = 34
 
 
 class MapKind(enum.IntEnum):
@@ -70,6 +71,7 @@ class ProgramKind(enum.IntEnum):
 TCX_INGRESS = 46
 _MOST_LINKS = 64
 NO_PREALLOC = 1
+MMAPABLE = 1 << 10
 _PER_CPU = frozenset({MapKind.PERCPU_ARRAY})
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -130,6 +132,14 @@ def _opened(path: Path) -> int:
         return _bpf(Command.OBJ_GET, struct.pack("<QI", _address(name), 0))
     except OSError as error:
         raise _failed(f"open the pinned object {path}", error) from error
+
+
+def used(fd: int) -> tuple[int, int]:
+    """What the kernel accounts for a map or program: bytes of memory, and nanoseconds that a program has run (0 unless the
+    kernel keeps statistics)."""
+    lines = Path(f"/proc/thread-self/fdinfo/{fd}").read_text().splitlines()
+    found = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+    return int(found.get("memlock", 0)), int(found.get("run_time_ns", 0))
 
 
 def _info(fd: int, size: int) -> bytes:
@@ -301,6 +311,14 @@ class Program(_Object):
         """A pinned program."""
         return cls(_opened(path))
 
+    @classmethod
+    def numbered(cls, id: int) -> Program:
+        """The program of a number."""
+        try:
+            return cls(_bpf(Command.PROG_FD_BY_ID, struct.pack("<III", id, 0, 0)))
+        except OSError as error:
+            raise _failed(f"open the program number {id}", error) from error
+
     @staticmethod
     def lives(id: int) -> bool:
         """Whether the kernel still has the program of a number."""
@@ -397,6 +415,19 @@ class Link(_Object):
     def id(self) -> int:
         """The number by which the kernel knows it."""
         return int(struct.unpack_from("<I", _info(self.fd, 64), 4)[0])
+
+    @property
+    def ends(self) -> tuple[int, int]:
+        """The numbers of its program and of its interface; the latter is 0 when that is gone."""
+        info = _info(self.fd, 64)
+        return int(struct.unpack_from("<I", info, 8)[0]), int(struct.unpack_from("<I", info, 16)[0])
+
+    def detach(self) -> None:
+        """Take the program off the interface at once, whoever still holds the link."""
+        try:
+            _bpf(Command.LINK_DETACH, struct.pack("<I", self.fd))
+        except OSError as error:
+            raise _failed("detach a program", error) from error
 
     def serves(self, ifindex: int) -> bool:
         """Whether it is attached to an interface of this namespace; numbers are the same in others."""
