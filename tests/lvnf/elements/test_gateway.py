@@ -110,6 +110,17 @@ def test_a_user_whose_way_back_is_not_known_is_passed_on() -> None:
     assert made.out("core") == [up(request())]
 
 
+def test_a_connection_that_began_with_the_core_stays_with_it() -> None:
+    made = Lab(TEXT)
+    first, later = request(flags="S"), request(flags="A")
+    made.give(up(first), device="ran")
+    made.give(down(answer(flags="SA")), device="core")
+    made.give(up(later), device="ran")
+    assert made.out("core") == [up(first), up(later)]
+    made.give(up(first), device="ran")
+    assert made.out("core") == [], "a new one of the same ports is served at the edge"
+
+
 def test_the_control_plane_tells_both_directions_before_any_packet() -> None:
     made = Lab(TEXT)
     gsn = bytes.fromhex("8500040a010001") * 2

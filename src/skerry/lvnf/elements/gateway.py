@@ -26,6 +26,7 @@ MAX_SESSIONS = 65_536
 
 _IPV4, _ARP = b"\x08\x00", b"\x08\x06"
 _UDP, _TCP = 17, 6
+_SYN = b"\x02"
 _G_PDU = 255
 _PORT = 2152
 _LARGEST = 65_535 - 44  # with its tunnel around it, it must still be an IPv4 packet
@@ -59,6 +60,7 @@ class GTPGateway(Behaviour[configs.GTPGateway]):
 
     def prepare(self) -> None:
         self.users: dict[bytes, User] = {}
+        self.passed: dict[bytes, None] = {}
         self.counts = dict.fromkeys(("diverted", "returned", "inserted", "dropped"), 0)
         self._wanted = compiled(self.config.expression)
         self.tracker = Tracker(Sides(ran=0, core=0))
@@ -91,11 +93,25 @@ class GTPGateway(Behaviour[configs.GTPGateway]):
             return False
         user = self._learn(inner, "up", found)
         packet = frame[found.gtp_payload : found.inner.end if found.inner else None]
-        if user.down is None or not self._wanted(packet):
+        if not self._wanted(packet) or self._stays(packet, user):
             return False
         self.counts["diverted"] += 1
         self._to_edge(self._clamped(packet))
         return True
+
+    def _stays(self, packet: bytes, user: User) -> bool:
+        """Whether a flow goes on to the core: the way back is not known, or was not when the flow began."""
+        at = (packet[0] & 15) * 4
+        flow = packet[9:10] + packet[12:20] + packet[at : at + 4]
+        if user.down is None:
+            self.passed[flow] = None
+            if len(self.passed) > MAX_SESSIONS:
+                del self.passed[next(iter(self.passed))]
+            return True
+        opens = packet[9] == _TCP and packet[at + 13 : at + 14] == _SYN
+        if opens:
+            self.passed.pop(flow, None)
+        return flow in self.passed
 
     def _looked_at(self, frame: bytes) -> packets.Parsed | None:
         """A G-PDU; of other frames, what the control plane says is taken in."""
@@ -254,7 +270,7 @@ class GTPGateway(Behaviour[configs.GTPGateway]):
 
     def adopt(self, old: Behaviour[configs.GTPGateway]) -> None:
         if isinstance(old, GTPGateway):
-            self.users, self.counts = old.users, old.counts
+            self.users, self.passed, self.counts = old.users, old.passed, old.counts
             self.tracker, self.hardware = old.tracker, old.hardware
             if old.config.via == self.config.via:
                 self.next_hop = old.next_hop
