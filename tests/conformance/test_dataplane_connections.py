@@ -1,29 +1,40 @@
-"""Connections, and their translation, on every engine: frames of independent making go in, what comes out is read independently."""
+"""Connections, and their translation, on every engine: frames go in, and what comes out is read by another program."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from typing import Any
 
+import msgspec
 import pytest
 import pytest_asyncio
 from scapy.layers.inet import ICMP, IP, TCP, UDP, IPerror, TCPerror, UDPerror
 from scapy.layers.inet6 import ICMPv6DestUnreach, ICMPv6EchoReply, ICMPv6EchoRequest, IPerror6, IPv6
-from scapy.layers.l2 import Dot1Q, Ether
+from scapy.layers.l2 import ARP, Dot1Q, Ether
 from scapy.packet import Packet
 
-from skerry.dataplane import catalogue
-from skerry.dataplane.flows import (
-    Conn,
+from skerry.dataplane import catalogue, flows
+from skerry.dataplane.compile import compile_network
+from skerry.dataplane.flows import Conn, DeviceState, Goto, Output, Rule, Target, Track, match
+from skerry.dataplane.intents import (
+    Classifier,
     Connect,
-    DeviceState,
-    Goto,
-    Output,
-    Rule,
-    Target,
-    Track,
-    match,
+    Connection,
+    Device,
+    Drop,
+    Forward,
+    Intents,
+    Port,
+    PortRange,
+    Route,
+    Side,
+    Source,
+    Steering,
+    Topology,
+    Zone,
 )
+from skerry.dataplane.intents import Target as Aim
+from skerry.dataplane.verify import verify
 from tests.conformance.dataplane_rigs import DEVICE, PORTS, Rig, lacking, rig_of
 from tests.conformance.test_dataplane import frame, rule
 
@@ -74,7 +85,7 @@ class Lab:
         await self.put(*self.gate_rules(**options))
 
     def gate_rules(self, **options: Any) -> list[Rule]:
-        connect = Connect(zone=self.zone, **options)
+        connect = flows.Connect(zone=self.zone, **options)
         tracked = [
             rule(match(in_port=port, eth_type=kind), Track(zone=self.zone), Goto(table=1))
             for port in (INSIDE, OUTSIDE)
@@ -300,7 +311,7 @@ async def test_zones_know_nothing_of_each_other(lab: Lab) -> None:
         rule(match(in_port=OTHER, eth_type=0x800), Track(zone=other.zone), Goto(table=1)),
         rule(
             match(in_port=OTHER),
-            Connect(zone=other.zone, source="198.51.100.99", low=30000, high=39999),
+            flows.Connect(zone=other.zone, source="198.51.100.99", low=30000, high=39999),
             Output(port=4),
             table=1,
         ),
@@ -344,3 +355,118 @@ async def test_connections_end(lab: Lab) -> None:
     assert await lab.back(turned(went, flags="RA", seq=107, ack=1)) is not None
     again = frame(IP(src=HOST, dst=SERVER) / TCP(sport=33700, dport=80, flags="S", seq=5000))
     assert ends(await lab.there(again))[0] == PUBLIC
+
+
+# -- the same as intents --------------------------------------------------------------------------------------------------
+
+GATE = "02:00:00:00:00:fe"
+LAN_HOST, UPSTREAM, DMZ = "02:00:00:00:00:11", "02:00:00:00:00:22", "02:00:00:00:00:33"
+
+
+def router(rig: Rig, *intents: Intents) -> DeviceState:
+    """A device that is the router of a network (p1), of servers (p3), and of the world (p2)."""
+    behind = {1: (LAN_HOST, "10.0.0.1"), 2: (UPSTREAM, PUBLIC), 3: (DMZ, "10.3.0.9")}
+    ports = tuple(
+        Port(
+            id=f"p{number}",
+            device=DEVICE,
+            side=Side.UPLINK if number == 2 else Side.HOST,
+            number=number,
+            interface=rig.port(number).interface,
+            mac=behind.get(number, (GATE, ""))[0],
+            ips=behind[number][1:] if number in behind else (),
+            gateway_mac=GATE,
+        )
+        for number in PORTS
+    )
+    routes = (
+        Route(id="r:world", prefix="0.0.0.0/0", port="p2", via=UPSTREAM, ports=("p1", "p3")),
+        Route(id="r:lan", prefix="10.0.0.0/24", port="p1", via=LAN_HOST, ports=("p2", "p3")),
+        Route(id="r:dmz", prefix="10.3.0.0/24", port="p3", via=DMZ, ports=("p1", "p2")),
+    )
+    topology = Topology(devices=(Device(id=DEVICE),), ports=ports)
+    network = compile_network(topology, [*routes, *intents])
+    assert verify(network) == []
+    state = network.states[DEVICE]
+    return msgspec.structs.replace(state, ports=tuple(rig.port(number) for number in PORTS))
+
+
+def ip_frame(payload: Packet) -> bytes:
+    return bytes(Ether(src=LAN_HOST, dst=GATE) / payload)
+
+
+async def one(rig: Rig, port: int, payload: Packet, out: int) -> Packet:
+    left = await rig.send(port, ip_frame(payload))
+    assert [number for number, _ in left] == [out]
+    return Ether(left[0][1])
+
+
+@pytest.mark.feature("E46")
+async def test_a_gateway_masquerades_and_publishes(engine: Rig) -> None:
+    zone = Zone(id=f"z{next(_zones)}", ports=("p1", "p2", "p3"))
+    masquerade = Steering(
+        id="masquerade",
+        classifier=Classifier(ports=("p1", "p3"), ip_src="10.0.0.0/8"),
+        actions=(Connect(zone=zone.id, source=Source(behind="p2", ports=PortRange(low=20000, high=29999))),),
+    )
+    publish = Steering(
+        id="publish",
+        classifier=Classifier(ports=("p2",), ip_dst=PUBLIC, proto=6, dst_ports=(PortRange(low=80, high=80),)),
+        actions=(Connect(zone=zone.id, targets=(Aim(address="10.3.0.9", port=8080),)),),
+    )
+    closed = Steering(
+        id="closed",
+        classifier=Classifier(ports=("p2",), connection=(Connection.NEW, Connection.INVALID)),
+        actions=(Drop(),),
+        priority=100,
+    )
+    intents: list[Intents] = [zone, masquerade, publish, closed]
+    state = router(engine, *intents)
+    await engine.put(state)
+    went = await one(engine, 1, IP(src=HOST, dst=SERVER, ttl=64) / UDP(sport=700, dport=53) / b"q", 2)
+    assert (went.src, went.dst, went[IP].src, went[IP].ttl) == (GATE, UPSTREAM, PUBLIC, 63)
+    back = IP(src=SERVER, dst=PUBLIC) / UDP(sport=53, dport=went[UDP].sport) / b"a"
+    came = await one(engine, 2, back, 1)
+    assert (came.dst, came[IP].dst, came[UDP].dport, sound(came)) == (LAN_HOST, HOST, 700, True)
+    assert await engine.send(2, ip_frame(IP(src=SERVER, dst="10.0.0.1") / UDP(sport=53, dport=9)), expect=0) == []
+    asked = await one(engine, 2, IP(src=SERVER, dst=PUBLIC) / TCP(sport=999, dport=80, flags="S"), 3)
+    assert (asked[IP].dst, asked[TCP].dport, asked[IP].src, sound(asked)) == ("10.3.0.9", 8080, SERVER, True)
+    answer = IP(src="10.3.0.9", dst=SERVER) / TCP(sport=8080, dport=999, flags="SA", ack=1)
+    told = await one(engine, 3, answer, 2)
+    assert (told[IP].src, told[TCP].sport, told[TCP].dport, sound(told)) == (PUBLIC, 80, 999, True)
+    arp = Ether(src=UPSTREAM, dst="ff:ff:ff:ff:ff:ff") / ARP(hwsrc=UPSTREAM, psrc="192.0.2.1", pdst=PUBLIC)
+    assert Ether((await engine.send(2, bytes(arp)))[0][1])[ARP].hwsrc == GATE
+    effective = await engine.engine.read_back(DEVICE)
+    assert {one.rule.key: one.rule.actions for one in effective.rules} == {one.key: one.actions for one in state.rules}
+
+
+@pytest.mark.feature("E46")
+async def test_tenants_share_an_uplink_and_not_their_connections(engine: Rig) -> None:
+    zones = [Zone(id=f"z{next(_zones)}", ports=ports) for ports in (("p1", "p2"), ("p3", "p2"))]
+    hidden = [
+        Steering(
+            id=f"hide{place}",
+            classifier=Classifier(ports=(zone.ports[0],), ip_src="10.0.0.0/8"),
+            actions=(Connect(zone=zone.id, source=Source(address=f"198.51.100.{place}")), Forward(port="p2")),
+        )
+        for place, zone in enumerate(zones, 1)
+    ]
+    returned = [
+        Steering(
+            id=f"return{place}",
+            classifier=Classifier(ports=("p2",), ip_dst="10.0.0.1", connection=(Connection.REPLY,)),
+            actions=(Forward(port=port),),
+            priority=priority,
+        )
+        for place, (port, priority) in enumerate((("p1", 600),), 1)
+    ]
+    await engine.put(router(engine, *zones, *hidden, *returned))
+    packet = IP(src=HOST, dst=SERVER) / UDP(sport=701, dport=53) / b"q"
+    mine, yours = await one(engine, 1, packet, 2), await one(engine, 3, packet, 2)
+    assert (mine[IP].src, yours[IP].src) == ("198.51.100.1", "198.51.100.2")
+    back = IP(src=SERVER, dst="198.51.100.1") / UDP(sport=53, dport=mine[UDP].sport) / b"a"
+    came = await one(engine, 2, back, 1)
+    assert (came[IP].dst, came[UDP].dport) == (HOST, 701)
+    stolen = IP(src=SERVER, dst="198.51.100.1") / UDP(sport=53, dport=yours[UDP].sport + 1) / b"a"
+    left = await engine.send(2, ip_frame(stolen), expect=0)
+    assert all(Ether(sent)[IP].dst == "198.51.100.1" for _, sent in left)

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import msgspec
 
-from skerry.dataplane import chains, matching, sheets
+from skerry.dataplane import chains, matching, sheets, zones
 from skerry.dataplane.flows import (
     ETH_ARP,
     ETH_NSH,
@@ -48,6 +48,7 @@ from skerry.dataplane.intents import (
     DECIDING,
     Chain,
     Classifier,
+    Connect,
     Drop,
     Duplicate,
     Forward,
@@ -65,6 +66,7 @@ from skerry.dataplane.intents import (
     UserTunnel,
     VirtualLink,
     Wire,
+    Zone,
 )
 from skerry.dataplane.paths import Edge, Ways
 from skerry.dataplane.refusals import Look, faults_of
@@ -149,7 +151,9 @@ class Compiler:
         self._pins = {f"{one.steering.id}~{pin_value(one.steering):08x}": pin_value(one.steering) for one in retired}
         former = (one.steering for one in retired)
         self._retired = [msgspec.structs.replace(one, id=id) for id, one in zip(self._pins, former, strict=True)]
+        self._names = zones.names_of([*self._intents, *self._retired])
         self.steerings = [*self.every(Steering), *self._retired]
+        self.zones = zones.Zones(self, self.every(Zone), self.steerings)
         self.chains = chains.Chains(self, self.every(Chain))
         numbers = {f"chain {chain.id}": spi for chain, spi in self.chains.explicit()}
         deliveries = (f"port {port.id}" for port in topology.ports)
@@ -169,6 +173,7 @@ class Compiler:
             sheet.add(CLASSIFY, 0, (), goto(FORWARD))
             if sticky:
                 sheet.add(PINNED, 0, (), goto(CLASSIFY))
+        self.zones.lay_out(PINNED if sticky else CLASSIFY)
         self._each(Steering, self._steering)
         for steering in self._retired:
             self._at_ports(steering, pinned_only=True)
@@ -188,12 +193,19 @@ class Compiler:
         }
         return Network(
             topology=self.topology,
-            states={name: sheet.finish(of[name]) for name, sheet in self.sheets.items()},
+            states={name: self._finished(sheet, of[name]) for name, sheet in self.sheets.items()},
             ways=self.chains.layouts(),
             entries=self.chains.entries(),
             taps=frozenset((self.ports[id].device, self.ports[id].number) for id in self._tapped()),
             unreachable=tuple(self.unreachable[key] for key in sorted(self.unreachable)),
         )
+
+    def _finished(self, sheet: Sheet, ports: Sequence[Port]) -> DeviceState:
+        """The state of a device, with the names that its rules ask for."""
+        state = sheet.finish(ports)
+        wanted = {term.value for rule in state.rules for term in rule.match[:4] if term.field is Field.NAME}
+        names = tuple(one for one in self._names if one.id in wanted)
+        return msgspec.structs.replace(state, names=names) if names else state
 
     def _tapped(self) -> set[str]:
         copies = {port for chain in self.every(Chain) for hop in chain.hops for port in hop.copies}
@@ -224,9 +236,12 @@ class Compiler:
     def _at_ports(self, steering: Steering, *, pinned_only: bool) -> None:
         named = [self.ports[id] for id in steering.classifier.ports]
         for port in named or self.ports.seen_by(steering.tenant):
-            actions = self._actions(steering, port)
-            for one in matching.matches(steering.classifier, port.number, ue_is_source=ue_is_source(port)):
-                self._put(steering, port, one, actions, pinned_only=pinned_only)
+            matches = matching.matches(steering.classifier, port.number, ue_is_source=ue_is_source(port))
+            connects = any(isinstance(action, Connect) for action in steering.actions)
+            actions = () if connects else self._actions(steering, port, ())
+            for one in self.zones.of_family(steering, matches):
+                mine = self._actions(steering, port, one) if connects else actions
+                self._put(steering, port, one, mine, pinned_only=pinned_only)
 
     def _put(
         self, steering: Steering, port: Port, one: tuple[Term, ...], actions: tuple[Actions, ...], *, pinned_only: bool
@@ -253,13 +268,34 @@ class Compiler:
         for one in matching.matches(hop.classifier, port.number, ue_is_source=ue_is_source(port)):
             self.offer(port.device, CLASSIFY, hop.priority * 2, hop, one, actions)
 
-    def _actions(self, steering: Steering, port: Port) -> tuple[Actions, ...]:
+    def _actions(self, steering: Steering, port: Port, one: tuple[Term, ...]) -> tuple[Actions, ...]:
         found: list[Actions] = []
         deciding = False
         for place, action in enumerate(steering.actions):
             deciding = isinstance(action, DECIDING)
-            found += self._decide(steering, port, action) if deciding else self._prepare(steering, port, action, place)
+            if isinstance(action, Connect):
+                found += self._connect(steering, action, one)
+            elif deciding and any(isinstance(done, GtpDecap) for done in found):
+                found += self._decide(steering, port, msgspec.structs.replace(action, decapsulated=False))
+            else:
+                found += (
+                    self._decide(steering, port, action) if deciding else self._prepare(steering, port, action, place)
+                )
         return (*found, *(() if deciding else goto(FORWARD)))
+
+    def _connect(self, steering: Steering, action: Connect, one: tuple[Term, ...]) -> tuple[Actions, ...]:
+        """Connect frames, out of GTP-U where they are in it; answer for the addresses that others see of them."""
+        wired = {end for wire in self.every(Wire) for end in (wire.a, wire.b)}
+        for id in self.zones.asked_at(steering, action):
+            if id not in wired:
+                self._answer_arp(self.ports[id])
+        last = steering.actions[-1]
+        out: tuple[Actions, ...] = ()
+        if steering.classifier.gtp is not None and isinstance(last, Forward):
+            out = self.decap(last.port)
+        elif steering.classifier.gtp is not None and isinstance(last, Steer):
+            out = self.chains.decap(last.chain)
+        return (*out, *self.zones.connect(steering, action, one))
 
     def _prepare(self, steering: Steering, port: Port, action: object, place: int) -> tuple[Actions, ...]:
         match action:

@@ -495,7 +495,7 @@ def match(**conditions: int | str | tuple[int, int]) -> Match:
     terms = dict(_term(name, given) for name, given in conditions.items())
     for field, value in _implied(frozenset(terms)).items():
         terms.setdefault(field, Term(field, value, full(field)))
-    return tuple(terms[field] for field in sorted(terms))
+    return tuple(terms[field] for field in sorted(terms) if terms[field].mask)
 
 
 def _implied(fields: frozenset[Field]) -> dict[Field, int]:

@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import cast
 
-from skerry.dataplane.flows import Field, Match, full
+from skerry.dataplane import flows
+from skerry.dataplane.flows import Field, Match
 from skerry.dataplane.making import DEFAULTS
 
 Cube = dict[Field, tuple[int, int]]
 """For each constrained field, value and mask; all other bits are free."""
+
+SHADOW = 100
+"""Fields from this number on stand for what others became on the way: of any value, of the same width."""
+
+
+def shadow(field: Field) -> Field:
+    """What a field became."""
+    return cast("Field", field + SHADOW)
+
+
+def full(field: int) -> int:
+    """The mask that compares all bits of a field, or of its shadow."""
+    return flows.full(Field(field % SHADOW))
+
 
 UNLIKELY = {**DEFAULTS, Field.ETH_TYPE: 0x88B5, Field.IP_PROTO: 253, Field.GTP_TYPE: 255}
 """What free fields get first: values that few rules ask for."""

@@ -139,7 +139,9 @@ class Connection(enum.StrEnum):
     INVALID = "INVALID"  # of none, and it cannot open one
 
 
-Host = Annotated[str, Meta(max_length=100, pattern=r"^(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_-]+)*$")]
+Host = Annotated[
+    str, Meta(max_length=100, pattern=r"^(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_-]+)*$")
+]
 """A name of a host, or `*.` and a name for all below it."""
 
 
@@ -177,8 +179,8 @@ class Classifier(Value, frozen=True, kw_only=True):
 
 
 class Action(Value, frozen=True, kw_only=True, tag_field="type", tag=str.upper):
-    """Base of the actions. A list of them is: any of Duplicate, Rewrite, RateLimit, Count, Connect, in their order; then one that
-    decides: Pass, Drop, Forward, Steer or Reinsert (Pass where none is given)."""
+    """Base of the actions. A list of them is: any of Duplicate, Rewrite, RateLimit, Count, Connect, in their order; then one
+    that decides: Pass, Drop, Forward, Steer or Reinsert (Pass where none is given)."""
 
 
 class Pass(Action, frozen=True, kw_only=True):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ipaddress import ip_address, ip_network
 from itertools import product
 
@@ -15,24 +16,50 @@ from skerry.dataplane.flows import (
     PROTO_TCP,
     PROTO_UDP,
     VLAN_PRESENT,
+    Conn,
     Match,
     mac,
     match,
 )
-from skerry.dataplane.intents import Classifier, GtpClassifier, PortRange
+from skerry.dataplane.intents import Classifier, Connection, GtpClassifier, PortRange
 
 Condition = int | str | tuple[int, int]
 _PORTED = (PROTO_TCP, PROTO_UDP, PROTO_SCTP)
 _ALL_PORTS = ((0, 0),)
+_STATES: Mapping[Connection, Sequence[Conn]] = {
+    Connection.NEW: (Conn.NEW,),
+    Connection.ESTABLISHED: (Conn.ESTABLISHED, Conn.REPLY),
+    Connection.REPLY: (Conn.REPLY,),
+    Connection.RELATED: (Conn.RELATED,),
+    Connection.INVALID: (Conn.INVALID,),
+}
 
 
 def matches(classifier: Classifier, in_port: int | None, *, ue_is_source: bool) -> list[Match]:
     """Every match of a classifier at a port; they exclude each other. `ValueError` says what cannot be."""
     base: dict[str, Condition] = {} if in_port is None else {"in_port": in_port}
     base |= _ethernet(classifier)
+    told = [base | flow for flow in _flows(classifier)]
     if classifier.gtp is not None:
-        return [match(**base, **outer, **inner) for outer, inner in _tunnelled(classifier, ue_is_source)]
-    return [match(**base, **layer) for layer in _plain(classifier, ue_is_source)]
+        layers = [outer | inner for outer, inner in _tunnelled(classifier, ue_is_source)]
+    else:
+        layers = list(_plain(classifier, ue_is_source))
+    return [match(**one, **layer) for one in told for layer in layers]
+
+
+def name_number(host: str) -> int:
+    """The number of a name in all states."""
+    return int.from_bytes(hashlib.blake2b(host.lower().encode(), digest_size=4).digest(), "big") or 1
+
+
+def _flows(classifier: Classifier) -> Iterator[dict[str, Condition]]:
+    """The conditions on the flow of a frame: its connection, what it asks for."""
+    states = sorted({int(conn) for state in classifier.connection for conn in _STATES[state]})
+    names = sorted({name_number(host) for host in classifier.hosts})
+    of_state: list[dict[str, Condition]] = [{"conn": state} for state in states] or [{}]
+    of_name: list[dict[str, Condition]] = [{"name": name} for name in names] or [{}]
+    for state, name in product(of_state, of_name):
+        yield state | name
 
 
 def reverse(classifier: Classifier) -> Classifier:
@@ -71,6 +98,7 @@ def decapsulated(classifier: Classifier) -> Classifier:
         src_ports=gtp.inner_src_ports,
         dst_ports=gtp.inner_dst_ports,
         ue=classifier.ue,
+        hosts=classifier.hosts,
     )
 
 

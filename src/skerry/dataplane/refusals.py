@@ -7,11 +7,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import ip_address, ip_network
 
 from skerry.dataplane import matching
+from skerry.dataplane.flows import PROTO_TCP
 from skerry.dataplane.intents import (
     DECIDING,
     Actions,
     Chain,
     Classifier,
+    Connect,
     Duplicate,
     Encapsulation,
     Forward,
@@ -22,12 +24,14 @@ from skerry.dataplane.intents import (
     Rewrite,
     Route,
     Side,
+    Source,
     Steer,
     Steering,
     Topology,
     UserTunnel,
     VirtualLink,
     Wire,
+    Zone,
 )
 from skerry.errors import Fault
 
@@ -90,7 +94,10 @@ class Look:
     def __init__(self, topology: Topology, intents: Iterable[Intents]) -> None:
         self._devices = {device.id for device in topology.devices}
         self._ports = {port.id: port for port in topology.ports}
-        self._chains = {intent.id: intent for intent in intents if isinstance(intent, Chain)}
+        known = list(intents)
+        self._chains = {intent.id: intent for intent in known if isinstance(intent, Chain)}
+        self._zones = {intent.id: intent for intent in known if isinstance(intent, Zone)}
+        self._tracked = {port for zone in self._zones.values() for port in zone.ports}
         self.shared: set[str] = set()  # what intents concern that all tenants share, as far as it was looked at
 
     def at(self, intent: Intents) -> Iterator[str]:
@@ -114,6 +121,8 @@ class Look:
                 yield from self._named((intent.port, *intent.ports), intent.tenant)
                 yield from _prefixes(intent.prefix)
                 yield from () if intent.via else ("a route needs the MAC that it goes to",)
+            case Zone():
+                yield from self._zone(intent)
             case UserTunnel():
                 yield from self._user_tunnel(intent)
 
@@ -133,6 +142,10 @@ class Look:
         yield from self._named(classifier.ports, tenant)
         if len(set(classifier.ports)) != len(classifier.ports):
             yield "its classifier names a port twice"
+        if classifier.connection and not self._tracked.issuperset(classifier.ports):
+            yield "connections are known at ports of a zone: name such ports, and put a zone over them"
+        if classifier.hosts and not _may_be_tcp(classifier):
+            yield "a host is asked for in TCP"
         gtp = classifier.gtp
         inner = (gtp.inner_src, gtp.inner_dst) if gtp else ()
         wrong = [*_prefixes(classifier.ip_src, classifier.ip_dst, classifier.ue, *inner)]
@@ -164,8 +177,65 @@ class Look:
                 yield from self._chain_named(action.chain, steering.tenant)
             case Rewrite():
                 yield from _addresses(action.ip_src, action.ip_dst)
+            case Connect():
+                yield from self._connect(action, steering)
             case _:
                 pass
+
+    def _connect(self, action: Connect, steering: Steering) -> Iterator[str]:
+        zone = self._zones.get(action.zone)
+        if zone is None or zone.tenant != steering.tenant:
+            yield f"there is no zone {action.zone}"
+            return
+        if action.source is not None and action.targets:
+            yield "a connection is translated at one end: its source, or its target"
+        yield from self._connected_at(zone, steering, targeted=bool(action.targets))
+        for target in action.targets:
+            yield from _addresses(target.address)
+        if action.source is not None:
+            yield from self._source(action.source, steering.tenant)
+        if sum(isinstance(one, Connect) for one in steering.actions) > 1:
+            yield "a connection is remembered once"
+
+    def _connected_at(self, zone: Zone, steering: Steering, *, targeted: bool) -> Iterator[str]:
+        """Frames are connected on the device of the zone; where they enter at its ports, or leave GTP-U."""
+        entered = steering.classifier.ports
+        there = {port.device for id in zone.ports if (port := self._ports.get(id))}
+        if steering.classifier.gtp is None and not (entered and set(entered) <= set(zone.ports)):
+            yield f"its classifier names ports of the zone {zone.id}"
+        elif not entered or {port.device for id in entered if (port := self._ports.get(id))} - there:
+            yield f"its classifier names ports of the device of the zone {zone.id}"
+        for id in entered:
+            if not targeted and sum(id in one.ports for one in self._zones.values()) > 1:
+                yield f"the port {id} is in several zones: connections are opened at ports of one"
+        last = steering.actions[-1]
+        if steering.classifier.gtp is not None and not getattr(last, "decapsulated", False):
+            yield "what is in GTP-U is connected as it leaves it: the last action has to take it out (decapsulated)"
+
+    def _source(self, source: Source, tenant: str) -> Iterator[str]:
+        if bool(source.address) == bool(source.behind):
+            yield "a source is an address, or those behind a port"
+        elif source.behind:
+            yield from self._named((source.behind,), tenant)
+            port = self._ports.get(source.behind)
+            if port is not None and not port.ips:
+                yield f"the port {source.behind} needs the addresses of who is behind it"
+        else:
+            yield from _prefixes(source.address)
+        if not 0 < source.ports.low <= source.ports.high:
+            yield f"the ports {source.ports.low}-{source.ports.high} are none"
+
+    def _zone(self, zone: Zone) -> Iterator[str]:
+        yield from self._named(zone.ports, zone.tenant)
+        if len(set(zone.ports)) != len(zone.ports):
+            yield "a port is named twice"
+        known = [port for id in zone.ports if (port := self._ports.get(id))]
+        if len({port.device for port in known}) > 1:
+            yield "the ports of a zone are of one device"
+        for port in known:
+            others = [one.id for one in self._zones.values() if port.id in one.ports and one.id != zone.id]
+            if others and port.tenant:
+                yield f"the port {port.id} is in the zone {others[0]} too"
 
     def _chain_named(self, id: str, tenant: str) -> Iterator[str]:
         chain = self._chains.get(id)
@@ -236,6 +306,11 @@ class Look:
         yield from _addresses(tunnel.ue, tunnel.ran_address, tunnel.core_address)
         if not tunnel.ran_mac or not tunnel.core_mac:
             yield "a tunnel needs the MACs of both ends"
+
+
+def _may_be_tcp(classifier: Classifier) -> bool:
+    proto = classifier.gtp.inner_proto if classifier.gtp else classifier.proto
+    return proto in (None, PROTO_TCP)
 
 
 def _contradictions(classifier: Classifier) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -17,6 +17,7 @@ from skerry.dataplane.flows import (
     Actions,
     ArpReply,
     Bridge,
+    Connect,
     Copy,
     Field,
     Goto,
@@ -33,9 +34,10 @@ from skerry.dataplane.flows import (
     Select,
     SetField,
     Term,
+    Track,
     full,
 )
-from skerry.dataplane.headers import Cube, narrowed, point
+from skerry.dataplane.headers import SHADOW, Cube, narrowed, point, shadow
 from skerry.dataplane.intents import Port, Side
 from skerry.dataplane.proof import Problem, Tables, Violation, Witness, edge_ports
 
@@ -52,6 +54,8 @@ _OUT_OF_TUNNEL = {
 _CONTEXT = (Field.NSH_C1, Field.NSH_C2, Field.NSH_C3, Field.NSH_C4)
 _FULL = {field: full(field) for field in Field}
 _REGISTERS = (Field.REG0, Field.REG1, Field.REG2, Field.REG3)
+_SOURCE = (Field.IPV4_SRC, Field.IPV6_SRC, Field.L4_SRC)
+_TARGET = (Field.IPV4_DST, Field.IPV6_DST, Field.L4_DST)
 
 
 class Header(msgspec.Struct):
@@ -139,7 +143,7 @@ class Walker:
     def _enter(self, now: Class) -> None:
         header = now.header
         header.known[Field.IN_PORT] = now.port
-        header.known.update(dict.fromkeys(_REGISTERS, 0))
+        header.known.update(dict.fromkeys((*_REGISTERS, Field.CONN), 0))
         if now.trail:
             header.known[Field.PIN] = 0
         state = (now.device, now.port, header.key())
@@ -215,7 +219,18 @@ class Walker:
     # -- actions ----------------------------------------------------------------------------------------------------------
 
     def _actions(self, now: Class, actions: Sequence[Actions], table: int) -> None:
-        for action in actions:
+        for place, action in enumerate(actions):
+            if isinstance(action, Track):
+                # What comes from the side that did not open a connection may be translated to anything; what else comes is
+                # as it was.
+                back = _tracked(now.branch())
+                self._actions(_renewed(back, (*_SOURCE, *_TARGET)), actions[place + 1 :], table)
+                now = _tracked(now)
+                continue
+            if isinstance(action, Connect) and (action.source or action.targets):
+                # A connection keeps the translation that it had, so anything is possible.
+                now = _renewed(now, _SOURCE if action.source else _TARGET)
+                continue
             if not self._act(now, action, table):
                 return
         if not actions and now.due and not now.progress and table > 2:
@@ -334,7 +349,8 @@ class Walker:
     # -- telling ----------------------------------------------------------------------------------------------------------
 
     def _tell(self, problem: Problem, now: Class, message: str) -> None:
-        values = point(now.cube, now.excluded) or {}
+        found = point(now.cube, now.excluded) or {}
+        values = {field: value for field, value in found.items() if field < SHADOW}
         device, port = now.entry
         self._found.append(
             Violation(
@@ -379,6 +395,24 @@ def _rewrite(now: Class, action: Actions) -> bool:
         case _:
             pass
     return True
+
+
+def _tracked(now: Class) -> Class:
+    """Nothing is known of its connection any more."""
+    now.header.known.pop(Field.CONN, None)
+    return _renewed(now, (Field.CONN,))
+
+
+def _renewed(now: Class, fields: Iterable[Field]) -> Class:
+    """These fields have any value from now on: that of a field of its own, which nothing is known of."""
+    header, fresh = now.header, {shadow(field) for field in fields}
+    now.cube = {field: one for field, one in now.cube.items() if field not in fresh}
+    now.excluded = tuple(match for match in now.excluded if all(term.field not in fresh for term in match))
+    for field in fields:
+        # A field that the frame has not got stays away: its prerequisites are fields of their own.
+        header.known.pop(field, None)
+        header.moved[field] = shadow(field)
+    return now
 
 
 def _kept(header: Header) -> dict[Field, int]:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
-from skerry.dataplane.flows import VLAN_PRESENT, Actions, Copy, Field, Match, SetField, full, mac_text
-from skerry.dataplane.intents import Classifier, GtpClassifier, PortRange
+from skerry.dataplane.flows import VLAN_PRESENT, Actions, Conn, Connect, Copy, Field, Match, SetField, full, mac_text
+from skerry.dataplane.intents import Classifier, Connection, GtpClassifier, PortRange
 
 _MACS = frozenset({Field.ETH_SRC, Field.ETH_DST})
 _V4 = frozenset({Field.IPV4_SRC, Field.IPV4_DST, Field.INNER_IPV4_SRC, Field.INNER_IPV4_DST})
 _V6 = frozenset({Field.IPV6_SRC, Field.IPV6_DST, Field.INNER_IPV6_SRC, Field.INNER_IPV6_DST})
-_HEX = frozenset({Field.ETH_TYPE, Field.GTP_TEID, Field.NSH_SPI, Field.PIN})
+_HEX = frozenset({Field.ETH_TYPE, Field.GTP_TEID, Field.NSH_SPI, Field.PIN, Field.NAME})
 
 
 def match_text(match: Match) -> str:
@@ -39,6 +39,8 @@ def value_text(field: Field, value: int) -> str:
         return str(IPv4Address(value))
     if field in _V6:
         return str(IPv6Address(value))
+    if field is Field.CONN:
+        return Conn(value).name.lower()
     if field is Field.VLAN_VID:
         return str(value & ~VLAN_PRESENT) if value else "none"
     return hex(value) if field in _HEX else str(value)
@@ -49,12 +51,22 @@ def action_text(action: Actions) -> str:
     name = str(action.__struct_config__.tag)
     if isinstance(action, SetField):
         return f"setfield({action.field.name.lower()}={value_text(action.field, action.value)})"
+    if isinstance(action, Connect):
+        return f"connect({', '.join(_connected(action))})"
     if isinstance(action, Copy):
         return f"copy({', '.join(action_text(one) for one in action.actions)})"
     shown = ", ".join(
         f"{key}={_shown(key, getattr(action, key))}" for key in action.__struct_fields__ if getattr(action, key)
     )
     return f"{name}({shown})" if shown else name
+
+
+def _connected(action: Connect) -> Iterator[str]:
+    yield f"zone={action.zone}"
+    if action.source:
+        yield f"source={action.source}:{action.low}-{action.high}"
+    for target in action.targets:
+        yield f"target={target.address}:{target.port or '*'}" + (f"*{target.weight}" if target.weight > 1 else "")
 
 
 def _shown(key: str, value: Any) -> str:
@@ -105,6 +117,8 @@ _KEYS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     **dict.fromkeys(("tp_src", "tcp_src", "udp_src"), ("src_ports", _ports)),
     **dict.fromkeys(("tp_dst", "tcp_dst", "udp_dst"), ("dst_ports", _ports)),
     "ue": ("ue", _text),
+    "conn": ("connection", lambda text: tuple(Connection(one.upper()) for one in text.split("|"))),
+    "host": ("hosts", lambda text: tuple(text.split("|"))),
 }
 _INSIDE: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     **dict.fromkeys(("tun_id", "gtp_teid"), ("teid", _number)),
@@ -158,6 +172,8 @@ def flowspace_of(classifier: Classifier) -> str:
         ("nw_proto", classifier.proto),
         ("dscp", classifier.dscp),
         ("ue", classifier.ue),
+        ("conn", "|".join(classifier.connection).lower()),
+        ("host", "|".join(classifier.hosts)),
     ):
         if value not in (None, ""):
             found.append(f"{key}={value}")
