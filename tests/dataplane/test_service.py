@@ -33,7 +33,7 @@ from skerry.dataplane.intents import (
 )
 from skerry.dataplane.records import Forgetful
 from skerry.dataplane.service import DataPlane
-from skerry.dataplane.state import difference
+from skerry.dataplane.state import changed, difference
 from skerry.dataplane.views import RuleState
 from skerry.engine.clock import SystemClock
 from skerry.errors import ConflictError, DriverError, InvalidError, NotFoundError, RefusedError
@@ -109,6 +109,45 @@ async def test_rules_are_verified_by_probes_and_found_again_after_a_restart(benc
     views = {view.rule.owner: view for view in await bench.plane.rules() if view.packets}
     assert (views["s"].state, views["s"].packets) == (RuleState.VERIFIED, 1)
     assert {intent.id for intent in bench.plane.intents()} == {"line", "s"}
+
+
+async def times(bench: Bench) -> dict[int, str]:
+    """Since when the rules of intents are verified."""
+    return {view.rule.cookie: view.verified_at for view in await bench.plane.rules() if view.rule.owner}
+
+
+@pytest.mark.feature("E46", "E71")
+async def test_what_was_verified_is_so_after_a_restart_unless_something_else_is_there(bench: Bench) -> None:
+    steering = Steering(id="s", classifier=to_port(80, "ran"), actions=(Forward(port="app"),))
+    await bench.lay(edge(), LINE, steering)
+    before = await times(bench)
+    assert all(before.values())
+    await asyncio.sleep(0.002)  # a time of proof says more than that
+    await bench.again()
+    assert await times(bench) == before
+
+    await bench.plane.stop()
+    gone = next(rule for rule in bench.world.devices["s1"].index.state.rules if rule.owner == "s")
+    device = bench.world.devices["s1"]
+    device.install(changed(device.index.state, Change(device="s1", drop_rules=(gone,))))
+    await bench.again()
+    async with asyncio.timeout(30):
+        while await bench.states() != {"VERIFIED"}:
+            await asyncio.sleep(0.01)
+    after = await times(bench)
+    assert after.keys() == before.keys()
+    assert all(after[cookie] > since for cookie, since in before.items())
+
+    await bench.plane.put(msgspec.structs.replace(steering, actions=(Forward(port="mon"),)))
+    async with asyncio.timeout(30):
+        while (await times(bench))[gone.cookie] <= after[gone.cookie]:
+            await asyncio.sleep(0.01)
+    await bench.plane.remove("s")
+    proven = {view.rule.cookie for view in await bench.plane.rules() if view.verified_at}
+    await bench.plane.stop()
+    kept = [record for record in bench.ledger.load() if record.id.startswith("proven/")]
+    assert gone.cookie not in proven
+    assert {cookie for record in kept for cookie in record.body.times} == proven  # type: ignore[union-attr]
 
 
 @pytest.mark.feature("E46")

@@ -10,6 +10,8 @@ import msgspec
 from skerry.dataplane.compile import Retired
 from skerry.dataplane.intents import Device, Intents, Link, Port, Topology
 
+PROVEN = "proven/"
+
 
 class DeviceRecord(msgspec.Struct, frozen=True, kw_only=True, tag="DEVICE"):
     """A device and the engine that serves it; `revision` is the last that was applied."""
@@ -44,7 +46,15 @@ class RetiredRecord(msgspec.Struct, frozen=True, kw_only=True, tag="RETIRED"):
     retired: Retired
 
 
-Body = DeviceRecord | PortRecord | LinkRecord | IntentRecord | RetiredRecord
+class ProvenRecord(msgspec.Struct, frozen=True, kw_only=True, tag="PROVEN"):
+    """Some of the rules of a device that were seen to work: when (RFC 3339), by cookie."""
+
+    device: str
+    part: int
+    times: dict[int, str]
+
+
+Body = DeviceRecord | PortRecord | LinkRecord | IntentRecord | RetiredRecord | ProvenRecord
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,6 +143,8 @@ def wishes_of(records: Iterable[Record]) -> Wishes:
                 wishes.intents[name] = record.body
             case RetiredRecord(retired=retired):
                 wishes.retired[name] = retired
+            case ProvenRecord():
+                continue
     return wishes
 
 

@@ -18,7 +18,7 @@ import msgspec
 from skerry.dataplane import records
 from skerry.dataplane.compile import Network, Retired, compile_network, pin_value
 from skerry.dataplane.driver import Effective, EngineEvent, EventKind
-from skerry.dataplane.flows import Change, DeviceState, Field, Rule, mac
+from skerry.dataplane.flows import Change, DeviceState, Field, mac
 from skerry.dataplane.gtp.tracker import Sides
 from skerry.dataplane.hosting import Hosting, Place, missing
 from skerry.dataplane.intents import Intents, Link, Port, Steering, Topology, Wire
@@ -26,19 +26,18 @@ from skerry.dataplane.interpreter import Memory
 from skerry.dataplane.order import changes
 from skerry.dataplane.parts import Part, numbered, put_hardware
 from skerry.dataplane.proof import Problem, Violation
-from skerry.dataplane.proving import Prover, counted, proven
+from skerry.dataplane.proofs import MOST_PROBES, Proofs, Waiting
 from skerry.dataplane.records import DeviceRecord, IntentRecord, Ledger, Wishes
 from skerry.dataplane.refusals import shared_by
 from skerry.dataplane.trace import Trace, trace
 from skerry.dataplane.verify import verify
-from skerry.dataplane.views import DeviceView, RuleState, RuleView
+from skerry.dataplane.views import DeviceView, RuleView
 from skerry.errors import ConflictError, Fault, InvalidError, NotFoundError, RefusedError, SkerryError
 from skerry.model.time import Clock, stamp
 
 log = logging.getLogger(__name__)
 
 Tell = Callable[[str, str, Mapping[str, Any]], Any]
-MOST_PROBES = 64
 MANY = 300
 BREAK_S = 0.01
 REPEAT_S = 5.0
@@ -62,9 +61,9 @@ class DataPlane:
         self._wishes = Wishes()
         self._network = Network(topology=self._wishes.topology, states={})
         self._applied: dict[str, DeviceState] = {}
-        self._verified: dict[str, dict[int, str]] = {}
         self._trouble: dict[str, str] = {}
-        self._dry: dict[str, bool] = {}
+        self._proofs = Proofs(hosting, clock)
+        self._keeping = False
         self._turn = asyncio.Lock()
         self._work: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -74,7 +73,9 @@ class DataPlane:
 
     async def start(self) -> None:
         """Take up what was asked for before: adopt what runs, apply what is missing. Without devices nothing is loaded."""
-        self._wishes = records.wishes_of(self._ledger.load())
+        kept = self._ledger.load()
+        self._wishes = records.wishes_of(kept)
+        self._proofs.proven.load(kept)
         if self._wishes.devices:
             async with self._turn:
                 try:
@@ -91,6 +92,7 @@ class DataPlane:
         for task in list(self._work):
             task.cancel()
         await asyncio.gather(*self._work, return_exceptions=True)
+        await self._keep()
         await self._hosting.close()
 
     async def reconcile(self) -> None:
@@ -121,8 +123,11 @@ class DataPlane:
         change = missing(effective, state, record.revision)
         if not change.empty:
             await self._hosting.apply(change)
+            self._proofs.proven.keep(device, ())  # what was seen, was seen of another state
         await self._hosting.detach_others(device, state.ports)
         self._applied[device] = state
+        if any(rule.owner and not self._proofs.proven.since(device, rule.cookie) for rule in state.rules):
+            self._later(0, lambda: self._probe_again(device))
 
     def _in_trouble(self, device: str, error: SkerryError) -> None:
         log.warning("the device %s is not as it shall be: %s", device, error.detail)
@@ -284,7 +289,11 @@ class DataPlane:
             revision = record.revision + (id in touched)
             draft.devices[id] = msgspec.structs.replace(record, engine=chosen.get(id, record.engine), revision=revision)
         put, drop = records.difference(before, draft)
-        await self._ledger.save(put, drop)
+        for change in plan:
+            self._proofs.proven.drop(change.device, (one.cookie for one in (*change.put_rules, *change.drop_rules)))
+        self._proofs.proven.gone(draft.devices)
+        seen, unseen = self._proofs.proven.news()
+        await self._ledger.save([*put, *seen], [*drop, *unseen])
         old_network, self._wishes, self._network = self._network, draft, network
         try:
             await self._apply(plan)
@@ -346,45 +355,42 @@ class DataPlane:
         """Read every changed device back and probe its new rules, as many as can be done at once."""
         for device in {change.device for change in plan}:
             new = {rule.cookie for change in plan if change.device == device for rule in change.put_rules}
-            await self._probe(device, new)
+            self._probe_later(await self._proofs.show(self._network.states[device], new))
+        self._keep_later()
 
-    async def _probe(self, device: str, cookies: set[int]) -> None:
-        state = self._network.states[device]
-        engine = self._hosting.engine_of(device)
-        effective = await engine.read_back(device)
-        there = {one.rule.cookie for one in effective.rules}
-        verified = self._verified.setdefault(device, {})
-        for cookie in [cookie for cookie in verified if cookie not in there or cookie in cookies]:
-            del verified[cookie]
-        prover = Prover(state, effective)
-        known = [rule for rule in state.rules if rule.owner and rule.cookie in there and rule.cookie not in verified]
-        others = [rule for rule in known if rule.cookie not in cookies] if self._dry.get(device) else []
-        waiting = [*(rule for rule in known if rule.cookie in cookies), *others]
-        self._dry[device] = await self._probe_some(device, prover, waiting[:MOST_PROBES])
-        if self._dry[device] and len(waiting) > MOST_PROBES:
-            self._later(0, lambda: self._probe_others(device, prover, waiting[MOST_PROBES:]))
+    def _probe_later(self, waiting: Waiting | None) -> None:
+        if waiting:
+            self._later(0, lambda: self._probe_others(waiting))
 
-    async def _probe_some(self, device: str, prover: Prover, rules: Sequence[Rule]) -> bool:
-        """Probe rules; whether that left no trace, so that more may be probed."""
-        engine, verified, now = self._hosting.engine_of(device), self._verified[device], stamp(self._clock.now())
-        dry = True
-        for rule in rules:
-            probe = prover.probe(rule) if rule.cookie not in verified else None
-            if probe is not None:
-                seen = await engine.probe(device, probe.port, probe.frame)
-                dry = dry and seen.dry
-                if proven(probe, seen):
-                    verified.update((cookie, now) for cookie in probe.cookies)
-        return dry
+    async def _probe_again(self, device: str) -> None:
+        """What nobody has seen work, of a device that was taken up or mended."""
+        async with self._turn:
+            if device in self._hosting.served() and device in self._network.states:
+                self._probe_later(await self._proofs.show(self._network.states[device], set(), others=True))
+        self._keep_later()
 
-    async def _probe_others(self, device: str, prover: Prover, rules: Sequence[Rule]) -> None:
+    async def _probe_others(self, waiting: Waiting) -> None:
         """The rest of many rules, in the breaks between changes; the next change takes up what it interrupts."""
+        prover, rules = waiting
         for start in range(0, len(rules), MOST_PROBES):
             await asyncio.sleep(BREAK_S)
             async with self._turn:
-                if self._network.states.get(device) is not prover.state:
+                if self._network.states.get(prover.state.device) is not prover.state:
                     return
-                await self._probe_some(device, prover, rules[start : start + MOST_PROBES])
+                await self._proofs.probe(prover, rules[start : start + MOST_PROBES])
+        self._keep_later()
+
+    def _keep_later(self) -> None:
+        """What was seen is kept beside, since it can be seen again."""
+        if not self._keeping:
+            self._keeping = True
+            self._later(0, self._keep)
+
+    async def _keep(self) -> None:
+        self._keeping = False
+        put, drop = self._proofs.proven.news()
+        if put or drop:
+            await self._ledger.save(put, drop)
 
     async def rules(self, *, tenant: str | None = None, device: str = "", owner: str = "") -> list[RuleView]:
         """Every rule with its three states: requested, effective (read from the engine now), verified (a probe or real
@@ -393,7 +399,7 @@ class DataPlane:
         for id in self._wishes.devices if not device else [device]:
             self._need(self._wishes.devices, id, "device")
             effective = await self._effective(id)
-            found += self._views(id, effective)
+            found += self._proofs.views(self._network.states[id], effective)
         return [
             view
             for view in found
@@ -404,28 +410,6 @@ class DataPlane:
         if device not in self._hosting.served():
             return Effective(device=device)
         return await self._hosting.engine_of(device).read_back(device)
-
-    def _views(self, device: str, effective: Effective) -> list[RuleView]:
-        verified = self._verified.setdefault(device, {})
-        now = stamp(self._clock.now())
-        for cookie in counted(effective):
-            verified.setdefault(cookie, now)
-        there = {one.rule.key: one for one in effective.rules}
-        views: list[RuleView] = []
-        for rule in self._network.states[device].rules:
-            one = there.pop(rule.key, None)
-            same = one is not None and one.rule.actions == rule.actions
-            since = verified.get(rule.cookie, "") if same else ""
-            state = RuleState.VERIFIED if since else RuleState.EFFECTIVE if same else RuleState.REQUESTED
-            counts = (one.packets, one.bytes) if one else (0, 0)
-            views.append(
-                RuleView(device=device, rule=rule, state=state, packets=counts[0], bytes=counts[1], verified_at=since)
-            )
-        foreign = (
-            RuleView(device=device, rule=one.rule, state=RuleState.FOREIGN, packets=one.packets, bytes=one.bytes)
-            for one in there.values()
-        )
-        return [*views, *foreign]
 
     # -- looking ----------------------------------------------------------------------------------------------------------
 
