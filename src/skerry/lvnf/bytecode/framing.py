@@ -7,14 +7,24 @@ from __future__ import annotations
 
 from skerry.dataplane.ebpf.assembler import FP, R0, R1, R2, R3, R4, R5, R6, R7, R8, Assembler, Jump, Label
 from skerry.dataplane.ebpf.layout import Helper, Skb
+from skerry.lvnf import configs
 from skerry.lvnf.bytecode import slots
-from skerry.lvnf.bytecode.coder import LARGEST_COPY, Coder
+from skerry.lvnf.bytecode.coder import DEEPEST, LARGEST_COPY, SHIFTING, Coder
+from skerry.lvnf.graph import Graph
 
 ETHERNET = 14
 ADDRESSES = 12
 MOST_TAGS = 3
 _AT_MAC, _KEEP_SEGMENTS = 1, 1
 COPY_ROOM = 8 + LARGEST_COPY
+
+
+def copies_needed(graph: Graph) -> int:
+    """How many frames a program may have to keep at once: one that is moved, and one on each level of copies."""
+    classes = {one.class_name for one in graph.elements.values()}
+    devices = [one.config.device for one in graph.elements.values() if isinstance(one.config, configs.FromDevice)]
+    copied = "Tee" in classes or len(set(devices)) < len(devices)
+    return 1 + DEEPEST * copied if copied or classes & SHIFTING else 0
 
 
 def _fail(asm: Assembler, failed: Label) -> None:

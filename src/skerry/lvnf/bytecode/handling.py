@@ -74,9 +74,10 @@ def _probability(value: float) -> dict[int, int]:
     return {slots.SETTING: round(value * _HALVES), slots.PROBABILITY: exact}
 
 
-def keeps(element: Element, before: Element) -> bool:
-    """Whether what was set by handlers outlives a change: only where the configuration is the same."""
-    return element.config == before.config
+def stays(element: Element, before: Element) -> bool:
+    """Whether an element's words are as good after a change. What handlers set outlives only what leaves the configuration as
+    it is."""
+    return element.config == before.config or not initial(element)
 
 
 # -- reading --------------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ obey and remember, the last ones what is taken off counts when they are shown, s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import msgspec
 
@@ -92,29 +92,29 @@ def allotted(graph: Graph) -> Slots:
     return _with_room({name: at for at, name in enumerate(stateful(graph), 1)})
 
 
-def reallotted(graph: Graph, before: Graph, slots: Slots) -> Slots | None:
-    """Slots after a change: elements of the same name and class keep theirs, new ones get one that nobody had before it.
-    None if there is no room: then all have to move."""
-    kept = {name: slots.places[name] for name in stateful(graph) if same(graph, before, name)}
+def reallotted(graph: Graph, slots: Slots, kept: Collection[str]) -> Slots:
+    """Slots after a change: `kept` elements stay where they are, others get one that nobody had just before. If there is no
+    room for that, all move to larger maps."""
+    places = {name: slots.places[name] for name in stateful(graph) if name in kept and name in slots.places}
     taken = set(slots.places.values())
     free = (at for at in range(1, slots.room) if at not in taken)
     for name in stateful(graph):
-        if name not in kept:
+        if name not in places:
             at = next(free, None)
             if at is None:
-                return None
-            kept[name] = at
-    return Slots(places=kept, room=slots.room)
+                return _with_room({one: at for at, one in enumerate(stateful(graph), 1)}, slots.room * 2)
+            places[name] = at
+    return Slots(places=places, room=slots.room)
 
 
 def same(graph: Graph, before: Graph, name: str) -> bool:
     """Whether an element keeps its state over a change."""
     old = before.elements.get(name)
-    return old is not None and old.class_name == graph.elements[name].class_name
+    return old is not None and name in graph.elements and old.class_name == graph.elements[name].class_name
 
 
-def _with_room(places: dict[str, int]) -> Slots:
-    room = FIRST_SLOTS
+def _with_room(places: dict[str, int], room: int = FIRST_SLOTS) -> Slots:
+    room = min(room, _MOST_SLOTS)
     while room <= len(places):
         room *= 2
     return Slots(places=places, room=room)
