@@ -33,9 +33,11 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Rig(ABC):
-    """`real` rigs need root and Debian packages. One rig serves all tests of its driver."""
+    """`real` rigs need root and Debian packages. One rig serves all tests of its driver. `programs`: its instances run
+    commands, within limits."""
 
     real = True
+    programs = True
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -176,7 +178,38 @@ class DockerRig(Rig):
         self.engine.stop()
 
 
-RIGS: Mapping[str, type[Rig]] = {"SIMULATED": SimulatedRig, "LOCAL": LocalRig, "DOCKER": DockerRig}
+class LvnfRig(Rig):
+    """Micro network functions alone. Nothing that others make is looked at."""
+
+    programs = False
+
+    @staticmethod
+    def missing() -> str:
+        return lacking("ip")
+
+    def settings(self) -> Mapping[str, Any]:
+        return {}
+
+    def image(self) -> ImageSpec:
+        """A configuration that works with any number of ports, and needs a process."""
+        path = self.folder / "conformance.click"
+        path.write_text("Idle -> Queue -> RatedUnqueue(1) -> Discard;")
+        return ImageSpec(name="conformance-idle", source=str(path))
+
+    async def strangers(self, driver: Any, image: str, node: str) -> Mapping[str, str]:
+        return {}
+
+    def leftovers(self, node: str) -> Sequence[str]:
+        done = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=True)
+        return [line for line in done.stdout.splitlines() if node in line]
+
+
+RIGS: Mapping[str, type[Rig]] = {
+    "SIMULATED": SimulatedRig,
+    "LOCAL": LocalRig,
+    "LVNF": LvnfRig,
+    "DOCKER": DockerRig,
+}
 
 
 def lacking(*programs: str) -> str:

@@ -127,6 +127,12 @@ def link_up(name: str) -> Message:
     return Message(_NEWLINK, 0, _head(up=True) + _text(_IFNAME, name), f"set {name} up")
 
 
+def link_down(name: str) -> Message:
+    """Set an interface down."""
+    head = struct.pack("BxHiII", socket.AF_UNSPEC, 0, 0, 0, _UP)
+    return Message(_NEWLINK, 0, head + _text(_IFNAME, name), f"set {name} down")
+
+
 def enslave(name: str, master: int) -> Message:
     """Make an interface a port of a bridge (by its index), or of none (0)."""
     return Message(

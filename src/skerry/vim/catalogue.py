@@ -14,15 +14,31 @@ from importlib.metadata import entry_points
 
 from skerry.errors import DriverError, InvalidError
 from skerry.vim import drivers
-from skerry.vim.driver import Driver, Events, Exec, Inward, Logs, Resize, Snapshots, Stats, Strangers, Taps, Written
+from skerry.vim.driver import (
+    Driver,
+    Events,
+    Exec,
+    Functions,
+    Inward,
+    Logs,
+    Present,
+    Resize,
+    Snapshots,
+    Stats,
+    Strangers,
+    Taps,
+    Written,
+)
 
 GROUP = "skerry.vim_drivers"
 
 _ABILITIES: Mapping[str, type] = {
     "events": Events,
     "exec": Exec,
+    "functions": Functions,
     "inward": Inward,
     "logs": Logs,
+    "present": Present,
     "resize": Resize,
     "snapshots": Snapshots,
     "strangers": Strangers,
@@ -57,8 +73,8 @@ def load(type: str) -> builtins.type[Driver]:
 
 
 def abilities(driver: object) -> frozenset[str]:
-    """The optional abilities of a driver (or of its class): events, exec, logs, resize, snapshots, stats,
-    strangers, taps, written."""
+    """The optional abilities of a driver (or of its class): events, exec, functions, logs, present, resize, snapshots,
+    stats, strangers, taps, written."""
     return frozenset(name for name, protocol in _ABILITIES.items() if _has(driver, protocol))
 
 

@@ -5,8 +5,8 @@ idempotent by its deterministic name: creating what exists with the same spec re
 Everything a driver makes carries an owner label, so that a sweep can tell our own from foreign and list orphans.
 
 The mandatory part is small (`Driver`); what not every infrastructure can do is an optional protocol of its own
-(`Exec`, `Inward`, `Logs`, `Stats`, `Written`, `Events`, `Resize`, `Taps`, `Snapshots`,
-`Strangers`), tested with `isinstance`, never by a driver's type.
+(`Exec`, `Inward`, `Logs`, `Stats`, `Written`, `Events`, `Resize`, `Taps`, `Snapshots`, `Present`,
+`Strangers`, `Functions`), tested with `isinstance`, never by a driver's type.
 
 A compute resource is created first and started later: `create_compute` allocates its addresses (so that other instances
 can learn them) and `start_compute` runs it with the environment known by then.
@@ -27,6 +27,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import msgspec
 
+from skerry.lvnf.backend import Handler
 from skerry.model.time import Clock
 
 
@@ -73,8 +74,9 @@ class ImageSpec(Value, frozen=True, kw_only=True):
 
     `source` is one of: a path to an OCI archive or layout, a Docker-style tar or a root directory; `host:NAME[,NAME…]`
     (programs installed on this host, packed or overlaid read-only, with a busybox shell); `docker://REPOSITORY:TAG`
-    (pulled from a registry). `name` is deterministic: its content's identity (digest or source), so that equal images
-    are stored once. `checksum` is lower-case hex, `checksum_algorithm` e.g. "sha-256".
+    (pulled from a registry); `vim:NAME` (it is there under that name; drivers with `Present`). `name` is deterministic: its
+    content's identity (digest or source), so that equal images are stored once. `checksum` is lower-case hex,
+    `checksum_algorithm` e.g. "sha-256".
     """
 
     name: str
@@ -277,6 +279,34 @@ class Tap(Value, frozen=True, kw_only=True):
     engine: str = ""
 
 
+class FunctionState(enum.StrEnum):
+    """States of a micro network function."""
+
+    SPAWNING = "spawning"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    MIGRATING_STOP = "migrating_stop"  # its state is read, then it stops here
+    MIGRATING_START = "migrating_start"  # it starts here with the state that it had elsewhere
+
+
+class Function(Value, frozen=True, kw_only=True):
+    """A compute resource that is a micro network function: a Click configuration. `why` has the reasons for its back end;
+    `times_ms` says how long it last was in each state that it has left; `handlers` are the names that its descriptor gives to
+    handlers (name → "element.handler")."""
+
+    name: str
+    owner: str
+    state: FunctionState
+    since: str
+    backend: str = ""
+    why: tuple[str, ...] = ()
+    times_ms: Mapping[str, float] = {}
+    configuration: str = ""
+    handlers: Mapping[str, str] = {}
+    state_handlers: tuple[str, ...] = ()
+
+
 class DriverContext(Value, frozen=True, kw_only=True):
     """What wiring hands to a driver.
 
@@ -462,6 +492,15 @@ class Snapshots(Protocol):
 
 
 @runtime_checkable
+class Present(Protocol):
+    """Sees images that others brought to the infrastructure. `ensure_image` takes one as the source `vim:NAME`."""
+
+    async def list_present(self) -> Sequence[Image]:
+        """Those images, by the infrastructure's own names."""
+        ...
+
+
+@runtime_checkable
 class Strangers(Protocol):
     """Sees what others made on the infrastructure, beside this node. Nothing of it is ever touched unless `delete_stranger` is
     asked for."""
@@ -472,4 +511,38 @@ class Strangers(Protocol):
 
     async def delete_stranger(self, stranger: Stranger) -> None:
         """Remove it, running or not. One that is gone is no error."""
+        ...
+
+
+@runtime_checkable
+class Functions(Protocol):
+    """Runs micro network functions, alone or beside other instances: each is a compute resource whose image is a Click
+    configuration. `NotFoundError` for an instance that is none, `ConflictError` where it does not run."""
+
+    async def list_functions(self) -> Sequence[Function]:
+        """All of this node's."""
+        ...
+
+    async def get_function(self, name: str) -> Function: ...
+
+    async def list_handlers(self, name: str) -> Sequence[Handler]: ...
+
+    async def read_handler(self, name: str, handler: str) -> str:
+        """The value of "element.handler", or of a name that the descriptor gives."""
+        ...
+
+    async def write_handler(self, name: str, handler: str, value: str) -> None: ...
+
+    async def swap_function(self, name: str, configuration: str) -> Function:
+        """Exchange the configuration of a running function: no packet is lost, elements of the same name and class keep their
+        state. `InvalidError` with every fault; the old one goes on then."""
+        ...
+
+    async def hand_over(self, name: str) -> Mapping[str, str]:
+        """Stop it for good here, to go on elsewhere; its state by the names of its state handlers. Doing it again gives the
+        same."""
+        ...
+
+    async def take_over(self, name: str, state: Mapping[str, str]) -> Function:
+        """Start it with the state that it had elsewhere."""
         ...

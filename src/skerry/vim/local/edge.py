@@ -39,6 +39,11 @@ class Edge:
         self._threads: ThreadPoolExecutor | None = None
         self._linking: ThreadPoolExecutor | None = None  # one thread: networks are made one after another
 
+    @property
+    def host(self) -> str:
+        """The name of this host."""
+        return self._place.host
+
     def members(self) -> list[Member]:
         """Every instance on these networks."""
         return []

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import uuid
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -100,15 +101,20 @@ def stats(runner: Runner, instance: str, pid: int) -> ComputeStats:
         devices = Path(f"/proc/{pid}/net/dev").read_text().splitlines()[2:]
     except (FileNotFoundError, ProcessLookupError) as wrong:
         raise DriverError(f"cannot measure {instance}: it just ended", transient=True) from wrong
+    return counted(devices, used.cpu_seconds, used.memory_bytes, used.pids)
+
+
+def counted(devices: Iterable[str], cpu_seconds: float, memory_bytes: int, pids: int) -> ComputeStats:
+    """Counters with those of interfaces, in the lines of /proc/net/dev without its head."""
     table = {
         name.strip(): [int(value) for value in values.split()]
         for name, _, values in (d.partition(":") for d in devices)
     }
     table.pop("lo", None)
     return ComputeStats(
-        cpu_seconds=used.cpu_seconds,
-        memory_bytes=used.memory_bytes,
-        pids=used.pids,
+        cpu_seconds=cpu_seconds,
+        memory_bytes=memory_bytes,
+        pids=pids,
         rx_bytes={name: values[0] for name, values in table.items()},
         rx_packets={name: values[1] for name, values in table.items()},
         tx_bytes={name: values[8] for name, values in table.items()},

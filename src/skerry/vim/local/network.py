@@ -16,13 +16,16 @@ from pathlib import Path
 import msgspec
 
 from skerry.errors import DriverError
-from skerry.linux import namespaces, netlink, syscalls
+from skerry.linux import namespaces, netlink, offload, syscalls
 from skerry.vim import ipam
 from skerry.vim.driver import Network, Nic, NicSpec, Tap
 
 BRIDGE, PORT = "skb", "skv"
 OURS = (BRIDGE, PORT)
 """How the names of interfaces begin that are made here."""
+
+
+_MUTE = {"net/ipv6/conf/all/disable_ipv6": "1", "net/ipv6/conf/default/disable_ipv6": "1"}
 
 
 class Plug(msgspec.Struct, frozen=True):
@@ -110,21 +113,30 @@ class EdgeNetwork:
         """True when the instance's namespace exists."""
         return namespaces.pinned(self.instance_path(instance))
 
-    def wire(self, instance: str, plugs: Sequence[Plug]) -> None:
-        """Make the instance's namespace with its interfaces in order, from scratch."""
+    def wire(self, instance: str, plugs: Sequence[Plug], *, bare: bool = False) -> None:
+        """Make the instance's namespace with its interfaces in order, from scratch. In a `bare` one the kernel itself takes no
+        part: no addresses, and whole frames with their checksums."""
         path = self.instance_path(instance)
         namespaces.unpin(path)
         with syscalls.network_kept():
-            namespaces.pin_new(path, {"net/ipv4/conf/all/arp_notify": "1"}, stay=True)
+            namespaces.pin_new(path, _MUTE if bare else {"net/ipv4/conf/all/arp_notify": "1"}, stay=True)
             inside = syscalls.own_network()
             try:
                 if plugs:
                     self._plug(instance, plugs, inside)
+                    if bare:
+                        self._whole(instance, plugs)
                 syscalls.enter_network(inside)
-                _configure(plugs)
+                (_bring_up if bare else _configure)(plugs)
             finally:
                 os.close(inside)
         self._limit(instance, plugs)
+
+    def _whole(self, instance: str, plugs: Sequence[Plug]) -> None:
+        """Let this host finish checksums and segments before it hands frames over: nobody behind the interfaces does. The
+        calling thread is in the edge host's namespace."""
+        for index in range(len(plugs)):
+            offload.set_transmit_checksums(self.port(instance, index), False)
 
     def _plug(self, instance: str, plugs: Sequence[Plug], inside: int) -> None:
         namespaces.enter(self._path)
@@ -148,6 +160,16 @@ class EdgeNetwork:
     def port(self, instance: str, index: int) -> str:
         """The edge host's end of an instance's interface."""
         return ipam.interface_name(PORT, self.tag, instance, str(index))
+
+    def carry(self, instance: str, devices: Sequence[str], on: bool) -> None:
+        """Let an instance's interfaces carry frames, or none."""
+        with namespaces.inside(self.instance_path(instance)), netlink.Netlink() as kernel:
+            kernel.run([netlink.link_up(device) if on else netlink.link_down(device) for device in devices])
+
+    def counters(self, instance: str) -> list[str]:
+        """The counters of an instance's interfaces, in the lines of /proc/net/dev."""
+        with namespaces.inside(self.instance_path(instance)):
+            return Path("/proc/thread-self/net/dev").read_text().splitlines()[2:]
 
     def taps(self, instance: str, nics: Sequence[Nic]) -> list[Tap]:
         """Where a data plane finds the instance's traffic."""
@@ -180,6 +202,12 @@ class EdgeNetwork:
             with namespaces.inside(self._path), netlink.Netlink() as kernel:
                 kernel.run([netlink.link_gone(self.port(instance, index)) for index in range(interfaces)])
         namespaces.unpin(self.instance_path(instance))
+
+
+def _bring_up(plugs: Sequence[Plug]) -> None:
+    """Inside the namespace of an instance that does everything itself."""
+    with netlink.Netlink() as kernel:
+        kernel.run([netlink.link_up(plug.nic.device) for plug in plugs])
 
 
 def _configure(plugs: Sequence[Plug]) -> None:
