@@ -66,6 +66,19 @@ def test_capabilities_are_few_and_what_is_asked_for_is_added() -> None:
     assert set(more) - set(few) == {"CAP_NET_ADMIN", "CAP_SYS_ADMIN"}
 
 
+@pytest.mark.feature("A82", "C40")
+def test_who_administers_the_network_has_tunnels_and_its_settings() -> None:
+    plain, more = (bundle(**changes)["linux"] for changes in ({}, {"capabilities": ("NET_ADMIN",)}))
+    assert plain["devices"] == []
+    assert "/proc/sys" in plain["readonlyPaths"]
+    assert [device["path"] for device in more["devices"]] == ["/dev/net/tun"]
+    allowed = [rule for rule in more["resources"]["devices"] if rule["allow"]]
+    assert [(rule["type"], rule["major"], rule["minor"]) for rule in allowed] == [("c", 10, 200)]
+    kept = {path for path in more["readonlyPaths"] if path.startswith("/proc/sys")}
+    assert {"/proc/sys/kernel", "/proc/sys/vm", "/proc/sys/fs"} <= kept
+    assert not kept & {"/proc/sys", "/proc/sys/net"}
+
+
 @pytest.mark.feature("A82")
 def test_environment_and_mounts() -> None:
     made = bundle(mounts=(Mount(source="/src", target="/dst"), Mount(source="/s2", target="/d2", read_only=False)))

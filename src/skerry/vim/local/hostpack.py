@@ -1,7 +1,8 @@
 """Packs programs that are installed on this host into a root file system, so that no registry is needed.
 
-A program brings its interpreter, its libraries, the world-readable files of its Debian package (without manuals), terminal
-descriptions where it draws on terminals, and a static busybox as shell. Everything is copied: a snapshot.
+A program brings its interpreter, its libraries, the world-readable files of its Debian package (also of the part that is
+kept apart for all machines, as `squid-common`; without manuals), terminal descriptions where it draws on terminals, and a
+static busybox as shell. Everything is copied: a snapshot.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import msgspec
 
 from skerry.errors import InvalidError, UnsupportedError
 
-_VERSION = "1"  # a change of what is packed makes new images
+_VERSION = "2"  # a change of what is packed makes new images
 _MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 _FOLDERS = [
     "dev",
@@ -41,6 +42,7 @@ _LEFT_OUT = re.compile(
     r"/usr/share/(doc|doc-base|man|info|locale|lintian|bash-completion|bug|icons|applications|pixmaps)/|/usr/include/"
     r"|/(usr/)?lib/(systemd|sysusers\.d|tmpfiles\.d)/|/etc/(init\.d|cron\.\w+|logrotate\.d|apparmor\.d|ufw)/"
 )
+_PARTS = ("common", "data")
 _TERMINALS = ("ansi", "dumb", "linux", "screen", "vt100", "vt220", "xterm", "xterm-256color")
 _TERMINFO = ("/lib/terminfo", "/usr/share/terminfo", "/etc/terminfo")
 _LIBRARY = re.compile(r"(/\S+) \(0x")
@@ -147,10 +149,20 @@ def _package_files(program: str, root: Path) -> None:
     packages = {line.rsplit(": ", 1)[0] for line in done.stdout.splitlines() if not line.startswith("diversion")}
     if not packages:
         return
+    packages |= _common_parts(packages)
     listing = subprocess.run(["dpkg-query", "-L", *packages], capture_output=True, text=True, check=False).stdout
     for path in listing.splitlines():
         if path.startswith("/") and not _LEFT_OUT.search(path + "/"):
             _package_file(path, root)
+
+
+def _common_parts(packages: set[str]) -> set[str]:
+    """The packages that these need and that are named after them: `squid` needs `squid-common`."""
+    call = ["dpkg-query", "-W", "-f", "${Depends},${Pre-Depends},", *packages]
+    told = subprocess.run(call, capture_output=True, text=True, check=False).stdout
+    needed = {entry.split()[0].partition(":")[0] for entry in told.split(",") if entry.strip()}
+    names = {package.partition(":")[0] for package in packages}
+    return {f"{name}-{part}" for name in names for part in _PARTS} & needed
 
 
 def _package_file(path: str, root: Path) -> None:

@@ -94,6 +94,11 @@ _READ_ONLY = [
     "/proc/sysrq-trigger",
 ]
 
+_SETTINGS = "/proc/sys"
+_FOREIGN_SETTINGS = ("abi", "crypto", "debug", "dev", "fs", "kernel", "sunrpc", "user", "vm")
+_TUNNELS: Mapping[str, Any] = {"path": "/dev/net/tun", "type": "c", "major": 10, "minor": 200, "fileMode": 0o666}
+_WHICH = ("type", "major", "minor")
+
 _SHARED_MEMORY, _SCRATCH = "/dev/shm", "/tmp"  # noqa: S108 - inside the instance
 _TMPFS = ["nosuid", "nodev", "noexec"]
 
@@ -130,10 +135,11 @@ def bundle(
                 {"type": "network", "path": place.network},
             ],
             "cgroupsPath": place.cgroup,
+            "devices": [_TUNNELS] if _administers_network(spec) else [],
             "resources": resources(spec, place.swap_accounted),
             "seccomp": seccomp.profile(_capabilities(spec)),
             "maskedPaths": _MASKED,
-            "readonlyPaths": _READ_ONLY,
+            "readonlyPaths": _read_only(spec),
             "sysctl": {"net.ipv4.ip_unprivileged_port_start": "0", "net.ipv4.ping_group_range": "0 2147483647"},
         },
     }
@@ -148,6 +154,8 @@ def hostname(spec: ComputeSpec) -> str:
 def resources(spec: ComputeSpec, swap_accounted: bool) -> dict[str, Any]:
     """Limits of CPU, memory and processes, and no device but the harmless ones."""
     limits: dict[str, Any] = {"devices": [{"allow": False, "access": "rwm"}]}
+    if _administers_network(spec):
+        limits["devices"].append({"allow": True, **{key: _TUNNELS[key] for key in _WHICH}, "access": "rw"})
     if spec.pids:
         limits["pids"] = {"limit": spec.pids}
     if spec.vcpus:
@@ -157,6 +165,18 @@ def resources(spec: ComputeSpec, swap_accounted: bool) -> dict[str, Any]:
         if swap_accounted:
             limits["memory"]["swap"] = spec.memory_bytes
     return limits
+
+
+def _administers_network(spec: ComputeSpec) -> bool:
+    """Whether the instance may change its own network: it may make tunnels there, too, and set how its kernel forwards."""
+    return "NET_ADMIN" in _capabilities(spec)
+
+
+def _read_only(spec: ComputeSpec) -> list[str]:
+    """Of the kernel's settings, those below `net` are of the instance's own network namespace."""
+    if not _administers_network(spec):
+        return _READ_ONLY
+    return [path for path in _READ_ONLY if path != _SETTINGS] + [f"{_SETTINGS}/{name}" for name in _FOREIGN_SETTINGS]
 
 
 def cpu_quota(vcpus: float) -> int:
