@@ -53,19 +53,28 @@ async def pings(local: Local, source: str, address: str) -> bool:
     return (await local.ask(source, "ping", "-c", "1", "-W", "2", address)).exit_code == 0
 
 
-async def bridged(local: Local) -> tuple[Compute, str]:
+def tool_says(folder: Path, line: bytes) -> bytes:
+    """What the ControlSocket in a folder answers."""
+    with talk.connect(folder, "control") as tool:
+        tool.sendall(line + b"QUIT\r\n")
+        return b"".join(iter(lambda: tool.recv(4096), b""))
+
+
+async def bridged(local: Local, backend: str = "process") -> tuple[Compute, str]:
     """A function between the containers `a` and `b`, which have one subnet on two networks; it, and the address of b."""
     await local.network("left", cidr="10.9.0.0/24", gateway="10.9.0.1")
     await local.network("right", cidr="10.9.0.0/24", gateway="10.9.0.254")
     await local.run("a", nics=(NicSpec(network="left", ip="10.9.0.11"),))
     await local.run("b", nics=(NicSpec(network="right", ip="10.9.0.12"),))
-    made = await run(local, "f", await script(local, BRIDGE), "left", "right")
+    options = {"lvnf": {"backend": backend}}
+    made = await run(local, "f", await script(local, BRIDGE), "left", "right", options=options)
     return made, "10.9.0.12"
 
 
-@pytest.mark.feature("C28", "C36", "C37")
-async def test_a_function_carries_what_containers_say(local: Local) -> None:
-    made, address = await bridged(local)
+@pytest.mark.feature("C28", "C36", "C37", "C38")
+@pytest.mark.parametrize("backend", ["ebpf", "process"])
+async def test_a_function_carries_what_containers_say(local: Local, backend: str) -> None:
+    made, address = await bridged(local, backend)
     assert made.state is ComputeState.RUNNING
     assert [nic.device for nic in made.nics] == ["eth0", "eth1"]
     assert await pings(local, "a", address)
@@ -85,6 +94,10 @@ async def test_a_function_carries_what_containers_say(local: Local) -> None:
     assert stats.rx_packets["eth0"] > before
     assert stats.tx_bytes["eth0"] > 500_000
     assert stats.memory_bytes > 0
+    said = await asyncio.to_thread(
+        tool_says, local.folder / "functions" / made.id / "run", b"CHECKREAD there.count\r\n"
+    )
+    assert said == b"Click::ControlSocket/1.3\r\n200 Read handler 'there.count' OK\r\n200 Goodbye!\r\n"
     await local.driver.stop_compute("f")
     assert not await pings(local, "a", address)
     with pytest.raises(ConflictError, match="stopped"):
@@ -279,10 +292,3 @@ async def test_it_moves_to_another_vim_with_its_state(local: Local, tmp_path: Pa
         await other.clear()
         await other.driver.close()
     assert other.left() == []
-
-
-async def test_its_socket_is_where_tools_look(local: Local) -> None:
-    await local.network("net")
-    made = await run(local, "f", await script(local, "FromDevice(eth0) -> c :: Counter -> Discard;"), "net")
-    with talk.connect(local.folder / "functions" / made.id / "run", "control") as tool:
-        assert tool.recv(100).startswith(b"Click::ControlSocket/1.3")

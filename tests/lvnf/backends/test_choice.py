@@ -48,10 +48,12 @@ def test_the_first_that_refuses_nothing_is_taken_and_says_why() -> None:
 
 def test_this_machine_has_them_in_the_order_of_their_cost() -> None:
     backends = Backends()
-    assert backends.names() == ORDER
+    assert backends.names() == ORDER == ("ebpf", "process", "click")
+    assert backends.choose(read(FORWARD))[0].name == "ebpf"
     queued = read("FromDevice(eth0) -> Queue -> ToDevice(eth1);")
     found, why = backends.choose(queued)
     assert found.name == "process"
+    assert why[0].startswith("ebpf: ")
     assert why[-1] == "process: it runs the whole configuration"
     backends.close()
 

@@ -8,7 +8,7 @@ from skerry.errors import Fault, InvalidError
 from skerry.lvnf.backend import Backend
 from skerry.lvnf.graph import Graph
 
-ORDER = ("process", "click")
+ORDER = ("ebpf", "process", "click")
 
 
 class Backends:
@@ -59,6 +59,10 @@ class Backends:
 
 def _make(name: str) -> Backend:
     """Imported here, since most nodes need one of them or none."""
+    if name == "ebpf":
+        from skerry.lvnf.backends.ebpf import EbpfBackend  # noqa: PLC0415
+
+        return EbpfBackend()
     if name == "process":
         from skerry.lvnf.backends.process import ProcessBackend  # noqa: PLC0415
 
