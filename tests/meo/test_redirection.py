@@ -22,8 +22,9 @@ from skerry.settings import Vim
 from skerry.store import mec as store
 from skerry.vim.simulated.world import world
 from tests.api.rig import running
-from tests.meo.packages import appd, traffic
+from tests.meo.packages import appd, dns, traffic
 from tests.meo.test_lifecycle import Edge
+from tests.mep.test_dns import dig, needs_dig
 
 SUPPORT = "/mec_app_support/v1/applications"
 ZONES = ("east", "west")
@@ -48,7 +49,8 @@ async def edges(folder: Path, *, lines: bool = True) -> AsyncGenerator[Edge]:
     vims = tuple(
         Vim(id=f"v-{zone}", type="simulated", zone=zone, settings={"world": name}) for zone, name in names.items()
     )
-    async with running(folder, mec_dns="builtin", vims=vims) as rig:
+    views = {zone: (f"127.0.{number}.0/24",) for number, zone in enumerate(ZONES, 1)}
+    async with running(folder, mec_dns="builtin", mec_zones=views, vims=vims) as rig:
         for zone in ZONES if lines else ():
             sides = enumerate(("RAN", "CORE"), 1)
             ports = tuple(
@@ -176,3 +178,34 @@ async def test_an_application_that_came_by_itself_goes_straight_to_the_data_plan
         assert answer.status_code == 200, answer.text
         assert await leaves(edge, "east") == set()
         assert edge.rig.node.engine.operations(prefix="ns.update") == []
+
+
+async def relocated(edge: Edge, id: str) -> None:
+    """Have it moved to the other host."""
+    asked = await edge.client.post(f"/mm3/v1/applications/{id}/relocate", json={})
+    ended = await edge.rig.node.engine.wait(asked.headers["Location"].rpartition("/")[2], 20)
+    assert ended.state == "COMPLETED", ended.error
+
+
+@needs_dig
+@pytest.mark.feature("E21")
+async def test_rules_follow_as_the_application_had_changed_them_and_names_lead_there(tmp_path: Path) -> None:
+    async with edges(tmp_path) as edge:
+        id = await edge.running({**APPD, "appDNSRule": [dns(address="users", ttl=9)]})
+        other = [{"dstAddress": ["203.0.113.7/32"], "dstPort": ["80", "81"], "protocol": ["6"]}]
+        assert (await put(edge, id, trafficFilter=other, priority=77)).status_code == 200
+        await relocated(edge, id)
+        (rule,) = (await edge.client.get(f"{SUPPORT}/{id}/traffic_rules")).json()
+        assert (rule["priority"], rule["trafficFilter"][0]["dstPort"]) == (77, ["80", "81"])
+        assert (await leaves(edge, "east"), await leaves(edge, "west")) == ({"core-east"}, {"app"})
+        (now,) = [one.ip for one in edge.rig.node.meo.addresses(id, tenant="default") if one.cpd_id == "users"]
+        assert rule["dstInterface"]["dstIpAddress"] == now
+        server = edge.rig.node.mep.names.address
+        assert server is not None
+        assert await dig(server, "web.edge.example", source="127.0.2.1") == ["NOERROR", f"9 A {now}"]
+        assert await dig(server, "web.edge.example", source="127.0.1.1") == ["NXDOMAIN"]
+        assert (await edge.client.get("/skerry/v1/mep/dns_rules")).json()["rules"][0]["zone"] == "west"
+        await edge.does(id, "operate", {"changeStateTo": "STOPPED", "stopType": "FORCEFUL"})
+        assert await leaves(edge, "west") == {"core-west"}
+        await edge.does(id, "operate", {"changeStateTo": "STARTED"})
+        assert await leaves(edge, "west") == {"app"}

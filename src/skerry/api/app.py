@@ -14,9 +14,10 @@ from starlette.routing import Route
 
 from skerry.access.authority import Authority, Policy
 from skerry.access.tokens import Tokens, ensure_tokens
-from skerry.api import oauth2, openapi, problem, rights, versions
+from skerry.api import lvnf_agent, oauth2, openapi, points, problem, rights, versions
 from skerry.api.dispatch import Apis
 from skerry.api.gate import STARTING, Audit, Gate
+from skerry.api.mec003 import MM3, MM5
 from skerry.api.mec010 import APP_LCM, APP_PKGM, GRANTING
 from skerry.api.mec011 import APP_SUPPORT, MP1, SERVICE_MGMT, bus
 from skerry.api.own import API as OWN
@@ -58,6 +59,9 @@ APIS: tuple[Api, ...] = (
     APP_SUPPORT,
     SERVICE_MGMT,
     MP1,
+    MM3,
+    MM5,
+    lvnf_agent.API,
     OWN,
 )
 
@@ -67,7 +71,7 @@ def build(services: Services, tokens: Tokens | None = None, audit: Audit | None 
     routes = [Route(path, resource) for path, resource in resources(services)]
     known = tokens or ensure_tokens(services.settings.data_dir / "access", os.urandom)
     authority = authority_of(services, known)
-    pages = [*_own_pages(services), *oauth2.routes(authority), *bus.routes(services)]
+    pages = [*_own_pages(services), *oauth2.routes(authority), *bus.routes(services), *lvnf_agent.routes(services)]
     app = Starlette(routes=[Apis(routes), *pages], exception_handlers=dict(problem.HANDLERS))
     app.state.started = services.clock.monotonic()
     app.state.authority = authority
@@ -126,4 +130,4 @@ def _own_pages(services: Services) -> list[Route]:
     async def schema(_: Request) -> Response:
         return Response(msgspec.json.encode(openapi.document(APIS)), media_type="application/json")
 
-    return [Route("/live", live), Route("/ready", ready), Route("/openapi.json", schema)]
+    return [Route("/live", live), Route("/ready", ready), Route("/openapi.json", schema), *points.routes()]

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from skerry.access.authority import ANONYMOUS, Authority
 from skerry.access.roles import Principal
 from skerry.api import problem
+from skerry.api.points import PATHS as POINTS
 from skerry.api.services import Services
 from skerry.errors import ForbiddenError, SkerryError, UnauthorizedError, UnavailableError
 from skerry.settings import is_loopback
@@ -26,8 +27,8 @@ Audit = Callable[[Principal, str, str, int], Awaitable[None]]
 
 ASGI = Callable[[Any, Any, Any], Awaitable[None]]
 CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
-OPEN = frozenset({"/live", "/ready", "/openapi.json"})
-"""What may be read without a token: two health checks and the description of the API."""
+OPEN = frozenset({"/live", "/ready", "/openapi.json"}) | POINTS
+"""What may be read without a token: two health checks and descriptions of the APIs."""
 
 OAUTH2 = "/oauth2/"
 """Below this, callers show their credentials in the request itself."""

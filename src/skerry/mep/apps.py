@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -113,9 +113,13 @@ class Apps:
                 return store.apps.insert(tx, new)
             started = _may(known, AppState.PREPARED)
             state = AppState.PREPARED if started else known.state
-            return store.apps.put(
-                tx, msgspec.structs.replace(new, rev=known.rev, created_at=known.created_at, state=state, ending=None)
-            )
+            kept = {
+                "rev": known.rev,
+                "created_at": known.created_at,
+                "ports": known.ports,
+                "addresses": known.addresses,
+            }
+            return store.apps.put(tx, msgspec.structs.replace(new, **kept, state=state, ending=None))
 
         return await self._changed(work, "ADMITTED")
 
@@ -142,12 +146,12 @@ class Apps:
         )
         return await self._changed(lambda tx: store.apps.insert(tx, new), "REGISTERED")
 
-    async def placed(self, app: App, ports: tuple[str, ...]) -> App:
+    async def placed(self, app: App, ports: tuple[str, ...], addresses: Mapping[str, str]) -> App:
         """Its interfaces are known now."""
-        if app.ports == ports:
+        if (app.ports, app.addresses) == (ports, addresses):
             return app
-        # it may be telling of itself at this very moment: only this attribute is changed
-        only = partial(msgspec.structs.replace, ports=ports)
+        # it may be telling of itself at this very moment: only these attributes are changed
+        only = partial(msgspec.structs.replace, ports=ports, addresses=addresses)
         return await self._changed(lambda tx: store.apps.change(tx, app.id, only), "CHANGED")
 
     async def update(self, app: App, info: AppInfo) -> App:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -95,6 +95,10 @@ class Rules:
         chosen = {"app": app_id} if app_id else {"tenant": tenant}
         return store.rules.select(self._database, kind=kind, **chosen)
 
+    def everything(self, app_id: str) -> list[Rule]:
+        """The rules of both kinds of an application."""
+        return [*self.all("traffic", app_id=app_id), *self.all("dns", app_id=app_id)]
+
     def get(self, kind: str, app_id: str, id: str) -> Rule:
         """One rule of an application."""
         rule = store.rules.find(self._database, _key(kind, app_id, id))
@@ -115,7 +119,7 @@ class Rules:
         async with self._lock(app.id):
             old = self.find("traffic", app.id, wanted.traffic_rule_id)
             before = old.traffic if old else None
-            if before == wanted and old is not None and (old.verified or wanted.state is RuleState.INACTIVE):
+            if old is not None and before == wanted and _settled(old, app, wanted.state):
                 return old
             begun = await self._begin(app, old, rev, traffic=wanted)
             try:
@@ -135,10 +139,10 @@ class Rules:
         async with self._lock(app.id):
             old = self.find("dns", app.id, wanted.dns_rule_id)
             before = old.dns if old else None
-            if before == wanted and old is not None and (old.verified or wanted.state is RuleState.INACTIVE):
+            if old is not None and before == wanted and _settled(old, app, wanted.state):
                 return old
             begun = await self._begin(app, old, rev, dns=wanted)
-            add, remove = _records(wanted, begun), self._unshared(_records(before, begun), begun)
+            add, remove = _records(wanted, begun), self._unshared(_records(before, old or begun), begun)
             try:
                 verified = await self._names.change(add, [one for one in remove if one not in add])
             except SkerryError:
@@ -153,7 +157,7 @@ class Rules:
         """These are the application's rules; those that are not named any more go."""
         kept = {_key("traffic", app.id, one.traffic_rule_id) for one in traffic}
         kept |= {_key("dns", app.id, one.dns_rule_id) for one in dns}
-        for rule in [*self.all("traffic", app_id=app.id), *self.all("dns", app_id=app.id)]:
+        for rule in self.everything(app.id):
             if rule.id not in kept:
                 await self._drop(app, rule)
         for one in traffic:
@@ -203,7 +207,7 @@ class Rules:
         """Record what is about to be. `PreconditionError` where the rule is of another revision than the caller knows."""
         if old is not None:
             wished = msgspec.structs.replace(
-                old, wanted_traffic=traffic, wanted_dns=dns, rev=old.rev if rev is None else rev
+                old, zone=app.zone, wanted_traffic=traffic, wanted_dns=dns, rev=old.rev if rev is None else rev
             )
 
             def change(tx: Transaction) -> Rule:
@@ -250,7 +254,7 @@ class Rules:
             if old is None:
                 store.rules.delete(tx, begun.id)
             else:
-                store.rules.put(tx, msgspec.structs.replace(begun, wanted_traffic=None, wanted_dns=None))
+                store.rules.put(tx, msgspec.structs.replace(begun, zone=old.zone, wanted_traffic=None, wanted_dns=None))
 
         await self._database.write(work)
 
@@ -282,6 +286,40 @@ class Rules:
 
 def _key(kind: str, app_id: str, id: str) -> str:
     return f"{app_id}/{kind}/{id}"
+
+
+def _settled(rule: Rule, app: App, state: RuleState) -> bool:
+    """Whether nothing is left to do for a rule that is asked for as it is."""
+    return rule.zone == app.zone and (rule.verified or state is RuleState.INACTIVE)
+
+
+def following(
+    app_id: str,
+    traffic: Sequence[TrafficRule],
+    dns: Sequence[DnsRule],
+    had: Mapping[str, Rule],
+    moved: Mapping[str, str],
+) -> tuple[list[TrafficRule], list[DnsRule]]:
+    """A descriptor's rules as an application had changed them before it moved, with its new addresses. Pure."""
+    flows: list[TrafficRule] = []
+    for rule in traffic:
+        known = had.get(_key("traffic", app_id, rule.traffic_rule_id))
+        flows.append(_led(known.traffic, moved) if known and known.traffic else rule)
+    names: list[DnsRule] = []
+    for name in dns:
+        known = had.get(_key("dns", app_id, name.dns_rule_id))
+        there = known.dns if known and known.dns else name
+        names.append(msgspec.structs.replace(there, ip_address=moved.get(there.ip_address, there.ip_address)))
+    return flows, names
+
+
+def _led(rule: TrafficRule, moved: Mapping[str, str]) -> TrafficRule:
+    ends = tuple(
+        msgspec.structs.replace(one, dst_ip_address=moved.get(one.dst_ip_address or "", one.dst_ip_address))
+        for one in rule.interfaces
+    )
+    to = rule.dst_interface if not ends else ends if isinstance(rule.dst_interface, tuple) else ends[0]
+    return msgspec.structs.replace(rule, dst_interface=to)
 
 
 def _records(rule: DnsRule | None, of: Rule) -> list[Record]:

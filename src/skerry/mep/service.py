@@ -18,7 +18,7 @@ from skerry.mep import timing
 from skerry.mep.apps import Apps, scopes_for
 from skerry.mep.dns.names import Names
 from skerry.mep.registry import Registry
-from skerry.mep.rules import Rules
+from skerry.mep.rules import Rules, following
 from skerry.mep.steering import Steering
 from skerry.mep.telling import APPLICATIONS, SERVICES, Post, Teller
 from skerry.mep.transports import TOKENS, Transports, offered
@@ -263,17 +263,24 @@ class Platform:
         return Access(mp1_endpoint=self._root, token_endpoint=token)
 
     async def activate(self, app: HostedApp, addresses: tuple[AppAddress, ...]) -> None:
-        """Put the descriptor's rules in force; they are ACTIVE when this returns."""
-        record = self.apps.get(app.app_instance_id, tenant=app.tenant)
+        """Put the descriptor's rules in force; they are ACTIVE when this returns. Of an application that has come from another
+        zone they are as it had changed them, with its new addresses."""
+        before = self.apps.get(app.app_instance_id, tenant=app.tenant)
         ports = tuple(f"{one.vim}/{one.instance}/{one.network}" for one in addresses)
-        record = await self.apps.placed(record, ports)
+        by_point = {one.cpd_id: one.ip for one in reversed(addresses)}
+        record = await self.apps.placed(before, ports, by_point)
+        record = msgspec.structs.replace(record, zone=app.zone)
         traffic = [_traffic(rule, addresses) for rule in app.config.app_traffic_rule]
-        await self.rules.replace_all(record, traffic, [_dns(rule) for rule in app.config.app_dns_rule])
+        dns = [_dns(rule) for rule in app.config.app_dns_rule]
+        moved = {old: by_point[name] for name, old in before.addresses.items() if name in by_point}
+        had = {rule.id: rule for rule in self.rules.everything(record.id) if rule.zone != app.zone}
+        await self.rules.replace_all(record, *following(record.id, traffic, dns, had, moved))
 
     async def deactivate(self, app_instance_id: str) -> None:
         """Take its rules out of force, and its services out of use; it stays known."""
         if app := self.apps.find(app_instance_id):
             await self.rules.withdraw(app)
+            await self.apps.placed(app, (), {})
             for service in self.services.all(tenant=app.tenant, app_id=app.id):
                 await self.services.set_state(service, ServiceState.INACTIVE)
 

@@ -379,7 +379,8 @@ class App(Record, frozen=True, kw_only=True, omit_defaults=True):
     """An application instance at this platform. `zone` is where it runs: its DNS answers are for the UEs of that zone.
 
     `credentials`: whether they were handed out. `registered`: whether it told of itself (`/registrations`). `ports` are
-    the data-plane ports of its interfaces, in their order. `ending` is the stop or end that waits for its confirmation.
+    the data-plane ports of its interfaces, in their order; `addresses` those of its connection points, by name. `ending` is the
+    stop or end that waits for its confirmation.
     """
 
     info: AppInfo
@@ -388,6 +389,7 @@ class App(Record, frozen=True, kw_only=True, omit_defaults=True):
     credentials: bool = False
     registered: bool = False
     ports: tuple[str, ...] = ()
+    addresses: Mapping[str, str] = {}
     ending: Ending | None = None
 
 
