@@ -24,8 +24,9 @@ from skerry.vim.driver import (
     NetworkSpec,
     NicSpec,
 )
-from skerry.vim.drivers.local import Driver, LocalSettings
+from skerry.vim.drivers.local import Driver
 from skerry.vim.local import supervise
+from skerry.vim.local.settings import LocalSettings
 
 
 class Local:

@@ -14,10 +14,11 @@ import pytest
 
 from skerry.errors import ConflictError, DriverError, InvalidError, RejectedError, UnsupportedError
 from skerry.vim.driver import ComputeState, DriverContext, File, Mount, NetworkSpec, NicSpec, Port
-from skerry.vim.drivers.local import Driver, LocalSettings
+from skerry.vim.drivers.local import Driver
 from skerry.vim.local import cgroups, probe, supervise
 from skerry.vim.local.links import Links
 from skerry.vim.local.network import EdgeNetwork
+from skerry.vim.local.settings import LocalSettings
 from tests.vim.conftest import Local, eventually
 
 pytestmark = pytest.mark.real
@@ -300,7 +301,7 @@ def test_the_probe_says_what_works_here() -> None:
 
 
 async def test_a_runtime_that_is_missing_is_told_with_a_way_out(tmp_path: Path, local: Local) -> None:
-    context = DriverContext(node="none", data_dir=tmp_path / "other", clock=local.driver._context.clock)
+    context = DriverContext(node="none", data_dir=tmp_path / "other", clock=local.driver.context.clock)
     with pytest.raises(UnsupportedError, match="no-such-runtime") as caught:
         await Driver(LocalSettings(runtime="no-such-runtime"), context).open()
     assert "apt-get" in caught.value.suggestion

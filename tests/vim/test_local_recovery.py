@@ -26,7 +26,8 @@ import asyncio, sys
 from pathlib import Path
 from skerry.engine.clock import SystemClock
 from skerry.vim.driver import ComputeSpec, DriverContext, NetworkSpec, NicSpec
-from skerry.vim.drivers.local import Driver, LocalSettings
+from skerry.vim.drivers.local import Driver
+from skerry.vim.local.settings import LocalSettings
 
 async def main(node, folder, images):
     driver = Driver(LocalSettings(images=images), DriverContext(node=node, data_dir=Path(folder), clock=SystemClock()))

@@ -62,13 +62,15 @@ class Vdu(Part, frozen=True):
 
     `env`, `command`, `files` come from `boot_data` (key-value data → env; content or file data → files) and from
     `vim_specific_properties` (CMD, ENV … of row A83). `options` holds what of it belongs to one driver type only.
-    `cps` names the internal connection points in the order in which the instance sees its interfaces.
+    `cps` names the internal connection points in the order in which the instance sees its interfaces. `function` is a Click
+    configuration that does the same as `image`, for places with room for no more.
     """
 
     id: str
     name: str = ""
     description: str = ""
     image: SoftwareImage | None = None
+    function: SoftwareImage | None = None
     vcpus: float = 0.0
     memory_bytes: int = 0
     storage_bytes: int = 0

@@ -14,6 +14,7 @@ from skerry.model.app import AppPackage
 from skerry.model.descriptors import Artifact, NsPackage, PackageSignature, PnfPackage, VnfPackage
 from skerry.packages import appd
 from skerry.packages.archive import Archive, opened, read_small
+from skerry.packages.clicking import check_functions
 from skerry.packages.imports import STANDARD_FILE, Documents
 from skerry.packages.limits import Limits
 from skerry.packages.manifest import Digest, Manifest, meta_digests, parse_manifest, verify
@@ -199,6 +200,7 @@ class Reading:
                 fix="add substitution_mappings or a VNF node",
             )
             return None
+        check_functions(vnfd, self.archive, self.report)
         return VnfPackage(
             vnfd=vnfd, artifacts=artifacts, manifest=metadata, templates=templates.data, signature=self.signature
         )

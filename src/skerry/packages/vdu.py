@@ -6,6 +6,7 @@
 * The image is the `SwImage` artifact of the node, of its container or of the storage it boots from; its data is in the
   artifact (from 3.3.1) or in `sw_image_data` (before). `host:NAME[,NAME]` and `docker://…` refer outside the package. An image
   file that the package does not hold is a warning and leaves `source` empty: the VIM must know the image by its name.
+* Of several images of one node, one is a Click configuration (`.click`) that does the same: see `Vdu.function`.
 * Boot data: `boot_data` of the VDU or its container, see `skerry.packages.boot`. The standard has none for containers, so that
   there it should come with a derived type; without one it is accepted with a warning.
 * `dependency` requirements on other VDUs become `depends_on`.
@@ -16,6 +17,7 @@ from __future__ import annotations
 import posixpath
 from typing import Any
 
+from skerry.lvnf.described import SUFFIX
 from skerry.model.descriptors import MonitoringParameter, SoftwareImage, Vdu
 from skerry.packages.boot import read_boot_data
 from skerry.packages.cursor import Cursor
@@ -85,10 +87,10 @@ def _compute(topology: Topology, node: Node, files: frozenset[str]) -> dict[str,
         for item in capability.at("virtual_local_storage").items()
         if isinstance(item.value, dict)
     )
-    images = [image for each in (node, *storages) if (image := _image(topology, each, files)) is not None]
+    images = [image for each in (node, *storages) for image in _images(topology, each, files)]
     fields = read_boot_data(node.properties.at("boot_data"))
     return fields | {
-        "image": images[0] if images else None,
+        **_chosen(images),
         "vcpus": capability.at("virtual_cpu", "num_virtual_cpu").number(),
         "memory_bytes": capability.at("virtual_memory", "virtual_mem_size").size(),
         "storage_bytes": local + sum(_storage_size(storage) for storage in storages),
@@ -141,7 +143,7 @@ def _unit(topology: Topology, node: Node, files: frozenset[str]) -> dict[str, An
     )
     milli = properties.at("cpu_resource_limit").integer() or properties.at("requested_cpu_resources").integer()
     return fields | {
-        "image": _image(topology, container, files) or _image(topology, node, files),
+        **_chosen([*_images(topology, container, files), *_images(topology, node, files)]),
         "vcpus": milli / 1000,
         "memory_bytes": memory,
         "storage_bytes": disk + storage,
@@ -162,7 +164,17 @@ def _container_boot_data(topology: Topology, unit: Node, container: Node) -> dic
     return read_boot_data(unit.properties.at("boot_data"))
 
 
-def _image(topology: Topology, node: Node, files: frozenset[str]) -> SoftwareImage | None:
+def _chosen(images: list[SoftwareImage]) -> dict[str, SoftwareImage | None]:
+    """The image and, beside one that is no Click configuration, the first that is."""
+    scripts = [image for image in images if image.source.endswith(SUFFIX)]
+    others = [image for image in images if image not in scripts]
+    if others and scripts:
+        return {"image": others[0], "function": scripts[0]}
+    return {"image": images[0] if images else None}
+
+
+def _images(topology: Topology, node: Node, files: frozenset[str]) -> list[SoftwareImage]:
+    found: list[SoftwareImage] = []
     for name, artifact in (node.artifacts.entries() if node.artifacts else {}).items():
         entry = (
             artifact
@@ -171,11 +183,11 @@ def _image(topology: Topology, node: Node, files: frozenset[str]) -> SoftwareIma
         )
         kind = entry.at("type").text()
         if topology.types.is_a("artifact_types", kind, "tosca.artifacts.nfv.SwImage") or (not kind and "image" in name):
-            return _image_data(entry, node, name, files)
+            found.append(_image_data(entry, node, name, files))
     data = node.properties.at("sw_image_data")
-    if data.exists:
-        return _image_fields(data, data.at("name").text(node.name), "")
-    return None
+    if not found and data.exists:
+        found.append(_image_fields(data, data.at("name").text(node.name), ""))
+    return found
 
 
 def _image_data(artifact: Cursor, node: Node, name: str, files: frozenset[str]) -> SoftwareImage:
