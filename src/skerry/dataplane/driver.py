@@ -29,9 +29,11 @@ from skerry.dataplane.flows import (
     Change,
     DeviceState,
     Domain,
+    Dropped,
     Field,
     Group,
     Meter,
+    Named,
     PortState,
     Rule,
     Session,
@@ -87,7 +89,8 @@ class Effective(Value, frozen=True, kw_only=True):
     """The state that is really in effect, read from the engine's own tables (not from a memory of what was asked).
 
     Rules come back as they were put (same identity, cookie and actions; `owner` and `tenant` may be empty where the engine
-    has no room for them). Sessions include learned and snooped ones.
+    has no room for them). Sessions include learned and snooped ones. `dropped` counts by port and reason since the device
+    was made; reasons that an engine cannot tell are missing.
     """
 
     device: str
@@ -98,6 +101,8 @@ class Effective(Value, frozen=True, kw_only=True):
     meters: tuple[Meter, ...] = ()
     domains: tuple[Domain, ...] = ()
     sessions: tuple[Session, ...] = ()
+    names: tuple[Named, ...] = ()
+    dropped: tuple[Dropped, ...] = ()
 
     def state(self) -> DeviceState:
         """The same without counters."""
@@ -109,6 +114,7 @@ class Effective(Value, frozen=True, kw_only=True):
             meters=self.meters,
             domains=self.domains,
             sessions=self.sessions,
+            names=self.names,
         )
 
 

@@ -14,13 +14,15 @@ from skerry.dataplane.packets import Parsed, word
 
 HTTP_WINDOW = 512
 """Bytes of a request within which its host must end."""
+HELLO_WINDOW = 2048
+"""Bytes of a ClientHello within which the server name must end."""
 MOST_NAME = 100
 """Bytes of a name."""
 MOST_EXTENSIONS = 24
 """Extensions of a ClientHello among which the server name must be."""
 _HANDSHAKE, _CLIENT_HELLO = 22, 1
 NAME = re.compile(r"^(\*\.)?[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*$")
-_HOST = re.compile(rb"\r\nhost:[ ]{0,1}([!-9;-~]*)[\r :]", re.IGNORECASE)
+_HOST = re.compile(rb" ?([!-9;-~]*)[\r :]")
 
 
 def data_of(parsed: Parsed) -> bytes | None:
@@ -35,15 +37,18 @@ def data_of(parsed: Parsed) -> bytes | None:
 def asked(data: bytes) -> str:
     """The name in the first data of a flow, in lower case; "" for none."""
     found = _server_name(data) if data[0] == _HANDSHAKE else _host(data)
-    return found.decode("latin-1").lower().rstrip(".") if found and len(found) <= MOST_NAME else ""
+    return found.decode("latin-1").lower().removesuffix(".") if found and len(found) <= MOST_NAME else ""
 
 
 def _host(data: bytes) -> bytes | None:
-    found = _HOST.search(data[:HTTP_WINDOW]) if 65 <= data[0] <= 90 else None
+    head = data[:HTTP_WINDOW]
+    at = head.lower().find(b"\r\nhost:") if 65 <= data[0] <= 90 else -1
+    found = _HOST.match(head, at + 7) if at >= 0 else None
     return found[1] if found else None
 
 
 def _server_name(data: bytes) -> bytes | None:
+    data = data[:HELLO_WINDOW]
     if len(data) < 44 or data[5] != _CLIENT_HELLO:
         return None
     at = 44 + data[43]
@@ -56,9 +61,9 @@ def _server_name(data: bytes) -> bytes | None:
         if len(data) < at + 4:
             return None
         if word(data, at) == 0:
-            size = word(data, at + 7) if len(data) >= at + 9 else 0
+            size = word(data, at + 7)
             whole = data[at + 9 : at + 9 + size]
-            return whole if len(whole) == size and data[at + 6] == 0 else None
+            return whole if len(data) >= at + 9 + size and data[at + 6] == 0 else None
         at += 4 + word(data, at + 2)
     return None
 

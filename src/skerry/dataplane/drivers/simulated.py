@@ -7,6 +7,7 @@ folder that the engine was given.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, ClassVar
@@ -24,7 +25,18 @@ from skerry.dataplane.driver import (
     EventKind,
     Probed,
 )
-from skerry.dataplane.flows import Action, Change, DeviceState, Field, Origin, PortState, Rule, Session
+from skerry.dataplane.flows import (
+    Action,
+    Change,
+    DeviceState,
+    Dropped,
+    Field,
+    Origin,
+    PortState,
+    Reason,
+    Rule,
+    Session,
+)
 from skerry.dataplane.interpreter import Index, Memory, Outcome, Run
 from skerry.dataplane.state import changed, check, check_change
 from skerry.errors import ConflictError, NotFoundError
@@ -38,6 +50,7 @@ class _Device:
         self.index = Index(DeviceState(device=spec.name))
         self.memory = Memory()
         self.revision = 0
+        self.dropped: Counter[tuple[int, Reason]] = Counter()
         self.counters: dict[tuple[Any, ...], list[int]] = {}
         self.sent: list[tuple[int, bytes]] = []
         self.watchers: list[tuple[frozenset[int], asyncio.Queue[Emitted]]] = []
@@ -94,6 +107,7 @@ class World:
             return []
         outcome = Run(device.index, device.memory, port, frame, now).go()
         device.count(outcome)
+        device.dropped.update((port, reason) for reason in outcome.dropped)
         for out, sent in outcome.outputs:
             for ports, queue in device.watchers:
                 if out in ports:
@@ -198,6 +212,10 @@ class Driver:
             meters=state.meters,
             domains=state.domains,
             sessions=tuple(found.memory.sessions.values()),
+            names=state.names,
+            dropped=tuple(
+                Dropped(port=port, reason=reason, packets=count) for (port, reason), count in found.dropped.items()
+            ),
         )
 
     @staticmethod

@@ -385,6 +385,7 @@ class Device:
             meters=note.meters,
             domains=note.domains,
             sessions=known,
+            names=note.names,
         )
 
     def _sessions(self) -> tuple[Session, ...]:
@@ -473,6 +474,7 @@ def _linked(path: Path, index: int) -> bool:
 
 _LATER: Mapping[str, Callable[[], Map]] = {
     "drops": lambda: Map.create(MapKind.HASH, 4, 8, MOST_DROPS, "drops", NO_PREALLOC),
+    "asked": lambda: Map.create(MapKind.LRU_HASH, acting_flow.FLOW_SIZE, 4, MOST_PINS, "asked"),
     "conns": lambda: Map.create(MapKind.LRU_HASH, entries.KEY_SIZE, entries.VALUE_SIZE, MOST_CONNS, "conns"),
 }
 

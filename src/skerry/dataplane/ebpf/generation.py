@@ -11,12 +11,13 @@ import msgspec
 
 from skerry.dataplane.driver import Counted, Emitted, Probed
 from skerry.dataplane.ebpf import layout, program
+from skerry.dataplane.ebpf.acting_name import NAME_SIZE, key_of
 from skerry.dataplane.ebpf.classify import terms
 from skerry.dataplane.ebpf.kernel import Map, MapKind, Program
 from skerry.dataplane.ebpf.program import RECORD_HEAD, Plan
 from skerry.dataplane.ebpf.ring import Ring
 from skerry.dataplane.ebpf.shapes import Shape, decode
-from skerry.dataplane.flows import Domain, Group, Meter, Rule, Term
+from skerry.dataplane.flows import Domain, Field, Group, Meter, Named, Rule, Term
 
 TOLD_ROOM = 1 << 18
 _U32 = struct.Struct("<I")
@@ -41,6 +42,7 @@ class Note(msgspec.Struct, frozen=True):
     groups: tuple[Group, ...]
     meters: tuple[Meter, ...]
     domains: tuple[Domain, ...]
+    names: tuple[Named, ...] = ()
 
 
 class Generation:
@@ -176,7 +178,16 @@ def _note(plan: Plan, revision: int) -> Note:
         for one in plan.tuples
     )
     state = plan.state
-    return Note(revision, looks, tuple(plan.shapes), len(state.rules), state.groups, state.meters, state.domains)
+    return Note(
+        revision,
+        looks,
+        tuple(plan.shapes),
+        len(state.rules),
+        state.groups,
+        state.meters,
+        state.domains,
+        state.names,
+    )
 
 
 def note_map(text: bytes, room: int = 0) -> Map:
@@ -203,6 +214,10 @@ def _fill(plan: Plan, maps: dict[str, Map]) -> None:
     _array(maps, "slots", [_U32.pack(one) for one in plan.slots], 4)
     _array(maps, "meters", plan.meters, 24)
     _array(maps, "domains", plan.domains, 16 + 16 * plan.members)
+    if Field.NAME in plan.needs.fields:
+        names = plan.state.names
+        found = maps["names"] = Map.create(MapKind.LPM_TRIE, 4 + NAME_SIZE, 4, max(len(names), 1), "names")
+        found.put_many({key_of(one.name): one.id.to_bytes(4, "big") for one in names})
     priorities = [rule.priority for rule in plan.state.rules]
     for at, one in enumerate(plan.tuples):
         if one.keyed:

@@ -12,7 +12,16 @@ from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
-from skerry.dataplane.ebpf import acting, acting_connect, acting_flow, acting_gtp, acting_learn, acting_track, layout
+from skerry.dataplane.ebpf import (
+    acting,
+    acting_connect,
+    acting_flow,
+    acting_gtp,
+    acting_learn,
+    acting_name,
+    acting_track,
+    layout,
+)
 from skerry.dataplane.ebpf.assembler import FP, R0, R1, R2, R3, R4, R6, R7, R8, R9, Assembler, Jump, Label
 from skerry.dataplane.ebpf.classify import Tuple, comparisons, tuples
 from skerry.dataplane.ebpf.layout import SLOT, Has, Helper, Skb, big
@@ -54,7 +63,8 @@ class Plan(msgspec.Struct, frozen=True):
     @property
     def later(self) -> frozenset[str]:
         """The maps of the device that only some rules need."""
-        return frozenset({"drops"} | ({"conns"} if _tracks(self.shapes) else set()))
+        found = {"drops"} | ({"conns"} if _tracks(self.shapes) else set())
+        return frozenset(found | ({"asked"} if Field.NAME in self.needs.fields else set()))
 
     def map_name(self, at: int) -> str:
         """The name of the map of a tuple."""
@@ -172,7 +182,7 @@ def _needs(found: Sequence[Tuple], shapes: Sequence[Shape]) -> Needs:
     steps = set(_steps(shapes))
     names = {step.do for step in steps}
     written = {Field(step.static) for step in steps if step.do == "setfield"}
-    flows = bool(names & _FLOW_STEPS) or Field.PIN in fields
+    flows = bool(names & _FLOW_STEPS) or Field.PIN in fields or Field.NAME in fields
     has = Has(0)
     for field in fields | written:
         has |= layout.NEEDED.get(field, Has(0))
@@ -265,6 +275,8 @@ def _start(writer: Writer, given: Plan) -> None:
         asm.mov(R8, int(Has.FRAME))
     if given.pins:
         acting_flow.pinned(writer)
+    if Field.NAME in fields:
+        acting_name.named(writer)
 
 
 def _tag_beside(writer: Writer) -> None:
