@@ -33,7 +33,7 @@ dev-ready:
 root:
 	@test "$$(id -u)" = 0 || { echo "cannot run containers: you are not root. Run: sudo make $(MAKECMDGOALS)" >&2; exit 1; }
 
-demo: root run-ready ## a SIP service from packages to calls, an edge application with its users; ONLY=… for a part
+demo: root run-ready ## SIP calls, an edge application, a cache in the mobile network; ONLY=sip, edge or cache for one
 	@$(BIN)/python examples/demo.py $(ONLY)
 
 test: dev-ready ## every test; PYTEST_ARGS="-k scale -x" for some

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cache
 import edge
 import sip
 from rich.console import Console
@@ -135,7 +136,7 @@ class Stage:
         self.console.print(table)
 
 
-PARTS: dict[str, Callable[[Stage], None]] = {"sip": sip.play, "edge": edge.play}
+PARTS: dict[str, Callable[[Stage], None]] = {"sip": sip.play, "edge": edge.play, "cache": cache.play}
 
 
 def main(only: str) -> int:

@@ -35,7 +35,12 @@ run | sip-tester      | program:sipp    | SIPp, the program whose calls the demo
 run | unbound         | program:unbound | answers the DNS rules of edge applications
 run | bind9-dnsutils  | program:dig     | asks DNS servers in the demo and in tests, as users do
 run | openvswitch-switch | program:ovs-vswitchd | the switch of the data plane; Skerry starts its own and leaves others alone
-dev | osmo-ggsn       | program:osmo-ggsn | a gateway and the base station of GTP that others wrote, with sgsnemu, in tests
+run | osmo-ggsn       | program:osmo-ggsn | the gateway of a mobile core, with sgsnemu, a base station, in the demo and in tests
+run | squid           | program:squid   | the cache inside of the mobile network that the demo shows
+run | nftables        | program:nft     | leads the connections of users to that cache
+run | curl            | program:curl    | asks for pages as users do, and measures how long they take
+dev | dropbear-bin    | program:dropbear | a server of SSH inside of instances, which tests try keys on
+dev | openssh-client  | program:ssh     | tries those keys
 dev | tcpdump         | program:tcpdump | looks at the wire in tests
 dev | docker.io       | program:dockerd | the Docker Engine that tests and benchmarks start for themselves
 dev | iptables        | program:iptables | the Docker Engine does not start without it
