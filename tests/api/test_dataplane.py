@@ -179,11 +179,25 @@ async def test_a_trace_says_nothing_of_rules_of_others(rig: Rig) -> None:
         )
     )
     frame = {"port": "ran", "fields": {"eth_type": 0x800, "ip_proto": 6, "l4_dst": 443}}
+    red = await as_client(rig, "red", tenant="red")
     own = (await rig.client.post(f"{ROOT}/trace", json=frame, headers=blue)).text
-    other = (await rig.client.post(f"{ROOT}/trace", json=frame)).text
+    other = (await rig.client.post(f"{ROOT}/trace", json=frame, headers=red)).text
     assert "secret" in own
     assert "secret" not in other
     assert "of another tenant" in other
+    assert "secret" in (await rig.client.post(f"{ROOT}/trace", json=frame)).text  # of an administrator
+
+
+@pytest.mark.feature("A39")
+async def test_names_that_lead_elsewhere_are_refused(rig: Rig) -> None:
+    for path, given in (
+        ("devices/d", {"id": "d", "namespace": "../../../tmp/x"}),
+        ("devices/d", {"id": "d", "namespace": "a/b"}),
+        ("devices/d", {"id": "d", "engine": "os.path"}),
+        ("ports/p", {"id": "p", "device": "d", "side": "HOST", "interface": "-a b"}),
+    ):
+        answer = await rig.client.put(f"{ROOT}/{path}", json=given)
+        assert answer.status_code == 422, answer.text
 
 
 @pytest.mark.feature("A39", "E108")

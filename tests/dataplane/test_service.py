@@ -336,3 +336,32 @@ async def test_many_rules_are_verified_in_the_breaks(bench: Bench) -> None:
     while await bench.states() != {"VERIFIED"}:
         await asyncio.sleep(0.02)
         assert time.monotonic() - begin < 10
+
+
+@pytest.mark.feature("A39", "E71")
+async def test_a_refusal_and_a_trace_name_nothing_of_other_tenants(bench: Bench) -> None:
+    ports = [*edge().ports, Port(id="blue1", device="s1", number=20, side=Side.HOST, tenant="blue")]
+    secret = Steering(
+        id="secret",
+        tenant="red",
+        classifier=Classifier(ports=("ran",), proto=6),
+        actions=(Steer(chain="hush"),),
+        priority=900,
+    )
+    hush = Chain(id="hush", tenant="red", hops=(hop(function("whisper", "f1i", "f1o")),), exit="app")
+    await bench.lay(Topology(devices=edge().devices, ports=tuple(ports)), LINE, hush, secret)
+    shadowed = Steering(id="mine", tenant="blue", classifier=to_port(80, "ran"), actions=(Forward(port="blue1"),))
+    for all_seen in (False, True):
+        with pytest.raises(RefusedError) as refused:
+            await bench.plane.put(shadowed, tenant="blue", all_seen=all_seen)
+        told = str((refused.value.detail, refused.value.faults, refused.value.suggestion))
+        assert "mine" in told
+        assert ("secret" in told) is all_seen
+        assert "witness" in told  # a frame that it asked about itself
+
+    seen = {tenant: await bench.plane.trace("ran", web(), tenant=tenant) for tenant in ("red", "blue", None)}
+    assert seen[None] == seen["red"]
+    assert seen["red"].functions == ("whisper",)
+    assert any(sent.frame for step in seen["red"].steps for sent in step.sent)
+    assert "whisper" not in str(seen["blue"].functions)
+    assert not any(sent.frame or sent.function == "whisper" for step in seen["blue"].steps for sent in step.sent)

@@ -21,6 +21,12 @@ from msgspec import Meta
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9]([A-Za-z0-9_.:-]{0,126}[A-Za-z0-9])?$")]
 Unnamed = Annotated[str, Meta(pattern=r"^([A-Za-z0-9]([A-Za-z0-9_.:-]{0,126}[A-Za-z0-9])?)?$")]
 """A name, or "" for none."""
+Interface = Annotated[str, Meta(pattern=r"^([A-Za-z0-9_][A-Za-z0-9_.-]{0,14})?$")]
+"""A network interface, or "" for none."""
+Namespace = Annotated[str, Meta(pattern=r"^([A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?$")]
+"""A network namespace by the name of its file, or "" for the one of the node."""
+Engine = Annotated[str, Meta(pattern=r"^([a-z][a-z0-9]{0,31})?$")]
+Owner = Annotated[str, Meta(max_length=300, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Tenant = Annotated[str, Meta(pattern=r"^([a-z0-9][a-z0-9-]{0,62})?$")]
 Mac = Annotated[str, Meta(pattern=r"^([0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5})?$")]
 Vid = Annotated[int, Meta(ge=0, le=4094)]
@@ -68,7 +74,7 @@ class Port(Value, frozen=True, kw_only=True):
     device: Name
     side: Side
     number: Annotated[int, Meta(ge=0, le=65279)] = 0
-    interface: Annotated[str, Meta(max_length=15)] = ""
+    interface: Interface = ""
     mac: Mac = ""
     ips: tuple[str, ...] = ()
     gateway_mac: Mac = ""
@@ -81,8 +87,8 @@ class Device(Value, frozen=True, kw_only=True):
     `zone` is the only one whose platform leads traffic over it, "" any."""
 
     id: Name
-    engine: str = ""
-    namespace: str = ""
+    engine: Engine = ""
+    namespace: Namespace = ""
     zone: str = ""
 
 
@@ -341,7 +347,7 @@ class Intent(Value, frozen=True, kw_only=True, tag_field="kind", tag=True):
 
     id: Name
     tenant: Tenant = ""
-    owner: str = ""
+    owner: Owner = ""
     rev: int = 0
 
 

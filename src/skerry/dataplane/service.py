@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -25,6 +25,7 @@ from skerry.dataplane.intents import Intents, Link, Port, Steering, Topology, Wi
 from skerry.dataplane.interpreter import Memory
 from skerry.dataplane.order import changes
 from skerry.dataplane.parts import Part, numbered, put_hardware
+from skerry.dataplane.privacy import Veil
 from skerry.dataplane.proof import Problem, Violation
 from skerry.dataplane.proofs import MOST_PROBES, Proofs, Waiting
 from skerry.dataplane.records import DeviceRecord, IntentRecord, Ledger, Wishes
@@ -136,12 +137,28 @@ class DataPlane:
 
     # -- changes ----------------------------------------------------------------------------------------------------------
 
-    async def put(self, *intents: Intents, tenant: str | None = None) -> None:
-        """Add intents, or replace those of their ids. `ConflictError` for an id of another tenant's."""
+    async def put(self, *intents: Intents, tenant: str | None = None, all_seen: bool = False) -> None:
+        """Add intents, or replace those of their ids. `ConflictError` for an id of another tenant's. `all_seen`: who asks may
+        read of all tenants what is in the way."""
         self._mine(intents, tenant)
-        async with self.changing() as draft:
-            for intent in intents:
-                self._put(draft, intent)
+        with self._veiled(intents, all_seen=all_seen):
+            async with self.changing() as draft:
+                for intent in intents:
+                    self._put(draft, intent)
+
+    @contextmanager
+    def _veiled(self, intents: Iterable[Intents], *, all_seen: bool) -> Generator[None]:
+        """A refusal says nothing of others to the one tenant that these intents belong to."""
+        try:
+            yield
+        except (InvalidError, ConflictError) as error:
+            tenants = {intent.tenant for intent in intents}
+            if all_seen or len(tenants) != 1 or tenants == {""}:
+                raise
+            raise self._veil(tenants.pop(), intents).error(error) from None
+
+    def _veil(self, tenant: str, said: Iterable[Intents] = ()) -> Veil:
+        return Veil(tenant, self._wishes.ports.values(), self.intents(), said)
 
     def _mine(self, intents: Sequence[Intents], tenant: str | None) -> None:
         for intent in intents:
@@ -164,29 +181,33 @@ class DataPlane:
         """What these intents concern that all tenants share, in words: nothing a single tenant may decide about."""
         return shared_by(self._wishes.topology, self.intents(), intents)
 
-    async def remove(self, *ids: str, tenant: str | None = None) -> None:
+    async def remove(self, *ids: str, tenant: str | None = None, all_seen: bool = False) -> None:
         """Remove intents. `NotFoundError` for one that is not there."""
-        for id in ids:
-            self.intent(id, tenant=tenant)
-        async with self.changing() as draft:
-            for id in ids:
-                self._retire(draft, draft.intents.pop(id))
+        given = [self.intent(id, tenant=tenant) for id in ids]
+        with self._veiled(given, all_seen=all_seen):
+            async with self.changing() as draft:
+                for id in ids:
+                    self._retire(draft, draft.intents.pop(id))
 
-    async def replace_owner(self, owner: str, intents: Sequence[Intents], *, tenant: str | None = None) -> None:
+    async def replace_owner(
+        self, owner: str, intents: Sequence[Intents], *, tenant: str | None = None, all_seen: bool = False
+    ) -> None:
         """Make exactly these the intents of an owner, in one change. Without any: nothing of the owner stays. `tenant`: only
         its own are replaced."""
         self._mine(intents, tenant)
         if tenant is not None:
             others = [one for one in self.intents(owner=owner) if one.tenant != tenant]
             intents = [*others, *intents]
-        async with self.changing() as draft:
-            self._put_owner(draft, owner, intents)
+        with self._veiled(intents, all_seen=all_seen):
+            async with self.changing() as draft:
+                self._put_owner(draft, owner, intents)
 
     async def replace_part(self, owner: str, part: Part) -> None:
         """Make exactly these the ports and intents of an owner, in one change; an empty part removes all of it."""
-        async with self.changing() as draft:
-            self._put_owner(draft, owner, part.intents)
-            put_hardware(draft, owner, part)
+        with self._veiled(part.intents, all_seen=False):
+            async with self.changing() as draft:
+                self._put_owner(draft, owner, part.intents)
+                put_hardware(draft, owner, part)
 
     async def renew(self, owner: str) -> None:
         """Attach the ports of an owner again where their interfaces are others now, behind the same names."""
@@ -465,13 +486,14 @@ class DataPlane:
         return self._network
 
     async def trace(self, port: str, frame: bytes, *, tenant: str | None = None) -> Trace:
-        """Where a frame goes that comes in at a port, with what the devices know now."""
+        """Where a frame goes that comes in at a port, with what the devices know now; what is not the tenant's is not told."""
         self.port(port, tenant=tenant)
         memories: dict[str, Memory] = {}
         for device in self._hosting.served():
             effective = await self._effective(device)
             memories[device] = Memory(sessions={session.ue: session for session in effective.sessions})
-        return trace(self._network, port, frame, memories=memories, now=self._clock.monotonic())
+        found = trace(self._network, port, frame, memories=memories, now=self._clock.monotonic())
+        return found if tenant is None else self._veil(tenant).trace(found)
 
     @staticmethod
     def _need(known: Mapping[str, Any], id: str, word: str) -> None:

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 from starlette.responses import Response
 
-from skerry.access.roles import NODE_TENANT
+from skerry.access.roles import NODE_TENANT, Right, role_allows
 from skerry.api import body
 from skerry.api.own.types import Asked
 from skerry.api.route import Call, Endpoint, Query
@@ -164,7 +164,8 @@ def _allowed(call: Call, *given: Intents) -> Sequence[Intents]:
 async def put_intents(call: Call) -> Response:
     """Add or change several intents in one change: all of them, or none."""
     given: list[Intents] = body.convert(await call.json(), list[Intents])
-    await call.services.dataplane.put(*_allowed(call, *(_owned(call, intent) for intent in given)), tenant=call.tenant)
+    owned = _allowed(call, *(_owned(call, intent) for intent in given))
+    await call.services.dataplane.put(*owned, tenant=call.tenant, all_seen=_all_seen(call))
     return call.done()
 
 
@@ -172,7 +173,7 @@ async def put_intent(call: Call) -> Response:
     """Add an intent, or change it. 409 with a witness frame where the proof forbids it."""
     given: Intents = body.convert(await call.json(), Intents)  # type: ignore[arg-type]
     intent = _named(_owned(call, given), call.path("intentId"))
-    await call.services.dataplane.put(*_allowed(call, intent), tenant=call.tenant)
+    await call.services.dataplane.put(*_allowed(call, intent), tenant=call.tenant, all_seen=_all_seen(call))
     return show(call)
 
 
@@ -188,7 +189,7 @@ async def show_intent(call: Call) -> Response:
 
 async def delete_intent(call: Call) -> Response:
     """Remove an intent."""
-    await call.services.dataplane.remove(call.path("intentId"), tenant=call.tenant)
+    await call.services.dataplane.remove(call.path("intentId"), tenant=call.tenant, all_seen=_all_seen(call))
     return call.done()
 
 
@@ -294,7 +295,7 @@ async def put_next(call: Call) -> Response:
         next=asked.next,
         priority=asked.priority,
     )
-    await call.services.dataplane.put(*_allowed(call, hop), tenant=call.tenant)
+    await call.services.dataplane.put(*_allowed(call, hop), tenant=call.tenant, all_seen=_all_seen(call))
     return call.show(NextShown(match=flowspace_of(classifier), next=hop.next, priority=hop.priority))
 
 
@@ -306,7 +307,8 @@ async def delete_next(call: Call) -> Response:
         found = [hop for hop in found if flowspace_of(hop.classifier) == flowspace_of(_read(wanted))]
     if not found:
         raise NotFoundError(f"cannot find a next hop of {call.path('portId')}", suggestion="see which there are")
-    await call.services.dataplane.remove(*(hop.id for hop in found), tenant=call.tenant)
+    ids = (hop.id for hop in found)
+    await call.services.dataplane.remove(*ids, tenant=call.tenant, all_seen=_all_seen(call))
     return call.done()
 
 
@@ -331,17 +333,20 @@ async def put_graph(call: Call) -> Response:
     """Do as a forwarding graph says; it replaces the one of the same name in one change."""
     graph = await call.body(Graph)
     await call.services.dataplane.replace_owner(
-        owner_of(graph.name), _allowed(call, *intents_of(graph, call.tenant)), tenant=call.tenant
+        owner_of(graph.name),
+        _allowed(call, *intents_of(graph, call.tenant)),
+        tenant=call.tenant,
+        all_seen=_all_seen(call),
     )
     return call.done()
 
 
 async def trace(call: Call) -> Response:
-    """Where a frame goes: rules, functions, ports. Nothing is sent."""
+    """Where a frame goes: rules, functions, ports. Nothing is sent. What is another tenant's is told only to administrators."""
     asked = await call.body(TraceRequest)
     frame = bytes.fromhex(asked.frame) if asked.frame else _frame(asked.fields)
-    found = await call.services.dataplane.trace(asked.port, frame, tenant=call.tenant)
-    mine = {port.id for port in call.services.dataplane.ports(tenant=call.tenant)}
+    viewer = None if _all_seen(call) else call.tenant
+    found = await call.services.dataplane.trace(asked.port, frame, tenant=viewer)
     return call.show(
         TraceShown(
             frame=frame.hex(),
@@ -349,32 +354,33 @@ async def trace(call: Call) -> Response:
                 StepShown(
                     device=step.device,
                     port=step.port,
-                    rules=tuple(_line(rule, call.tenant) for rule in step.rules),
-                    sent=_sent(step.sent, mine),
+                    rules=tuple(_line(rule, viewer) for rule in step.rules),
+                    sent=_sent(step.sent),
                     notes=step.notes,
                 )
                 for step in found.steps
             ),
             functions=found.functions,
-            outputs=_sent(found.outputs, mine),
+            outputs=_sent(found.outputs),
             looped=found.looped,
         )
     )
 
 
-def _line(rule: Rule, tenant: str) -> str:
-    if rule.tenant not in ("", tenant):
+def _all_seen(call: Call) -> bool:
+    """Whether the caller may read of all tenants."""
+    return role_allows(call.principal, Right.NODE)
+
+
+def _line(rule: Rule, viewer: str | None) -> str:
+    if viewer is not None and rule.tenant not in ("", viewer):
         return f"{rule.table}/{rule.priority} of another tenant"
     actions = ", ".join(action_text(action) for action in rule.actions) or "drop"
     return f"{rule.table}/{rule.priority} {rule.owner or '-'}: {match_text(rule.match)} -> {actions}"
 
 
-def _sent(sent: Iterable[Sent], mine: set[str]) -> tuple[SentShown, ...]:
-    """Copies that left; ports of other tenants are not named."""
-    return tuple(
-        SentShown(port=one.port if one.port in mine else "", to=one.to, frame=one.frame.hex(), function=one.function)
-        for one in sent
-    )
+def _sent(sent: Iterable[Sent]) -> tuple[SentShown, ...]:
+    return tuple(SentShown(port=one.port, to=one.to, frame=one.frame.hex(), function=one.function) for one in sent)
 
 
 def _frame(fields: Mapping[str, int | str]) -> bytes:
