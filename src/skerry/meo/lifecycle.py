@@ -16,6 +16,7 @@ from skerry.meo.instantiate import InstantiateApp
 from skerry.meo.operate import OperateApp
 from skerry.meo.operation import require, state_of
 from skerry.meo.relocate import RelocateApp
+from skerry.meo.state import FOLDER, VARIABLE, StateSteps, transfers
 from skerry.meo.steps import AppSteps
 from skerry.meo.terminate import TerminateApp
 from skerry.model.app import AppInstance
@@ -43,6 +44,7 @@ class Meo:
         for kind in KINDS:
             engine.add_kind(kind(desk))
         AppSteps(desk).register(engine)
+        StateSteps(desk).register(engine)
 
     async def create(
         self,
@@ -181,6 +183,7 @@ class Meo:
             "MEC_TOKEN_ENDPOINT": access.token_endpoint,
             "MEC_CLIENT_ID": instance.id,
             "MEC_CLIENT_SECRET": instance.client_secret,
+            VARIABLE: FOLDER if transfers(self.desk.appd(instance)) else "",
             **access.env,
         }
         return {name: value for name, value in told.items() if value}

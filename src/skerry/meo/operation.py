@@ -73,6 +73,10 @@ class AppOperation:
         """A last word about one step."""
         return step
 
+    def between(self, instance: AppInstance, goal: AppGoal, steps: list[Step]) -> list[Step]:
+        """The steps with what else is to be done among them."""
+        return steps
+
     # -- the engine's questions ---------------------------------------------------------------------------------------
 
     def rolls_back(self, operation: Operation) -> bool:
@@ -90,6 +94,7 @@ class AppOperation:
         graph = wanted(instance, self.desk.appd(instance), self.desk.nsd_id(instance), goal)
         steps, changes = diff(graph, instance.resources)
         steps = [self.adjust(step, operation.params) for step in _rules_first(steps)]
+        steps = self.between(instance, goal, steps)
         notice = self.notice(instance, operation.params)
         if notice is not None and steps:
             steps = _after(_notice(before, *notice), steps)

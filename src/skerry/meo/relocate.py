@@ -8,15 +8,18 @@ from typing import Any, ClassVar
 import msgspec
 
 from skerry.errors import InvalidError
-from skerry.meo.goal import AppGoal, current
+from skerry.meo.goal import RULES, SERVICES, AppGoal, current, service_id
 from skerry.meo.instantiate import InstantiateApp
 from skerry.meo.placement import Wish
+from skerry.meo.state import transfers
 from skerry.model.app import AppInstance
+from skerry.model.operations import Step
 
 
 class RelocateApp(InstantiateApp):
     """Parameters: as for an instantiation; without hosts to choose from, all but the one where it is (own: the standard leaves
-    this between the orchestrator and its platform managers). What it has stored itself does not move."""
+    this between the orchestrator and its platform managers). Files below `MEC_STATE_DIR` of a running application move with it
+    where its AppD says that its user context can be transferred; nothing else that it has stored does."""
 
     name: ClassVar[str] = "app.relocate"
 
@@ -35,3 +38,21 @@ class RelocateApp(InstantiateApp):
                 suggestion="name another host, or register an infrastructure in another zone",
             )
         return msgspec.structs.replace(wished, hosts=hosts)
+
+    def between(self, instance: AppInstance, goal: AppGoal, steps: list[Step]) -> list[Step]:
+        """State is carried over when the new instances run and before traffic is led to them."""
+        if not goal.running or not transfers(self.desk.appd(instance)):
+            return steps
+        carry = Step(
+            key="carry:state",
+            action="mec.state",
+            note="files of the application move along",
+            needs=(f"create:{SERVICES}{goal.host}",),
+            args={"from": instance.ns_id, "to": service_id(instance.id, goal.host)},
+            timeout_s=600.0,
+        )
+        led = (
+            msgspec.structs.replace(step, needs=(*step.needs, carry.key)) if step.key == f"update:{RULES}" else step
+            for step in steps
+        )
+        return [*led, carry]
