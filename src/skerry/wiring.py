@@ -41,6 +41,9 @@ from skerry.nfvo.desk import NsDesk
 from skerry.nfvo.fetch import Fetcher
 from skerry.nfvo.granting import Grants
 from skerry.nfvo.grants import PlacingGranter
+from skerry.nfvo.image_repository import ImageRepository
+from skerry.nfvo.infrastructures import Infrastructures
+from skerry.nfvo.keys import Keys
 from skerry.nfvo.lifecycle import Nfvo
 from skerry.nfvo.orphans import Orphans
 from skerry.nfvo.quotas import Quotas
@@ -107,6 +110,17 @@ class Node:
         self.snapshot_packages = SnapshotPackages(
             self.store, data / "packages", self.vims, self.clock, self.ids, self._fetcher()
         )
+        self.images = ImageRepository(self.store, data / "repository", self.clock, self.ids, self._fetcher())
+        self.infrastructures = Infrastructures(
+            self.store,
+            self.vims,
+            self.engine.events,
+            self.clock,
+            self.images,
+            fixed=[vim.id for vim in settings.vims],
+            scratch=data / "uploads",
+        )
+        self.keys = Keys(self.store, self.clock, self.ids, os.urandom)
         self.coordinations = Coordinations(self.store, self.engine, self.clock, self.ids)
         self.grants = Grants(self.store, self.granter, self.clock, self.ids)
         self.catalogue = self._catalogue()
@@ -124,6 +138,7 @@ class Node:
             alarms=self.alarms,
             archive=self.catalogue.content,
             scratch=data / "images",
+            stored=self.images.find,
         )
         self.vnfm = Vnfm(desk, self.engine, self.ids)
         self._elements = HttpSender(self._targets(), self.clock, self._files())
@@ -223,6 +238,7 @@ class Node:
         await self._register_vims()
         await self.catalogue.recover()
         await self.snapshot_packages.recover()
+        await self.images.recover()
         await self.applications.recover()
         await self.notifications.start()
         await self.capacities.start()
@@ -248,6 +264,7 @@ class Node:
             self._pruning.cancel()
         await self.catalogue.stop()
         await self.snapshot_packages.stop()
+        await self.images.stop()
         await self.capacities.stop()
         await self.recovery.stop()
         await self.configurations.stop()

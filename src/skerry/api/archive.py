@@ -37,13 +37,13 @@ async def received(call: Call) -> AsyncGenerator[Path]:
         yield target
 
 
-def sent(path: Path, call: Call | None = None) -> Response:
+def sent(path: Path, call: Call | None = None, media: str = "application/zip") -> Response:
     """A whole archive, or the ranges of it that the caller asks for (206). What begins behind its end is told as 416."""
     if call is not None and (found := RANGE.fullmatch(call.request.headers.get("range", "").strip())):
         size = path.stat().st_size
         if found[1] and int(found[1]) >= size:
             raise _beyond(found[0], size)
-    return FileResponse(path, media_type="application/zip", filename=path.name)
+    return FileResponse(path, media_type=media, filename=path.name)
 
 
 def whole(data: bytes, media: str) -> Response:

@@ -23,7 +23,9 @@ COMMANDS = {
     "events": "skerry.cli.watch:events",
     "exec": "skerry.cli.watch:run",
     "indicators": "skerry.cli.measuring:indicators",
+    "image": "skerry.cli.stores:image",
     "info": "skerry.cli.setup:info",
+    "key": "skerry.cli.stores:key",
     "lint": "skerry.commands_node:lint",
     "logs": "skerry.cli.watch:logs",
     "lvnf": "skerry.cli.lvnf:lvnf",
@@ -39,7 +41,7 @@ COMMANDS = {
     "stats": "skerry.cli.watch:stats",
     "top": "skerry.cli.measuring:top",
     "up": "skerry.commands_node:up",
-    "vim": "skerry.cli.setup:vim",
+    "vim": "skerry.cli.vims:vim",
     "vnf": "skerry.cli.vnf:vnf",
 }
 

@@ -1,4 +1,4 @@
-"""The CLI's own matters and the node's: `skerry config`, `completion`, `info` and `vim`."""
+"""The CLI's own matters and the node's: `skerry config`, `completion` and `info`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from skerry.cli import output
-from skerry.cli.session import Session, command, pairs, pick
+from skerry.cli.session import Session, command
 from skerry.client.login import end, fetch, forget, write
 from skerry.client.profile import FILES, KEYS, SECRET, Profile, config_file, read
 from skerry.errors import ConflictError, InvalidError
@@ -157,67 +157,3 @@ def info(session: Session) -> None:
             *((name.replace("_", " "), str(count)) for name, count in node.counts.items()),
         )
     )
-
-
-@click.group()
-def vim() -> None:
-    """Register and look at infrastructures (VIMs)."""
-
-
-@vim.command("list")
-@command
-def list_vims(session: Session) -> None:
-    """List infrastructures."""
-    found = session.node.vims()
-    if session.as_json:
-        session.emit(found)
-        return
-    output.table(("ID", "TYPE", "NAME", "ZONE"), [(v.id, v.vim_type, v.name, v.zone) for v in found])
-
-
-@vim.command()
-@click.argument("vim")
-@command
-def show(session: Session, vim: str) -> None:
-    """Show an infrastructure and what it has."""
-    view = pick(session.node.vims(), vim, "VIM")
-    resources = session.node.vim_resources(view.id)
-    if session.as_json:
-        session.emit({"vim": view, "resources": resources})
-        return
-    capacity = resources.get("capacity", {})
-    output.facts((("id", view.id), ("type", view.vim_type), ("name", view.name), ("zone", view.zone)))
-    output.facts((name.replace("_", " "), str(value)) for name, value in capacity.items())
-    rows = [
-        (str(c.get("name", "")), str(c.get("state", "")), str(c.get("owner", ""))) for c in resources.get("compute", ())
-    ]
-    if rows:
-        output.table(("COMPUTE", "STATE", "OWNER"), rows)
-
-
-@vim.command()
-@click.argument("id")
-@click.argument("type")
-@click.option("--name", default="", help="A name for people.")
-@click.option("--zone", default="", help="Zone that placement rules may name.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Setting of the driver; may be repeated.")
-@command
-def register(session: Session, id: str, type: str, name: str, zone: str, settings: tuple[str, ...]) -> None:
-    """Register an infrastructure under ID with the driver TYPE (local, docker, simulated …)."""
-    request = {"id": id, "vim_type": type.upper(), "name": name, "zone": zone, "settings": pairs(settings, "--set")}
-    made = session.node.register_vim(request)
-    if session.as_json:
-        session.emit(made)
-    else:
-        click.echo(made.id)
-
-
-@vim.command()
-@click.argument("vim")
-@command
-def delete(session: Session, vim: str) -> None:
-    """Forget an infrastructure that nothing is on."""
-    view = pick(session.node.vims(), vim, "VIM")
-    session.node.delete_vim(view.id)
-    if session.as_json:
-        session.emit({"deleted": view.id})

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from skerry.model.images import Inventory
 from skerry.model.operations import Change, Operation, StepRecord
 
 
@@ -34,6 +35,47 @@ class VimInfo(View, frozen=True, kw_only=True):
     name: str = ""
     settings: Mapping[str, Any] = {}
     zone: str = ""
+    seen: Inventory | None = None
+
+
+class ImageView(View, frozen=True, kw_only=True):
+    """An image on an infrastructure. `vim:…` in its name: others brought it there; it is used by that as a source."""
+
+    id: str
+    name: str
+    size_bytes: int = 0
+    command: tuple[str, ...] = ()
+
+
+class StoredImageView(View, frozen=True, kw_only=True):
+    """An image of the node's repository. `checksum` is SHA-256."""
+
+    id: str
+    name: str
+    state: str
+    description: str = ""
+    checksum: str = ""
+    size_bytes: int = 0
+    created_at: str = ""
+    problem: str = ""
+
+
+class KeyView(View, frozen=True, kw_only=True):
+    """A key that opens instances."""
+
+    id: str
+    name: str
+    public_key: str
+    key_type: str
+    fingerprint: str
+    created_at: str = ""
+
+
+class NewKey(View, frozen=True, kw_only=True):
+    """A generated key, with what nobody is told again."""
+
+    key: KeyView
+    private_key: str
 
 
 class FlavourView(View, frozen=True, kw_only=True):

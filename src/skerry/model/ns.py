@@ -85,5 +85,6 @@ class NsInstance(Record, frozen=True, kw_only=True, omit_defaults=True):
     properties: Mapping[str, Mapping[str, Any]] = {}  # VNF profile -> values of the request that override the NSD's
     vnffgs: Mapping[str, Vnffg] | None = None
     steered: Mapping[str, tuple[str, ...]] = {}
+    ssh_keys: tuple[str, ...] = ()  # names of keys that open every VNFC of every member
     resources: Mapping[str, Resource] = {}
     failed: bool = False

@@ -111,6 +111,7 @@ class VnfInstance(Record, frozen=True, kw_only=True, omit_defaults=True):
     ns_id: str = ""
     images: Mapping[str, str] = {}  # VNFC → image of the snapshot that it was reverted to
     standbys: Mapping[str, tuple[str, ...]] = {}  # VDU → VNFCs that stand still until one of `vnfcs` fails
+    ssh_keys: tuple[str, ...] = ()  # lines of authorized_keys that open every VNFC
     unborn: tuple[str, ...] = ()  # VNFCs that were made while they shall not run: their first start runs their scripts
     failed: bool = False  # the last operation ended FAILED or FAILED_TEMP (status ERROR)
 

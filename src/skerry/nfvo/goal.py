@@ -27,6 +27,7 @@ class NsGoal(msgspec.Struct, frozen=True, kw_only=True):
     properties: Mapping[str, Mapping[str, Any]] = {}
     vnffgs: Mapping[str, Vnffg] | None = None  # None: those of the NSD
     steered: Mapping[str, tuple[str, ...]] = {}
+    ssh_keys: tuple[str, ...] = ()  # names of keys that open every VNFC of every member
 
 
 def current(instance: NsInstance) -> NsGoal:
@@ -45,6 +46,7 @@ def current(instance: NsInstance) -> NsGoal:
         properties=instance.properties,
         vnffgs=instance.vnffgs,
         steered=instance.steered,
+        ssh_keys=instance.ssh_keys,
     )
 
 

@@ -189,6 +189,8 @@ def _member(
         "values": {**profile.properties, **goal.properties.get(profile.id, {})},
         "depends": [msgspec.to_builtins(pair) for pair in layout.pairs if pair.target == profile.id],
     }
+    if goal.ssh_keys:
+        spec["ssh_keys"] = list(goal.ssh_keys)
     return Wanted(
         key=f"vnf:{name}",
         kind="member",

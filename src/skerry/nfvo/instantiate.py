@@ -17,9 +17,9 @@ from skerry.vnfm.goal import require_inputs
 class InstantiateNs(NsOperation):
     """Parameters: InstantiateNsRequest (6.5.2.11). `vnfInstanceData` names existing VNFs to use. Own keys in
     `additionalParamsForNs`: `placement` ("profile", "profile/vdu" or "*" → VIM connection id), `steered` (VNF profile → its
-    connection points that the data plane alone shall serve); the rest are inputs of the NSD. `additionalParamForVnf[]` has
-    values for one VNF profile: `vnfConfigurableProperty`, and in its `additionalParams` a `placement` (VDU → VIM) besides
-    inputs."""
+    connection points that the data plane alone shall serve), `sshKeys` (names of keys that open every VNFC); the rest are
+    inputs of the NSD. `additionalParamForVnf[]` has values for one VNF profile: `vnfConfigurableProperty`, and in its
+    `additionalParams` a `placement` (VDU → VIM) besides inputs."""
 
     name: ClassVar[str] = "ns.instantiate"
     needs: ClassVar[InstantiationState] = InstantiationState.NOT_INSTANTIATED
@@ -29,6 +29,7 @@ class InstantiateNs(NsOperation):
         additional.pop("rollbackOnFailure", None)
         placement = dict(additional.pop("placement", {}))
         steered = {profile: tuple(points) for profile, points in additional.pop("steered", {}).items()}
+        ssh_keys = tuple(additional.pop("sshKeys", ()))
         inputs = {**additional.pop("inputs", {}), **additional}
         flavour = flavour_of(self.desk.descriptor(instance.nsd_info_id, inputs), params.get("nsFlavourId", ""))
         require_inputs(flavour.inputs, inputs)
@@ -48,6 +49,7 @@ class InstantiateNs(NsOperation):
             inputs=inputs,
             properties=properties,
             steered=steered,
+            ssh_keys=ssh_keys,
         )
         goal = grown(goal, flavour, counts_at(flavour, level))
         for entry in params.get("vnfInstanceData", ()):

@@ -232,6 +232,7 @@ def applied(instance: NsInstance, goal: NsGoal) -> NsInstance:
         properties=goal.properties,
         vnffgs=goal.vnffgs,
         steered=goal.steered,
+        ssh_keys=goal.ssh_keys,
     )
 
 

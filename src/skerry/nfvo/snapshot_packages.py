@@ -29,7 +29,7 @@ from skerry.store import aggregates
 from skerry.store.database import Database, Transaction
 from skerry.store.documents import Revs
 from skerry.vim.connections import Vims
-from skerry.vnfm.snapshot import PREFIX
+from skerry.vnfm.naming import SNAPSHOT
 
 RECORD = "snapshot.json"
 MOST_RECORD_BYTES = 16 << 20
@@ -283,8 +283,8 @@ class SnapshotPackages:
         named.update(taken.vnf_instance.images.values() if taken.vnf_instance else ())
         others = [one for one in aggregates.vnf_snapshots.select(self._database) if one.tenant != tenant]
         held = {image.image for one in others for image in one.vnfcs.values()}
-        roots = tuple(f"{PREFIX}{one.id}/" for one in others)
-        return sorted(name for name in named if not name.startswith(PREFIX) or name in held or name.startswith(roots))
+        roots = tuple(f"{SNAPSHOT}{one.id}/" for one in others)
+        return sorted(name for name in named if not name.startswith(SNAPSHOT) or name in held or name.startswith(roots))
 
     async def cancel(self, id: str, *, tenant: str) -> None:
         """End an upload that is under way. `ConflictError` where there is none."""

@@ -87,6 +87,8 @@ class MemberSteps:
                 "dependencies": given,
             },
         }
+        if spec.get("ssh_keys"):
+            request["additionalParams"]["sshKeys"] = spec["ssh_keys"]
         if spec["level_id"]:
             request["instantiationLevelId"] = spec["level_id"]
         return request

@@ -5,6 +5,7 @@ from __future__ import annotations
 from skerry.model.capacity import CapacityThreshold
 from skerry.model.coordination import Coordination
 from skerry.model.grants import GrantRecord
+from skerry.model.images import KeyPair, StoredImage
 from skerry.model.ns import NsdInfo, NsInstance, PnfdInfo
 from skerry.model.vnf import VimConnection, VnfInstance, VnfPkgInfo, VnfSnapshotInfo, VnfSnapshotPkgInfo
 from skerry.store.documents import Collection
@@ -39,3 +40,5 @@ capacity_thresholds = Collection("capacity_thresholds", CapacityThreshold, "capa
 coordinations = Collection("coordinations", Coordination, "coordination")
 vnf_snapshot_packages = Collection("vnf_snapshot_packages", VnfSnapshotPkgInfo, "VNF snapshot package")
 grants = Collection("grants", GrantRecord, "grant", {"operation": lambda doc: doc.asked.vnf_lcm_op_occ_id})
+stored_images = Collection("stored_images", StoredImage, "image", {"name": lambda doc: doc.name})
+key_pairs = Collection("key_pairs", KeyPair, "key", {"name": lambda doc: doc.name})

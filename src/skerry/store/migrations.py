@@ -143,4 +143,12 @@ MIGRATIONS: tuple[str, ...] = (
     """
     CREATE TABLE dataplane (id TEXT PRIMARY KEY, tenant TEXT NOT NULL, doc BLOB NOT NULL);
     """,
+    """
+    CREATE TABLE stored_images (
+        id TEXT PRIMARY KEY, rev INTEGER NOT NULL, tenant TEXT NOT NULL, name TEXT NOT NULL, doc BLOB NOT NULL);
+    CREATE UNIQUE INDEX stored_images_name ON stored_images (tenant, name);
+    CREATE TABLE key_pairs (
+        id TEXT PRIMARY KEY, rev INTEGER NOT NULL, tenant TEXT NOT NULL, name TEXT NOT NULL, doc BLOB NOT NULL);
+    CREATE UNIQUE INDEX key_pairs_name ON key_pairs (tenant, name);
+    """,
 )

@@ -61,6 +61,18 @@ class Vims:
                     tell(id, driver)
         return self._drivers[id]
 
+    async def reopen(self, connection: VimConnection) -> None:
+        """Replace a connection by one with other settings. Where its driver cannot open with them, that of before stays."""
+        self.check(connection)
+        known = self.get(connection.id)
+        await self.remove(connection.id)
+        self._connections[connection.id] = connection
+        try:
+            await self.driver(connection.id)
+        except BaseException:
+            self._connections[connection.id] = known
+            raise
+
     def opened(self) -> dict[str, Driver]:
         """The drivers that are open now."""
         return dict(self._drivers)

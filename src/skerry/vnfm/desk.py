@@ -7,7 +7,7 @@ import threading
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -23,6 +23,17 @@ from skerry.vnfm.goal import flavour_of
 from skerry.vnfm.grants import Granter
 
 
+class ImageFile(NamedTuple):
+    """The content of an image: where it is, its SHA-256 in lower-case hex."""
+
+    path: Path
+    checksum: str
+
+
+def _no_image(_name: str, _tenant: str) -> ImageFile | None:
+    return None
+
+
 async def _nothing(_vnf: VnfInstance) -> Mapping[str, str]:
     return {}
 
@@ -30,7 +41,8 @@ async def _nothing(_vnf: VnfInstance) -> Mapping[str, str]:
 @dataclass
 class Desk:
     """`archive` finds a package's file; `scratch` holds extracted images. `told` is what VNFCs find in their
-    environment besides what the descriptor says, and nowhere else: it may hold secrets."""
+    environment besides what the descriptor says, and nowhere else: it may hold secrets. `stored` finds the content of an
+    image that a descriptor only names, among those that its tenant uploaded."""
 
     database: Database
     vims: Vims
@@ -40,6 +52,7 @@ class Desk:
     archive: Callable[[str], Path]
     scratch: Path
     told: Callable[[VnfInstance], Awaitable[Mapping[str, str]]] = _nothing
+    stored: Callable[[str, str], ImageFile | None] = _no_image
     _bound: dict[tuple[str, int, str], Vnfd] = field(default_factory=dict[tuple[str, int, str], Vnfd])
     _extracting: threading.Lock = field(default_factory=threading.Lock)
 

@@ -31,6 +31,7 @@ class Goal(msgspec.Struct, frozen=True, kw_only=True):
     images: Mapping[str, str] = {}  # VNFC → image of a snapshot, in place of its own
     standbys: Mapping[str, tuple[str, ...]] = {}  # VNFCs beside `vnfcs` that stand still
     unborn: tuple[str, ...] = ()  # VNFCs whose instantiate scripts wait for their first start
+    ssh_keys: tuple[str, ...] = ()  # public keys that open every VNFC
 
     @property
     def everybody(self) -> dict[str, tuple[str, ...]]:
@@ -57,6 +58,7 @@ def current(instance: VnfInstance) -> Goal:
         images=instance.images,
         standbys=instance.standbys,
         unborn=instance.unborn,
+        ssh_keys=instance.ssh_keys,
     )
 
 
@@ -78,6 +80,7 @@ def applied(instance: VnfInstance, goal: Goal) -> VnfInstance:
         dependencies=goal.dependencies,
         images={vnfc: image for vnfc, image in goal.images.items() if vnfc in staying},
         unborn=tuple(vnfc for vnfc in goal.unborn if vnfc in staying),
+        ssh_keys=goal.ssh_keys,
     )
 
 

@@ -20,6 +20,7 @@ from skerry.vnfm.goal import Goal, applied
 from skerry.vnfm.naming import link_key, resource_name
 from skerry.vnfm.values import Attributes
 
+AUTHORIZED_KEYS = "/root/.ssh/authorized_keys"
 POWER_IN_PLACE = ("env", "given", "files", "command")
 COMPUTE_IN_PLACE = ("vcpus", "memory_bytes")
 _WIDEST = 16
@@ -206,6 +207,12 @@ def _image(image: SoftwareImage | None) -> dict[str, Any]:
     }
 
 
+def _opened(keys: Sequence[str]) -> list[dict[str, Any]]:
+    """Where servers of SSH look for the keys that open an account."""
+    lines = "".join(f"{key}\n" for key in keys)
+    return [{"path": AUTHORIZED_KEYS, "content": lines, "source": "", "mode": 0o600}] if keys else []
+
+
 def _power(compute: Wanted, vdu: Vdu, vnfc: str, goal: Goal, known: Attributes) -> Wanted:
     spec = {
         "vim": compute.spec["vim"],
@@ -217,7 +224,8 @@ def _power(compute: Wanted, vdu: Vdu, vnfc: str, goal: Goal, known: Attributes) 
         "env": {name: known.settled(value) for name, value in vdu.env.items()},
         "files": [
             {"path": f.path, "content": known.settled(f.content), "source": f.source, "mode": f.mode} for f in vdu.files
-        ],
+        ]
+        + _opened(goal.ssh_keys),
         "given": goal.dependencies,
     }
     depends = {other for name in vdu.depends_on for other in goal.vnfcs.get(name, ())}

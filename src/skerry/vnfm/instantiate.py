@@ -11,13 +11,15 @@ from skerry.errors import Fault, InvalidError
 from skerry.model.descriptors import DeploymentFlavour
 from skerry.model.states import InstantiationState
 from skerry.model.vnf import ExtLink, VnfInstance
+from skerry.store import aggregates
 from skerry.vnfm.goal import Goal, check_level, counts_for, flavour_of, populate, require_inputs, scale_at_level, scaled
 from skerry.vnfm.operation import VnfOperation
 
 
 class Instantiate(VnfOperation):
     """Parameters: InstantiateVnfRequest (SOL003 5.5.2.4). Own keys in `additionalParams`: `inputs` of the descriptor,
-    `placement` (VDU or VNFC → VIM connection id), `dependencies` (what other VNFs hand over)."""
+    `placement` (VDU or VNFC → VIM connection id), `dependencies` (what other VNFs hand over), `sshKeys` (names of keys that
+    open every VNFC)."""
 
     name: ClassVar[str] = "vnf.instantiate"
     event: ClassVar[str] = "instantiate"
@@ -28,6 +30,7 @@ class Instantiate(VnfOperation):
         additional.pop("rollbackOnFailure", None)
         placement = dict(additional.pop("placement", {}))
         dependencies = dict(additional.pop("dependencies", {}))
+        names = additional.pop("sshKeys", [])
         inputs = {**additional.pop("inputs", {}), **additional}
         vnfd = self.desk.descriptor(instance.vnf_pkg_id, inputs)
         flavour = flavour_of(vnfd, params.get("flavourId", ""))
@@ -50,9 +53,28 @@ class Instantiate(VnfOperation):
             properties=properties,
             inputs=inputs,
             dependencies=dependencies,
+            ssh_keys=self._keys(names, instance.tenant),
         )
         target = params.get("targetScaleLevelInfo", ())
         return scaled(goal, flavour, {e["aspectId"]: e["scaleLevel"] for e in target}) if target else goal
+
+    def _keys(self, names: Any, tenant: str) -> tuple[str, ...]:
+        """The public keys of these names. `InvalidError` lists those that the tenant has not."""
+        known = {key.name: key.public_key for key in aggregates.key_pairs.select(self.desk.database, tenant=tenant)}
+        wished = names if isinstance(names, list) else [names]
+        missing = [str(name) for name in wished if not isinstance(name, str) or name not in known]
+        if missing:
+            there = ", ".join(sorted(known)) or "none"
+            faults = [
+                Fault(message=f"no key {name}; there are: {there}", path="/additionalParams/sshKeys", code="key")
+                for name in missing
+            ]
+            raise InvalidError(
+                f"cannot hand over the keys {', '.join(missing)[:200]}",
+                faults=faults,
+                suggestion="import or generate them first: `skerry key add`",
+            )
+        return tuple(known[name] for name in wished)
 
     def completed(self, instance: VnfInstance, goal: Goal) -> VnfInstance:
         done = super().completed(instance, goal)

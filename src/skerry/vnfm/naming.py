@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+SNAPSHOT = "snapshot:"
+"""How the names of images begin that a VIM made of an instance."""
+
 
 def resource_name(instance_id: str, key: str) -> str:
     """The driver's name of a resource: `sk-<12 hex digits of the instance>-<rest of the key>`."""

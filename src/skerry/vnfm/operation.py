@@ -29,6 +29,7 @@ from skerry.vnfm.desk import Desk, change
 from skerry.vnfm.goal import Goal, applied, current, manned
 from skerry.vnfm.grants import GrantRequest, ResourceRequest
 from skerry.vnfm.graph import wanted, within
+from skerry.vnfm.naming import SNAPSHOT
 from skerry.vnfm.steps import REMADE, image_name
 
 
@@ -198,7 +199,7 @@ class VnfOperation:
         result: list[Step] = []
         for step in steps:
             spec = graph[step.resource].spec if step.resource in graph else {}
-            if step.action != "compute.create" or not spec.get("image", {}).get("source"):
+            if step.action != "compute.create" or not _brought(spec.get("image", {})):
                 result.append(step)
                 continue
             key = f"image:{spec['vim']}:{image_name(spec['image'])}"
@@ -290,6 +291,11 @@ def still_unborn(instance: VnfInstance, left: set[str]) -> VnfInstance:
     waiting = {vnfc for vnfc in left | set(instance.unborn) if f"power:{vnfc}" not in instance.resources}
     there = {name for group in instance.everybody.values() for name in group}
     return msgspec.structs.replace(instance, unborn=tuple(sorted(waiting & there)))
+
+
+def _brought(image: Mapping[str, Any]) -> bool:
+    """Whether an image has to be, or may have to be, brought to the VIM: those of snapshots were made there."""
+    return bool(image.get("source") or image.get("name")) and not image["name"].startswith(SNAPSHOT)
 
 
 def _with_barrier(steps: list[Step]) -> list[Step]:

@@ -25,9 +25,8 @@ from skerry.store.database import Transaction
 from skerry.vim.driver import Snapshots
 from skerry.vnfm.desk import Desk
 from skerry.vnfm.goal import Goal, current, require_vnfcs
+from skerry.vnfm.naming import SNAPSHOT
 from skerry.vnfm.operation import VnfOperation
-
-PREFIX = "snapshot:"
 
 
 class CreateSnapshot(VnfOperation):
@@ -166,7 +165,7 @@ def _only(params: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _image(snapshot: str, vnfc: str) -> str:
-    return f"{PREFIX}{snapshot}/{vnfc}"
+    return f"{SNAPSHOT}{snapshot}/{vnfc}"
 
 
 def _images(info: VnfSnapshotInfo) -> dict[str, str]:

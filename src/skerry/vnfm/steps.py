@@ -27,7 +27,7 @@ from skerry.vim.driver import (
     Port,
     Resize,
 )
-from skerry.vnfm.desk import Desk
+from skerry.vnfm.desk import Desk, ImageFile
 from skerry.vnfm.goal import flavour_of
 from skerry.vnfm.scripts import WRAPPER, outcome
 from skerry.vnfm.values import Attributes, environment, handed_over, parameter_files, text
@@ -62,15 +62,29 @@ class Steps:
     # -- images and networks ------------------------------------------------------------------------------------------
 
     async def ensure_image(self, context: StepContext) -> Mapping[str, Any]:
+        """Bring it there. One that is only named is brought if the tenant uploaded it; else the VIM must have it."""
         driver = await self.desk.vims.driver(context.args["vim"])
         spec = await self._image(context.args["package"], context.args["image"])
+        if spec is None:
+            return {}
         image = await driver.ensure_image(spec)
         return {"id": image.id, "name": image.name, "size_bytes": image.size_bytes}
 
-    async def _image(self, package: str, image: Mapping[str, Any]) -> ImageSpec:
-        info = aggregates.vnf_packages.get(self.desk.database, package)
-        source = image["source"]
-        if not source.startswith(("host:", "docker://")):
+    def _stored(self, package: str, image: Mapping[str, Any]) -> ImageFile | None:
+        """What the tenant uploaded under the name of an image that is only named."""
+        if image["source"] or not image["name"]:
+            return None
+        return self.desk.stored(image["name"], aggregates.vnf_packages.get(self.desk.database, package).tenant)
+
+    async def _image(self, package: str, image: Mapping[str, Any]) -> ImageSpec | None:
+        """What the driver shall have; None for an image that it must have already."""
+        source, file = image["source"], self._stored(package, image)
+        if file is not None:
+            image, source = _summed(image, file), str(file.path)
+        elif not source:
+            return None
+        elif not source.startswith(("host:", "docker://")):
+            info = aggregates.vnf_packages.get(self.desk.database, package)
             source = str(await asyncio.to_thread(self.desk.extracted, info, source))
         return ImageSpec(
             name=image_name(image),
@@ -100,7 +114,9 @@ class Steps:
         lookup = self._lookup(context.operation.subject, context.step.resource.split(":", 1)[1], spec)
         if context.undoing and await state_of(driver, spec["name"]) is not None:
             return _answer(await driver.get_compute(spec["name"]))  # the removal that is undone never came to it
-        compute = await driver.create_compute(compute_spec(spec, lookup, context.args.get("previous", {})))
+        file = self._stored(spec["package"], spec["image"])
+        made = {**spec, "image": _summed(spec["image"], file)} if file else spec
+        compute = await driver.create_compute(compute_spec(made, lookup, context.args.get("previous", {})))
         return _answer(compute)
 
     async def update_compute(self, context: StepContext) -> Mapping[str, Any]:
@@ -250,6 +266,11 @@ class Steps:
                 suggestion="mend the cause and retry the operation; scripts that ended well do not run again",
             )
         return result
+
+
+def _summed(image: Mapping[str, Any], file: ImageFile) -> dict[str, Any]:
+    """An image known by its content, so that equal names of two tenants never meet on a VIM."""
+    return {**image, "checksum": file.checksum, "checksum_algorithm": "sha-256"}
 
 
 def image_name(image: Mapping[str, Any]) -> str:

@@ -6,8 +6,10 @@ from skerry.api.own import (
     backup,
     dataplane,
     events,
+    images,
     indicators,
     instances,
+    keys,
     mep,
     node,
     operations,
@@ -15,11 +17,15 @@ from skerry.api.own import (
     packages,
     performance,
     snapshots,
+    vims,
 )
 from skerry.api.route import Api
 
 ROUTES = (
     *node.ROUTES,
+    *vims.ROUTES,
+    *images.ROUTES,
+    *keys.ROUTES,
     *packages.ROUTES,
     *operations.ROUTES,
     *events.ROUTES,

@@ -22,6 +22,70 @@ class VimRequest(Asked, frozen=True, kw_only=True):
     zone: str = ""
 
 
+class VimReplacement(Asked, frozen=True, kw_only=True):
+    """What an infrastructure is from now on. Its type stays."""
+
+    vim_type: str = ""
+    name: str = ""
+    settings: Mapping[str, Any] = {}
+    zone: str = ""
+
+
+class VimChange(Asked, frozen=True, kw_only=True):
+    """What to change of an infrastructure."""
+
+    name: str | None = None
+    settings: Mapping[str, Any] | None = None
+    zone: str | None = None
+
+
+class VimIds(Asked, frozen=True, kw_only=True):
+    """Several infrastructures."""
+
+    ids: Annotated[list[str], msgspec.Meta(min_length=1, max_length=1000)]
+
+
+ImageName = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]*$")]
+Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.@-]{0,62}$")]
+
+
+class VimImageRequest(Asked, frozen=True, kw_only=True):
+    """An image to make available on an infrastructure. `source` is `host:PROGRAM`, `docker://REPOSITORY:TAG`, `vim:NAME` (it
+    is there), `image:NAME` (of the node's repository) or an http(s) address."""
+
+    name: ImageName
+    source: Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
+
+
+class ImageRequest(Asked, frozen=True, kw_only=True):
+    """An image for the repository. `checksum` is the SHA-256 that its content must have; empty: any will do."""
+
+    name: ImageName
+    description: Annotated[str, msgspec.Meta(max_length=4096)] = ""
+    checksum: str = ""
+
+
+class FetchRequest(Asked, frozen=True, kw_only=True):
+    """Where a content is, and the credentials that are needed there."""
+
+    uri: Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
+    user_name: str = ""
+    password: str = ""
+
+
+class KeyName(Asked, frozen=True, kw_only=True):
+    """A key to make."""
+
+    name: Name
+
+
+class KeyRequest(Asked, frozen=True, kw_only=True):
+    """A public key to import, as in a .pub file of OpenSSH."""
+
+    name: Name
+    public_key: str
+
+
 class PlanRequest(Asked, frozen=True, kw_only=True):
     """An operation to plan without doing it: kind as `ns.scale`, the instance, the body of the ETSI request."""
 

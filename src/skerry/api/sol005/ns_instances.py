@@ -170,6 +170,10 @@ def _require_maps(additional: Mapping[str, Any]) -> None:
         for name in ("placement", "inputs", "steered")
         if not isinstance(additional.get(name, {}), dict)
     ]
+    keys = additional.get("sshKeys", [])
+    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+        path = "/additionalParamsForNs/sshKeys"
+        faults.append(Fault(message="sshKeys is no list of names", code="schema", path=path, fix="write a list"))
     if faults:
         raise InvalidError("cannot accept the body: additionalParamsForNs is wrong", faults=faults)
 

@@ -67,6 +67,13 @@ class Images:
         names = sorted(one["Labels"][LABEL] for one in found if one.get("RepoTags"))
         return [await self.get(name) for name in names if not name.startswith("skerry-tools-")]
 
+    async def present(self) -> Sequence[Image]:
+        """Every image with a name that others brought there, by name."""
+        found = await self._engine.get("/images/json")
+        theirs = [one for one in found if LABEL not in (one.get("Labels") or {})]
+        names = sorted(tag for one in theirs for tag in one.get("RepoTags") or () if tag != "<none>:<none>")
+        return [_image(name, await self._engine.get(f"/images/{name}/json")) for name in names]
+
     async def delete(self, name: str) -> None:
         """Remove it; `ConflictError` names the containers in the way."""
         try:
@@ -101,6 +108,8 @@ class Images:
     async def _bring(self, spec: ImageSpec) -> None:
         if spec.source.startswith("docker://"):
             await self._pull(spec)
+        elif spec.source.startswith("vim:"):
+            await self._labelled(spec, spec.source.removeprefix("vim:"))
         elif spec.source.startswith("host:"):
             await self._packed(spec)
         else:
@@ -167,7 +176,17 @@ class Images:
                 answer=failed.detail,
                 suggestion="check that the Engine reaches the registry, or give the image as an archive or host:PROGRAM",
             ) from failed
-        recipe = f"FROM {bare}:{tag}\nLABEL {LABEL}={json.dumps(spec.name)}\n".encode()
+        await self._labelled(spec, f"{bare}:{tag}")
+
+    async def _labelled(self, spec: ImageSpec, origin: str) -> None:
+        """An image that the Engine has becomes one of ours, under a reference of ours."""
+        try:
+            await self._engine.get(f"/images/{origin}/json")
+        except NotFoundError as missing:
+            raise NotFoundError(
+                f"cannot find the image {origin} in the Engine", suggestion="pull or load it first, or name another"
+            ) from missing
+        recipe = f"FROM {origin}\nLABEL {LABEL}={json.dumps(spec.name)}\n".encode()
         made = io.BytesIO()
         with tarfile.open(fileobj=made, mode="w") as tar:
             info = tarfile.TarInfo("Dockerfile")

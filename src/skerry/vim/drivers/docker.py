@@ -126,6 +126,10 @@ class Driver:
         """Every image that Skerry brought there."""
         return await self._images.all()
 
+    async def list_present(self) -> Sequence[Image]:
+        """Every named image that others brought to the Engine."""
+        return await self._images.present()
+
     async def delete_image(self, name: str) -> None:
         """Remove it. `ConflictError` names the instances that use it."""
         filters = {"label": [f"{shape.ROLE}=compute"]}

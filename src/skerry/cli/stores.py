@@ -1,0 +1,134 @@
+"""`skerry image` and `skerry key`: what a node keeps for its instances."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from skerry.cli import output
+from skerry.cli.session import Session, command, pick
+from skerry.client.stores import Stores
+from skerry.errors import ConflictError, InvalidError
+
+
+@click.group()
+def image() -> None:
+    """Keep software images on the node; VNFs that name one get it wherever they are placed."""
+
+
+@image.command("list")
+@command
+def list_images(session: Session) -> None:
+    """List the images of the node's repository."""
+    found = Stores(session.node.http).images()
+    if session.as_json:
+        session.emit(found)
+        return
+    rows = [(output.short(one.id), one.name, one.state, str(one.size_bytes), one.checksum[:12]) for one in found]
+    output.table(("ID", "NAME", "STATE", "SIZE", "SHA-256"), rows)
+
+
+@image.command("add")
+@click.argument("name")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option("--description", default="", help="A text for people.")
+@command
+def add_image(session: Session, name: str, file: Path, description: str) -> None:
+    """Upload FILE as the image that descriptors call NAME."""
+    made = Stores(session.node.http).upload_image(name, file, description)
+    if session.as_json:
+        session.emit(made)
+    else:
+        click.echo(made.id)
+
+
+@image.command()
+@click.argument("image")
+@click.option("--output", "-o", "target", type=click.Path(path_type=Path), required=True, help="File to write.")
+@command
+def download(session: Session, image: str, target: Path) -> None:
+    """Fetch an image of the node's repository."""
+    stores = Stores(session.node.http)
+    view = pick(stores.images(), image, "image")
+    size = stores.download_image(view.id, target)
+    if session.as_json:
+        session.emit({"file": str(target), "size_bytes": size})
+
+
+@image.command("rm")
+@click.argument("image")
+@command
+def remove_image(session: Session, image: str) -> None:
+    """Delete an image that no VNF runs from."""
+    stores = Stores(session.node.http)
+    view = pick(stores.images(), image, "image")
+    stores.delete_image(view.id)
+    if session.as_json:
+        session.emit({"deleted": view.id})
+
+
+@click.group()
+def key() -> None:
+    """Keep public keys; instances that are made with them let their owners in by SSH."""
+
+
+@key.command("list")
+@command
+def list_keys(session: Session) -> None:
+    """List keys."""
+    found = Stores(session.node.http).keys()
+    if session.as_json:
+        session.emit(found)
+        return
+    output.table(
+        ("ID", "NAME", "TYPE", "FINGERPRINT"),
+        [(output.short(one.id), one.name, one.key_type, one.fingerprint) for one in found],
+    )
+
+
+@key.command("add")
+@click.argument("name")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@command
+def add_key(session: Session, name: str, file: Path) -> None:
+    """Import the public key in FILE, such as ~/.ssh/id_ed25519.pub."""
+    try:
+        text = file.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidError(f"cannot read {file}: {error}", suggestion="name a .pub file") from error
+    made = Stores(session.node.http).add_key(name, text)
+    if session.as_json:
+        session.emit(made)
+    else:
+        click.echo(made.fingerprint)
+
+
+@key.command()
+@click.argument("name")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@command
+def generate(session: Session, name: str, file: Path) -> None:
+    """Make a key pair; the private key goes to the new FILE here and is kept nowhere else."""
+    if file.exists():
+        raise ConflictError(f"cannot write the private key to {file}: it exists", suggestion="name a new file")
+    made = Stores(session.node.http).generate_key(name)
+    with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
+        out.write(made.private_key)
+    if session.as_json:
+        session.emit({"key": made.key, "file": str(file)})
+    else:
+        click.echo(made.key.fingerprint)
+
+
+@key.command("rm")
+@click.argument("key")
+@command
+def remove_key(session: Session, key: str) -> None:
+    """Forget a key. Instances that have it keep it."""
+    stores = Stores(session.node.http)
+    view = pick(stores.keys(), key, "key")
+    stores.delete_key(view.id)
+    if session.as_json:
+        session.emit({"deleted": view.id})
