@@ -7,7 +7,7 @@ from skerry.dataplane.ebpf.assembler import FP, R0, R1, R2, R3, R4, R5, R6, R7, 
 from skerry.dataplane.ebpf.layout import BUFFER, SAVED, SLOT, Has, Helper, Skb, big
 from skerry.dataplane.ebpf.shapes import Step
 from skerry.dataplane.ebpf.writing import Writer, fix_v4_function
-from skerry.dataplane.flows import PROTO_SCTP, PROTO_TCP, PROTO_UDP, Field
+from skerry.dataplane.flows import PROTO_SCTP, PROTO_TCP, PROTO_UDP, Field, Reason
 
 _MAC_ROOM = 1
 _FIXED_GSO = 1
@@ -96,7 +96,7 @@ def goto(writer: Writer, step: Step, _: bool) -> None:
     """The next table reads what the frame is then."""
     if writer.needs.any:
         writer.read()
-    writer.asm.jump(writer.tables.get(step.static, writer.drop))
+    writer.asm.jump(writer.tables.get(step.static) or writer.dropped(Reason.NO_MATCH))
 
 
 def shrink(writer: Writer, flags: int = 0) -> None:
@@ -359,7 +359,7 @@ def dec_ttl(writer: Writer, _: Step, __: bool) -> None:
 def _less(writer: Writer, at: int) -> None:
     asm = writer.asm
     asm.load(1, R1, R9, BUFFER + at)
-    asm.jump_if(Jump.LE, R1, 1, writer.drop)
+    asm.jump_if(Jump.LE, R1, 1, writer.dropped(Reason.TTL))
     asm.sub(R1, 1)
     asm.store(1, R9, BUFFER + at, R1)
 
@@ -430,9 +430,9 @@ def _grow(writer: Writer, size: int) -> None:
 def pop_nsh(writer: Writer, _: Step, __: bool) -> None:
     """The frame inside, its tag beside it."""
     asm = writer.asm
-    writer.require(Has.NSH)
+    writer.require(Has.NSH, reason=Reason.NSH)
     asm.load(4, R1, R9, layout.NSH_NEXT)
-    asm.jump_if(Jump.NE, R1, 3, writer.drop)
+    asm.jump_if(Jump.NE, R1, 3, writer.dropped(Reason.NSH))
     asm.load(4, R1, R9, layout.NSH_LEN)
     asm.and_(R1, 255)
     asm.add(R1, layout.L3)
@@ -503,7 +503,7 @@ def dec_nsh_ttl(writer: Writer, _: Step, __: bool) -> None:
     asm.mov(R2, R1)
     asm.rsh(R2, 6)
     asm.and_(R2, 63)
-    asm.jump_if(Jump.LE, R2, 1, writer.drop)
+    asm.jump_if(Jump.LE, R2, 1, writer.dropped(Reason.TTL))
     asm.sub(R1, 1 << 6)
     asm.to_big(R1, 16)
     asm.store(2, R9, BUFFER + 14, R1)

@@ -7,7 +7,7 @@ from skerry.dataplane.ebpf.assembler import FP, R0, R1, R2, R3, R4, R5, R6, R7, 
 from skerry.dataplane.ebpf.layout import BUFFER, FLOW, HEADERS, KEY, SLOT, Has, Helper, Skb, big
 from skerry.dataplane.ebpf.shapes import Step
 from skerry.dataplane.ebpf.writing import Writer
-from skerry.dataplane.flows import Field
+from skerry.dataplane.flows import Field, Reason
 
 FLOW_SIZE = 40
 MOST_MEMBERS = 64
@@ -220,7 +220,7 @@ def police(writer: Writer, _: Step, __: bool) -> None:
     passed = asm.label("passed")
     for _try in range(_TRIES):
         _take(writer, passed)
-    asm.jump(writer.drop)
+    asm.jump(writer.dropped(Reason.METER))
     asm.place(passed)
 
 
@@ -250,7 +250,7 @@ def _take(writer: Writer, passed: Label) -> None:
     asm.mov(R3, R1)
     asm.sub(R3, R2)
     asm.load(8, R2, R5, 16)
-    asm.jump_if(Jump.GT, R3, R2, writer.drop)
+    asm.jump_if(Jump.GT, R3, R2, writer.dropped(Reason.METER))
     if writer.probe:
         asm.jump(passed)
         return

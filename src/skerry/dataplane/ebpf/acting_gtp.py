@@ -8,7 +8,7 @@ from skerry.dataplane.ebpf.assembler import FP, R0, R1, R2, R3, R4, R5, R6, R7, 
 from skerry.dataplane.ebpf.layout import BUFFER, HEADERS, KEY, SLOT, Has, Helper, Skb, big
 from skerry.dataplane.ebpf.shapes import TUNNEL_SIZE, Step
 from skerry.dataplane.ebpf.writing import Writer, event
-from skerry.dataplane.flows import PROTO_TCP, Field
+from skerry.dataplane.flows import PROTO_TCP, Field, Reason
 
 ORIGIN, IDLE, SEEN, VALID, TUNNELS = 0, 4, 8, 16, 24
 SESSION_SIZE = TUNNELS + 2 * TUNNEL_SIZE
@@ -28,7 +28,7 @@ _HEADERS_AT, _PLAIN_V4, _LONG_V4 = 8, 50, 58
 def decap(writer: Writer, _: Step, __: bool) -> None:
     """Parameters: destination and source of the new Ethernet header."""
     asm, six, typed, other = writer.asm, writer.asm.label("ipv6"), writer.asm.label("typed"), writer.asm.label("mixed")
-    writer.require(Has.INNER)
+    writer.require(Has.INNER, reason=Reason.GTP)
     writer.call("clamp", clamp_function)
     writer.tail(layout.IP_END)
     for part in range(0, 12, 4):
@@ -127,7 +127,7 @@ def encap(writer: Writer, step: Step, _: bool) -> None:
     """`static`: 0 the session's tunnel up, 1 down, 2 the tunnel in the parameters."""
     asm, six, made = writer.asm, writer.asm.label("outer_ipv6"), writer.asm.label("made")
     long = asm.label("with_container")
-    writer.require(Has.IP)
+    writer.require(Has.IP, reason=Reason.NO_SESSION)
     if step.static == 2:
         writer.parameter(R0, writer.at)
     else:
@@ -182,7 +182,7 @@ def _session_tunnel(writer: Writer, down: int) -> None:
     asm.jump_if(Jump.SLE, R3, R4, fresh_session)
     asm.place(unknown)
     event(writer, EVENT_NO_SESSION, KEY)
-    asm.jump(writer.drop)
+    asm.jump(writer.dropped(Reason.NO_SESSION))
     asm.place(fresh_session)
     if not writer.probe:
         asm.store(8, R1, SEEN, R0)

@@ -30,7 +30,8 @@ from skerry.dataplane.ebpf.layout import Helper, Skb
 from skerry.dataplane.ebpf.peers import MOST_STRAIGHT, STRAIGHT
 from skerry.dataplane.ebpf.program import Plan
 from skerry.dataplane.ebpf.shapes import TUNNEL_SIZE
-from skerry.dataplane.flows import Change, DeviceState, Origin, PortKind, PortState, Session
+from skerry.dataplane.ebpf.writing import REASONS
+from skerry.dataplane.flows import Change, DeviceState, Dropped, Origin, PortKind, PortState, Session
 from skerry.dataplane.state import changed, check
 from skerry.errors import ConflictError, DriverError, InvalidError, NotFoundError
 from skerry.linux import namespaces, netlink, offload, syscalls
@@ -386,6 +387,14 @@ class Device:
             domains=note.domains,
             sessions=known,
             names=note.names,
+            dropped=self._dropped(),
+        )
+
+    def _dropped(self) -> tuple[Dropped, ...]:
+        counted = self.shared["drops"].items() if "drops" in self.shared else []
+        found = [(_U32.unpack(key)[0], int.from_bytes(value, "little")) for key, value in counted]
+        return tuple(
+            Dropped(port=key >> 8, reason=REASONS[key & 0xFF], packets=packets) for key, packets in sorted(found)
         )
 
     def _sessions(self) -> tuple[Session, ...]:

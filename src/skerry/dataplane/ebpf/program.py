@@ -28,7 +28,7 @@ from skerry.dataplane.ebpf.layout import SLOT, Has, Helper, Skb, big
 from skerry.dataplane.ebpf.parse import Needs
 from skerry.dataplane.ebpf.shapes import Numbers, Shape, Step, encode, size_of
 from skerry.dataplane.ebpf.writing import DROP, PARAMETERS, Writer
-from skerry.dataplane.flows import Actions, ArpReply, Copy, DeviceState, Domain, Field, GtpReply, Rule
+from skerry.dataplane.flows import Actions, ArpReply, Copy, DeviceState, Domain, Field, GtpReply, Reason, Rule
 from skerry.errors import UnsupportedError
 
 _WITHOUT_READING = {"output", "pushvlan", "popvlan", "pushnsh", "police", "goto"}
@@ -230,7 +230,7 @@ def main(given: Plan, *, probe: bool = False) -> Assembler:
     _start(writer, given)
     tables = sorted(given.rule_shapes)
     writer.tables = {table: asm.label(f"table{table}") for table in tables}
-    asm.jump(writer.tables.get(0, writer.drop))
+    asm.jump(writer.tables.get(0) or writer.dropped(Reason.NO_MATCH))
     for table in tables:
         asm.place(writer.tables[table])
         _table(writer, given, table)
@@ -313,7 +313,7 @@ def _table(writer: Writer, given: Plan, table: int) -> None:
         _tuple(writer, given.map_name(at), one, below, decided)
     asm.place(decided)
     writer.lookup("rules", layout.BEST_RULE)
-    asm.jump_if(Jump.EQ, R0, 0, writer.drop)
+    asm.jump_if(Jump.EQ, R0, 0, writer.dropped(Reason.NO_MATCH))
     asm.mov(R7, R0)
     _count(writer)
     _dispatch(writer, given, given.rule_shapes[table])
@@ -411,7 +411,8 @@ def _dispatch(writer: Writer, given: Plan, numbers: Sequence[int]) -> None:
         asm.place(label)
         writer.fresh, writer.at = given.needs.any, PARAMETERS
         _actions(writer, given, given.shapes[number])
-        asm.jump(writer.drop)
+        says_so = all(step.do == "seen" for step in given.shapes[number])
+        asm.jump(writer.dropped(Reason.POLICY) if says_so else writer.drop)
 
 
 def _choose(asm: Assembler, labels: list[tuple[int, Label]], otherwise: Label) -> None:

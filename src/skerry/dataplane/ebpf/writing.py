@@ -95,11 +95,11 @@ class Writer:
             self.asm.mov(R8, R0)
             self.fresh = True
 
-    def require(self, *wanted: Has) -> None:
+    def require(self, *wanted: Has, reason: Reason | None = None) -> None:
         """Read the frame; it ends where it has not all of these."""
         self.read()
         for one in wanted:
-            self.unless(one, self.drop)
+            self.unless(one, self.drop if reason is None else self.dropped(reason))
 
     def unless(self, wanted: Has, target: Label) -> None:
         """Go on at a label if the frame has not this."""

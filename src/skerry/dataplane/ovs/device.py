@@ -19,9 +19,9 @@ from skerry.dataplane.driver import (
     labels,
     resource_name,
 )
-from skerry.dataplane.flows import Change, DeviceState, Domain, Group, Meter, PortKind, PortState, Rule
+from skerry.dataplane.flows import Change, DeviceState, Domain, Dropped, Group, Meter, PortKind, PortState, Reason, Rule
 from skerry.dataplane.ovs import actions as act
-from skerry.dataplane.ovs import openflow, oxm, pipeline, ports
+from skerry.dataplane.ovs import drops, openflow, oxm, pipeline, ports
 from skerry.dataplane.ovs.channel import Channel
 from skerry.dataplane.ovs.instance import Instance
 from skerry.dataplane.ovs.ovsdb import BridgeRow, Database, Interface
@@ -51,6 +51,7 @@ class Device:
         self._instance, self._database = instance, database
         self._channel: Channel | None = None
         self._table = pipeline.Table()
+        self._service: Mapping[Reason, int] = {}
         self._turn = asyncio.Lock()
 
     async def make(self, lost: Callable[[], None]) -> None:
@@ -236,12 +237,24 @@ class Device:
                 await self.channel.send([openflow.meter_delete(meter.id), openflow.meter_add(config)])
         return undo
 
+    async def _dropped(self, found: Sequence[pipeline.Found]) -> tuple[Dropped, ...]:
+        tables = [
+            one for part in await self.channel.ask(openflow.tables_request()) for one in openflow.tables_missed(part)
+        ]
+        meters = [
+            one for part in await self.channel.ask(openflow.meter_stats_request()) for one in openflow.metered(part)
+        ]
+        rules = ((one.rule, one.packets) for one in found)
+        return drops.dropped(rules, self._service, dict(tables), sum(count for _, count in meters))
+
     async def _read(self) -> tuple[int, list[pipeline.Found]]:
         answer = await self.channel.ask(openflow.flows_request())
         known = self._table
 
         def read() -> tuple[pipeline.Table, int, list[pipeline.Found]]:
-            return pipeline.read((one for part in answer for one in openflow.flows(part)), known)
+            stats = [one for part in answer for one in openflow.flows(part)]
+            self._service = drops.of_service(stats)
+            return pipeline.read(stats, known)
 
         many = len(known.installed) >= _MANY
         self._table, revision, found = await asyncio.to_thread(read) if many else read()
@@ -257,6 +270,7 @@ class Device:
                 for part in await self.channel.ask(openflow.meters_request())
                 for one in openflow.meters(part)
             }
+            dropped = await self._dropped(found)
         intact = [one for key, one in self._table.values.items() if self._table.intact(key)]
         meters = [one for one in intact if isinstance(one, Meter)]
         return Effective(
@@ -267,6 +281,7 @@ class Device:
             groups=tuple(one for one in intact if isinstance(one, Group)),
             meters=tuple(one for one in meters if configs.get(one.id) == pipeline.meter_config(one)),
             domains=tuple(one for one in intact if isinstance(one, Domain)),
+            dropped=dropped,
         )
 
     # -- frames -------------------------------------------------------------------------------------------------------

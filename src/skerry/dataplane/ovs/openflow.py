@@ -23,7 +23,7 @@ BUNDLE_OPEN, BUNDLE_COMMIT, BUNDLE_DISCARD = 0, 4, 6
 _ATOMIC_ORDERED = 3
 _ADD, _DELETE, _DELETE_STRICT = 0, 3, 4
 _METER_ADD, _METER_MODIFY, _METER_DELETE = 0, 1, 2
-_MP_FLOW, _MP_METER_CONFIG = 1, 10
+_MP_FLOW, _MP_TABLE, _MP_METER, _MP_METER_CONFIG = 1, 3, 9, 10
 _MORE = 1
 _KBPS, _BURST, _STATS = 1, 4, 8
 _DROP_BAND = 1
@@ -204,6 +204,32 @@ def flows_request(table: int = ALL_TABLES) -> bytes:
 def meters_request() -> bytes:
     """Ask for all meters."""
     return message(MULTIPART_REQUEST, struct.pack("!HH4x", _MP_METER_CONFIG, 0) + struct.pack("!I4x", _ANY))
+
+
+def tables_request() -> bytes:
+    """Ask how often each table was looked into, and how often in vain."""
+    return message(MULTIPART_REQUEST, struct.pack("!HH4x", _MP_TABLE, 0))
+
+
+def tables_missed(data: bytes) -> Iterator[tuple[int, int]]:
+    """Tables and how many frames fitted no rule of theirs, in one part of the reply."""
+    for at in range(16, len(data) - 23, 24):
+        table, looked, matched = struct.unpack_from("!B7xQQ", data, at)
+        yield table, looked - matched
+
+
+def meter_stats_request() -> bytes:
+    """Ask what all meters did."""
+    return message(MULTIPART_REQUEST, struct.pack("!HH4x", _MP_METER, 0) + struct.pack("!I4x", _ANY))
+
+
+def metered(data: bytes) -> Iterator[tuple[int, int]]:
+    """Meters and how many frames each dropped, in one part of the reply."""
+    at = 16
+    while at + 40 <= len(data):
+        meter, size = struct.unpack_from("!IH", data, at)
+        yield meter, struct.unpack_from("!Q", data, at + 40)[0] if size >= 56 else 0
+        at += max(size, 40)
 
 
 def last_part(data: bytes) -> bool:

@@ -174,7 +174,7 @@ def _started_again(action: flows.Track | flows.Connect, rest: Sequence[Actions],
     for guard in guards or [[]]:
         rules.append(Flow(layout.REST, _CASE, matches.body([*guard, *mine]), act.apply(code)))
     if guards:
-        rules.append(Flow(layout.REST, _ELSE, matches.body(mine), b""))
+        rules.append(Flow(layout.REST, 0, matches.body(mine), b""))
     return jump, (*rules, *more)
 
 
