@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tools import packages_table
-from tools.pages import benchmarks, cli, drivers, errors, etsi, features, overview, settings, states
+from tools.pages import benchmarks, cli, drivers, elements, errors, etsi, features, overview, settings, states
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -24,6 +24,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "docs/images/compute-states.svg": states.compute_states,
     "docs/images/architecture.svg": overview.architecture,
     "docs/reference/drivers.md": drivers.drivers,
+    "docs/reference/elements.md": elements.elements,
     "docs/reference/apis.md": etsi.served,
     "docs/reference/features.md": features.features,
     "README.md": lambda: benchmarks.figures((ROOT / "README.md").read_text()),

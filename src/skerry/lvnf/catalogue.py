@@ -57,6 +57,8 @@ def _code(codes: str, port: int) -> str:
     return codes[min(port, len(codes) - 1)] if codes else "a"
 
 
+_COUNTED = ("count r", "reset_counts w")
+_TABLES = ("table r", "tcp_table r", "udp_table r")
 _COUNTS = ("count r", "byte_count r", "rate r", "byte_rate r", "reset w")
 
 KINDS: Mapping[str, ElementKind] = {
@@ -64,24 +66,24 @@ KINDS: Mapping[str, ElementKind] = {
     for kind in (
         ElementKind(name=config.__name__, config=config, ports=ports, processing=processing, handlers=handlers)
         for config, ports, processing, handlers in (
-            (configs.FromDevice, "0/1", "/h", ()),
-            (configs.ToDevice, "1/0", "a/", ()),
-            (configs.Discard, "1/0", "a/", ("count r", "reset_counts w")),
+            (configs.FromDevice, "0/1", "/h", _COUNTED),
+            (configs.ToDevice, "1/0", "a/", _COUNTED),
+            (configs.Discard, "1/0", "a/", _COUNTED),
             (configs.Null, "1/1", "a/a", ()),
             (configs.Classifier, "1/1-", "h/h", ()),
             (configs.IPClassifier, "1/1-", "h/h", ()),
             (configs.IPFilter, "1/0-", "h/h", ()),
             (configs.Strip, "1/1", "a/a", ()),
             (configs.Unstrip, "1/1", "a/a", ()),
-            (configs.EtherEncap, "1/1", "a/a", ()),
-            (configs.VLANEncap, "1/1", "a/a", ()),
+            (configs.EtherEncap, "1/1", "a/a", ("src r", "dst r", "ethertype r")),
+            (configs.VLANEncap, "1/1", "a/a", ("vlan_id r", "vlan_pcp r")),
             (configs.VLANDecap, "1/1", "a/a", ()),
             (configs.EtherMirror, "1/1", "a/a", ()),
-            (configs.EtherRewrite, "1/1", "a/a", ()),
-            (configs.ARPResponder, "1/1-2", "a/ah", ()),
+            (configs.EtherRewrite, "1/1", "a/a", ("src r", "dst r")),
+            (configs.ARPResponder, "1/1-2", "a/ah", ("table r",)),
             (configs.ICMPPingResponder, "1/1-2", "a/ah", ()),
-            (configs.CheckIPHeader, "1/1-2", "a/ah", ("drops r", "count r")),
-            (configs.IPRewriter, "1-/1-", "h/h", ("nmappings r", "table r", "clear w")),
+            (configs.CheckIPHeader, "1/1-2", "a/ah", ("drops r", *_COUNTED)),
+            (configs.IPRewriter, "1-/1-", "h/h", ("nmappings r", "mapping_failures r", *_TABLES, "clear w")),
             (configs.Counter, "1/1", "a/a", (*_COUNTS, "bit_rate r", "reset_counts w")),
             (configs.AverageCounter, "1/1", "a/a", _COUNTS),
             (configs.Tee, "1/1-", "h/h", ()),
@@ -89,32 +91,37 @@ KINDS: Mapping[str, ElementKind] = {
             (configs.RoundRobinSwitch, "1/1-", "h/h", ()),
             (configs.Paint, "1/1", "a/a", ("color rw",)),
             (configs.CheckPaint, "1/1-2", "a/ah", ("color rw",)),
-            (configs.RandomSample, "1/1-2", "a/ah", ("sampling_prob rw", "drop_prob rw", "drops r", "count r")),
-            (configs.Meter, "1/2-", "h/h", ()),
+            (
+                configs.RandomSample,
+                "1/1-2",
+                "a/ah",
+                ("sampling_prob rw", "drop_prob rw", "active rw", "drops r", *_COUNTED),
+            ),
+            (configs.Meter, "1/2-", "h/h", ("rate r", "meters r")),
             (
                 configs.Queue,
                 "1/1",
                 "h/l",
                 ("length r", "highwater_length r", "capacity rw", "drops r", "reset w", "reset_counts w"),
             ),
-            (configs.Unqueue, "1/1", "l/h", ("count r", "active rw")),
+            (configs.Unqueue, "1/1", "l/h", ("active rw", "reset w", *_COUNTED)),
             (configs.RatedUnqueue, "1/1", "l/h", ("rate rw",)),
             (configs.Shaper, "1/1", "l/l", ("rate rw",)),
             (configs.BandwidthShaper, "1/1", "l/l", ("rate rw",)),
-            (configs.IPEncap, "1/1", "a/a", ()),
-            (configs.UDPIPEncap, "1/1", "a/a", ()),
+            (configs.IPEncap, "1/1", "a/a", ("src r", "dst r")),
+            (configs.UDPIPEncap, "1/1", "a/a", ("src r", "sport r", "dst r", "dport r")),
             (configs.GTPEncap, "1/1", "a/a", ("teid rw",)),
-            (configs.GTPDecap, "1/1-2", "a/ah", ("count r", "teid r")),
+            (configs.GTPDecap, "1/1-2", "a/ah", ("teid r", *_COUNTED)),
             (
                 configs.GTPGateway,
                 "3/3",
                 "h/h",
                 ("sessions rw", "diverted r", "returned r", "inserted r", "dropped r", "reset_counts w"),
             ),
-            (configs.NSHEncap, "1/1", "a/a", ()),
-            (configs.NSHDecap, "1/1-2", "a/ah", ("path r", "index r")),
+            (configs.NSHEncap, "1/1", "a/a", ("path r", "index r")),
+            (configs.NSHDecap, "1/1-2", "a/ah", ("path r", "index r", *_COUNTED)),
             (configs.Print, "1/1", "a/a", ("active rw",)),
-            (configs.Script, "0/0", "/", ("step w", "goto w", "run w", "vars r")),
+            (configs.Script, "0/0", "/", ("step w", "goto w", "run rw", "vars r")),
         )
     )
 } | {"Idle": ElementKind(name="Idle", config=configs.Idle, ports="0-/0-", processing="a/a", apart=True)}
