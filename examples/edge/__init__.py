@@ -1,13 +1,13 @@
-"""The demo's part about edge applications: one makes a name lead to itself and the traffic of its users, then leaves.
+"""The demo's part about edge applications: one is deployed, and its users' traffic and a name lead to it until it ends.
 
-A user sends packets through a GTP-U tunnel without a pause. What comes out towards the core and at the application is seen by
-raw sockets at the far ends of the switch's ports, in a network namespace of its own; names are asked with `dig`.
+A user sends packets through a GTP-U tunnel without a pause. What comes out towards the core, and what comes back to the base
+station, is seen by raw sockets at the far ends of the switch's ports, in a network namespace of its own; names are asked
+with `dig`. The application's own interface is a port of the switch by itself.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import socket
 import struct
 import subprocess
@@ -17,10 +17,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-UE, APP, SERVER, PORT = "10.45.0.7", "10.0.0.9", "203.0.113.5", 80
-SIDES = {"ran": "RAN", "core": "CORE", "app": "VNFC"}
-APPLICATION = Path(__file__).parents[1] / "mec" / "steering.py"
-NAME = "video.example.com"
+UE, SERVER, PORT = "10.45.0.7", "203.0.113.5", 80
+BASE_STATION, CORE = "192.0.2.101", "192.0.2.102"
+SIDES = {"ran": "RAN", "core": "CORE"}
+PACKAGE = Path(__file__).parents[1] / "mec" / "detour"
+NAME = "detour.edge.example"
 ETH_P_ALL = 3
 
 
@@ -36,20 +37,42 @@ def _ip(source: str, target: str, protocol: int, payload: bytes) -> bytes:
     return head[:10] + struct.pack("!H", _checksum(head)) + head[12:] + payload
 
 
+def _tunnelled(source: str, target: str, teid: int, inner: bytes, macs: str) -> bytes:
+    gtp = struct.pack("!BBHI", 0x30, 255, len(inner), teid) + inner
+    outer = _ip(source, target, 17, struct.pack("!HHHH", 2152, 2152, 8 + len(gtp), 0) + gtp)
+    return bytes.fromhex(macs) + b"\x08\x00" + outer
+
+
 def of_user() -> bytes:
-    """A frame of a base station: the first packet of a user's connection, in the user's tunnel."""
-    inner = _ip(UE, SERVER, 6, struct.pack("!HHIIBBHHH", 40_000, PORT, 1, 0, 5 << 4, 2, 8192, 0, 0))
-    gtp = struct.pack("!BBHI", 0x30, 255, len(inner), 4711) + inner
-    outer = _ip("192.0.2.101", "192.0.2.102", 17, struct.pack("!HHHH", 2152, 2152, 8 + len(gtp), 0) + gtp)
-    return bytes.fromhex("020000000002020000000001") + b"\x08\x00" + outer
+    """A frame of a base station: the first segment of a user's connection, in the user's tunnel."""
+    ends = socket.inet_aton(UE) + socket.inet_aton(SERVER)
+    head = struct.pack("!HHIIBBHHH", 40_000, PORT, 1, 0, 5 << 4, 2, 8192, 0, 0)
+    sum_ = _checksum(ends + struct.pack("!HH", 6, len(head)) + head)
+    inner = _ip(UE, SERVER, 6, head[:16] + struct.pack("!H", sum_) + head[18:])
+    return _tunnelled(BASE_STATION, CORE, 4711, inner, "020000000002020000000001")
+
+
+def of_core() -> bytes:
+    """A frame of the core to the user: it teaches the switch the tunnel that leads to him."""
+    inner = _ip(SERVER, UE, 17, struct.pack("!HHHH", 9_001, 40_000, 8, 0))
+    return _tunnelled(CORE, BASE_STATION, 1174, inner, "020000000001020000000002")
+
+
+def _is_answer(frame: bytes) -> bool:
+    """Whether a frame towards the base station holds the server's SYN and ACK for the user, in the tunnel."""
+    syn_and_ack, inner = 0x12, frame[14 + 20 + 8 + 8 :]
+    segment = inner[20:]
+    return (
+        inner[9:10] == b"\x06" and inner[12:16] == socket.inet_aton(SERVER) and segment[13:14] == bytes([syn_and_ack])
+    )
 
 
 class Line:
     """A line from base stations to the core with the switch in it, and a user who sends all the time."""
 
-    def __init__(self, name: str) -> None:
-        self.near, self.far = f"skerry-{name}-edge", f"skerry-{name}-world"
-        self.seen = dict.fromkeys(SIDES, 0)
+    def __init__(self, near: str, name: str) -> None:
+        self.near, self.far = near, f"skerry-{name}-world"
+        self.seen = dict.fromkeys((*SIDES, "answers"), 0)
         self._sockets: dict[str, socket.socket] = {}
         self._over = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -57,7 +80,8 @@ class Line:
     def build(self) -> None:
         """Namespaces, and a pair of interfaces for each port."""
         for namespace in (self.near, self.far):
-            _run("ip", "netns", "add", namespace)
+            if not Path("/run/netns", namespace).exists():
+                _run("ip", "netns", "add", namespace)
             inside = ("ip", "netns", "exec", namespace, "sysctl", "-qw")
             _run(*inside, "net.ipv6.conf.default.disable_ipv6=1")
         for number, side in enumerate(SIDES, 1):
@@ -85,18 +109,26 @@ class Line:
             made.bind((f"p{side}", ETH_P_ALL))
             made.setblocking(False)
         begun.set()
-        frame = of_user()
+        up, down = of_user(), of_core()
         while not self._over.wait(0.002):
-            self._sockets["ran"].send(frame)
+            self._sockets["ran"].send(up)
+            self._sockets["core"].send(down)
             for side, one in self._sockets.items():
-                self.seen[side] += _arrived(one)
+                frames = _arrived(one)
+                self.seen[side] += len(frames)
+                self.seen["answers"] += sum(_is_answer(frame) for frame in frames) if side == "ran" else 0
 
-    def flows_to(self, side: str) -> bool:
-        """Whether the user's packets come out there, and nowhere else, now."""
-        before = dict(self.seen)
+    def reaches_core(self) -> bool:
+        """Whether the user's packets come out towards the core now."""
+        before = self.seen["core"]
         time.sleep(0.05)
-        others = [other for other in SIDES if other not in (side, "ran")]
-        return self.seen[side] > before[side] and all(self.seen[other] == before[other] for other in others)
+        return self.seen["core"] > before
+
+    def answered(self) -> bool:
+        """Whether the user is answered out of his own tunnel, while nothing of his reaches the core."""
+        before = dict(self.seen)
+        time.sleep(1.5)
+        return self.seen["answers"] > before["answers"] and self.seen["core"] == before["core"]
 
     def end(self) -> None:
         """Take it all down."""
@@ -109,13 +141,15 @@ class Line:
             subprocess.run(["ip", "netns", "del", namespace], capture_output=True, check=False)
 
 
-def _arrived(one: socket.socket) -> int:
-    count = 0
+def _arrived(one: socket.socket) -> list[bytes]:
+    found: list[bytes] = []
     while True:
         try:
-            count += one.recvfrom(2048)[1][2] != socket.PACKET_OUTGOING
+            frame, address = one.recvfrom(2048)
         except BlockingIOError:
-            return count
+            return found
+        if address[2] != socket.PACKET_OUTGOING:
+            found.append(frame)
 
 
 def _run(*words: str) -> None:
@@ -137,7 +171,6 @@ def _files(stage: Any, line: Line) -> tuple[Path, Path]:
             "side": kind,
             "interface": f"v{side}",
             "mac": f"02:00:00:00:00:0{number}",
-            **({"ips": [APP]} if side == "app" else {}),
         }
         for number, (side, kind) in enumerate(SIDES.items(), 1)
     ]
@@ -150,60 +183,60 @@ def _files(stage: Any, line: Line) -> tuple[Path, Path]:
 def play(stage: Any) -> None:
     """A user behind GTP-U gets an edge application."""
     stage.say("An edge application takes over its users' traffic")
-    line = Line(stage.name)
-    application: subprocess.Popen[bytes] | None = None
+    (vim,) = stage.ask("vim", "list")
+    line = Line(stage.ask("vim", "show", vim["id"])["resources"]["namespace"], stage.name)
     try:
         line.build()
         topology, wire = _files(stage, line)
         stage.skerry("dataplane", "topology", str(topology))
         stage.skerry("dataplane", "put", str(wire))
         line.start()
-        stage.until(lambda: line.flows_to("core"), "the user's packets pass the switch", 10)
+        stage.until(line.reaches_core, "the user's packets pass the switch", 10)
         stage.expect(True, "a user's packets go through the switch to the core, in their tunnel")
-        application = _start(stage)
+        stage.skerry("app", "package", "onboard", str(PACKAGE))
+        stage.skerry("app", "create", "detour", "--name", "detour")
         _taken_over(stage, line)
-        application.terminate()
-        application.wait(20)
         _given_back(stage, line)
     finally:
-        if application is not None and application.poll() is None:
-            application.kill()
         _clear(stage)
         line.end()
 
 
-def _start(stage: Any) -> subprocess.Popen[bytes]:
-    """The application, as one that no orchestrator started."""
-    profile = json.loads((stage.folder / "node" / "client.json").read_text())
-    token = Path(profile["token_file"]).read_text().strip()
-    known = {"MEC_MP1_ENDPOINT": profile["endpoint"], "MEC_CA": profile.get("ca", ""), "MEC_TOKEN": token}
-    stage.console.print(f"[bold]$ python {APPLICATION.name}[/bold]")
-    return subprocess.Popen([sys.executable, str(APPLICATION)], env={**os.environ, **known})
-
-
 def _taken_over(stage: Any, line: Line) -> None:
     begun = time.monotonic()
-    stage.until(lambda: line.flows_to("app"), "the user's packets come to the application", 20)
-    stage.note("edge application takes over a flow", time.monotonic() - begun, "user's packets at the application")
-    for what in ("apps", "dns", "rules"):
+    stage.skerry("app", "instantiate", "detour")
+    stage.until(lambda: not line.reaches_core(), "the user's packets come to the application", 20)
+    stage.note("edge application deployed, takes over a flow", time.monotonic() - begun, "none at the core")
+    stage.until(line.answered, "the application answers the user", 20)
+    stage.expect(True, "the application answers the user, back in the user's tunnel")
+    for what in ("platforms", "dns", "rules"):
         stage.skerry("mep", what)
     server = stage.ask("mep", "dns")["server"]
-    stage.expect(_answer(server) == APP, f"{NAME} leads to the application, says dig")
-    stage.expect(line.flows_to("app"), "the user's packets come to the application, none to the core")
+    own = stage.ask("app", "show", "detour")["addresses"]["users"]
+    stage.expect(_answer(server) == own, f"{NAME} leads to the application, says dig")
     stage.expect(all(rule["verified"] for rule in stage.ask("mep", "rules")), "the rule was proven by a probe")
 
 
 def _given_back(stage: Any, line: Line) -> None:
-    begun = time.monotonic()
-    stage.until(lambda: line.flows_to("core"), "the user's packets go to the core again", 10)
-    stage.note("application leaves, flow goes back", time.monotonic() - begun, "user's packets at the core")
     server = stage.ask("mep", "dns")["server"]
+    begun = time.monotonic()
+    stage.skerry("app", "terminate", "detour", "--force")
+    stage.until(line.reaches_core, "the user's packets go to the core again", 10)
+    stage.note("application ends, flow goes back", time.monotonic() - begun, "user's packets at the core")
     stage.expect(_answer(server) == "", f"{NAME} leads nowhere any more")
     stage.expect(stage.ask("mep", "rules") == [], "no rule is left")
 
 
 def _clear(stage: Any) -> None:
-    """Remove the switch; what is not there is no fault."""
-    for kind, id in (("intent", "line"), *(("port", side) for side in SIDES), ("device", "edge")):
-        words = [str(Path(sys.executable).with_name("skerry")), "dataplane", "delete", kind, id]
-        subprocess.run(words, env=stage.env, capture_output=True, check=False)
+    """Remove application and switch; what is not there is no fault."""
+    skerry = str(Path(sys.executable).with_name("skerry"))
+    commands = [
+        ("app", "terminate", "detour", "--force"),
+        ("app", "delete", "detour"),
+        ("app", "package", "delete", "detour", "--force"),
+        ("dataplane", "delete", "intent", "line"),
+        *(("dataplane", "delete", "port", side) for side in SIDES),
+        ("dataplane", "delete", "device", "edge"),
+    ]
+    for words in commands:
+        subprocess.run([skerry, *words], env=stage.env, capture_output=True, check=False)

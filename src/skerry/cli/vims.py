@@ -40,6 +40,8 @@ def show(session: Session, vim: str) -> None:
     capacity = resources.get("capacity", {})
     output.facts((("id", view.id), ("type", view.vim_type), ("name", view.name), ("zone", view.zone)))
     output.facts((name.replace("_", " "), str(value)) for name, value in capacity.items())
+    if namespace := resources.get("namespace"):
+        output.facts((("network namespace", str(namespace)),))
     rows = [
         (str(c.get("name", "")), str(c.get("state", "")), str(c.get("owner", ""))) for c in resources.get("compute", ())
     ]
