@@ -61,7 +61,7 @@ class GTPGateway(Behaviour[configs.GTPGateway]):
     def prepare(self) -> None:
         self.users: dict[bytes, User] = {}
         self.passed: dict[bytes, None] = {}
-        self.counts = dict.fromkeys(("diverted", "returned", "inserted", "dropped"), 0)
+        self.counts: dict[str, int] = dict.fromkeys(("diverted", "returned", "inserted", "dropped"), 0)
         self._wanted = compiled(self.config.expression)
         self.tracker = Tracker(Sides(ran=0, core=0))
         self.hardware: dict[str, bytes] = {}
