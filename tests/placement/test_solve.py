@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -93,3 +94,44 @@ def test_demands_of_one_request_are_counted_together() -> None:
     with pytest.raises(RejectedError, match="needs 9 vCPUs, free are 8"):
         place(three, [site("a")])
     assert set(place(three[:2], [site("a")]).placement.values()) == {"a"}
+
+
+BOTH = Demand(name="a", vcpus=1, memory_bytes=96 << 20, forms=("container", "function"), function_bytes=8 << 20)
+EITHER = frozenset({"container", "function"})
+
+
+def edge(id: str, memory: int, forms: frozenset[str] = EITHER) -> Site:
+    capacity = Capacity(vcpus=8, memory_bytes=memory, storage_bytes=1 << 40, instances=10)
+    return Site(id=id, capacity=capacity, forms=forms)
+
+
+@pytest.mark.feature("C15")
+def test_what_can_be_both_is_a_container_where_there_is_room_and_else_a_function() -> None:
+    big = place([BOTH], [edge("big", 1 << 30)])
+    assert big.functions == frozenset()
+    small = place([BOTH], [edge("small", 64 << 20)])
+    assert small.functions == {"a"}
+    assert small.verdicts[0].reason.endswith(
+        "a as a micro network function, since as a container it needs 1.00663e+08 bytes of memory, free are 6.71089e+07"
+    )
+    tiny = place([BOTH], [edge("tiny", 1 << 30, frozenset({"function"}))])
+    assert tiny.functions == {"a"}
+    assert "since" not in tiny.verdicts[0].reason
+    with pytest.raises(RejectedError, match="needs 8.38861e.06 bytes of memory"):
+        place([BOTH], [edge("none", 1 << 20)])
+
+
+@pytest.mark.feature("C15")
+def test_a_site_gets_only_what_it_runs() -> None:
+    container, function = Demand(name="c"), Demand(name="f", forms=("function",), function_bytes=1)
+    sites = [edge("engine", 1 << 30, frozenset({"container"})), edge("node", 1 << 30, frozenset({"function"}))]
+    assert place([container], sites).placement == {"c": "engine"}
+    assert place([function], sites).placement == {"f": "node"}
+    with pytest.raises(
+        RejectedError, match="engine: it runs no functions, as f needs; node: it runs no containers, as c"
+    ):
+        place([container, function], sites)
+    with pytest.raises(RejectedError, match="it runs no containers"):
+        place([msgspec.structs.replace(container, site="node")], sites)
+    both = place([container, function], [*sites, edge("zz", 1 << 30)])
+    assert (both.placement, both.functions) == ({"c": "zz", "f": "zz"}, {"f"})

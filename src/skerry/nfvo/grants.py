@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from skerry.errors import DriverError, RejectedError, UnauthorizedError, UnavailableError
 from skerry.model.time import Ids
-from skerry.placement.solve import Choice, Demand, Site, place
+from skerry.placement.solve import CONTAINER, FUNCTION, Choice, Demand, Site, place
 from skerry.vim.connections import Vims
-from skerry.vim.driver import Capacity
+from skerry.vim.driver import Capacity, Driver, Functions
 from skerry.vnfm.grants import Grant, GrantRequest, ResourceRequest
 
 NOTHING = Capacity(vcpus=0, memory_bytes=0, storage_bytes=0, instances=0)
@@ -31,7 +31,8 @@ class PlacingGranter:
         here = tuple(dict.fromkeys((*request.present.values(), *request.prefer)))
         demands = [demand(asked.vnfc, asked) for asked in request.add]
         choice = await self.choose(demands, here, tenant=request.tenant, operation=request.operation_id)
-        return Grant(id=self._ids.new(), placement=choice.placement, verdicts=choice.verdicts)
+        functions = tuple(sorted(choice.functions))
+        return Grant(id=self._ids.new(), placement=choice.placement, verdicts=choice.verdicts, functions=functions)
 
     async def choose(
         self, demands: Sequence[Demand], prefer: Sequence[str], *, tenant: str = "", operation: str = ""
@@ -50,7 +51,7 @@ class PlacingGranter:
     async def _site(self, id: str) -> Site:
         try:
             driver = await self._vims.driver(id)
-            return Site(id=id, capacity=await driver.capacity())
+            return Site(id=id, capacity=await driver.capacity(), forms=forms_of(driver))
         except (DriverError, UnavailableError, UnauthorizedError) as error:
             return Site(id=id, capacity=NOTHING, problem=error.detail)
 
@@ -63,4 +64,13 @@ def demand(name: str, asked: ResourceRequest) -> Demand:
         memory_bytes=asked.memory_bytes,
         storage_bytes=asked.storage_bytes,
         site=asked.vim,
+        forms=asked.forms,
+        function_bytes=asked.function_bytes,
     )
+
+
+def forms_of(driver: Driver) -> frozenset[str]:
+    """What a VIM runs."""
+    if not isinstance(driver, Functions):
+        return frozenset({CONTAINER})
+    return frozenset({FUNCTION} if driver.only_functions() else {CONTAINER, FUNCTION})

@@ -3,6 +3,9 @@
 A virtual link lives on one site, so what belongs together goes together: all demands that the request left open share a
 site. Among the sites where everything fits the order is: where the instance already is, where its links are, the least
 loaded after placement, the name.
+
+A demand may be met in two forms, as a container (or machine) or as a micro network function, which needs less. On each site
+it gets the first form for which the site is made and has room.
 """
 
 from __future__ import annotations
@@ -15,30 +18,76 @@ from skerry.errors import Fault, RejectedError
 from skerry.model.operations import Constraint, Verdict
 from skerry.vim.driver import Capacity
 
+CONTAINER, FUNCTION = "container", "function"
+"""The forms: a container or machine of whatever kind, and a micro network function."""
+
 
 class Site(msgspec.Struct, frozen=True, kw_only=True):
-    """A place with its capacity now; `problem` says why it cannot be asked ("" = it answers)."""
+    """A place with its capacity now; `problem` says why it cannot be asked ("" = it answers); `forms` is what it runs."""
 
     id: str
     capacity: Capacity
     problem: str = ""
+    forms: frozenset[str] = frozenset({CONTAINER})
 
 
 class Demand(msgspec.Struct, frozen=True, kw_only=True):
-    """What one instance takes. `site` is the choice of the request ("" = open)."""
+    """What one instance takes. `site` is the choice of the request ("" = open). `forms` are those in which it can be, best
+    first; as a function it takes `function_bytes` of memory and nothing else."""
 
     name: str
     vcpus: float = 0.0
     memory_bytes: int = 0
     storage_bytes: int = 0
     site: str = ""
+    forms: tuple[str, ...] = (CONTAINER,)
+    function_bytes: int = 0
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
-    """Demand → site, and what was said of each site."""
+    """Demand → site, demand → form where it is a function, and what was said of each site."""
 
     placement: Mapping[str, str]
     verdicts: tuple[Verdict, ...]
+    functions: frozenset[str] = frozenset()
+
+
+class Shape(msgspec.Struct, frozen=True, kw_only=True):
+    """Demands on one site: those in their first possible form, with what they need there; which became functions, and why."""
+
+    demands: tuple[Demand, ...]
+    functions: frozenset[str] = frozenset()
+    reason: str = ""
+    missing: str = ""  # what the site cannot run at all
+
+
+def shaped(site: Site, demands: Sequence[Demand]) -> Shape:
+    """Containers where the site runs them and all have room, else functions of those that can be."""
+    able = [tuple(form for form in one.forms if form in site.forms) for one in demands]
+    lost = [one for one, forms in zip(demands, able, strict=True) if not forms]
+    if lost and not site.problem:
+        kinds = " or ".join(f"{form}s" for form in lost[0].forms)
+        return Shape(demands=tuple(demands), missing=f"it runs no {kinds}, as {lost[0].name} needs")
+    first = _as(demands, {one.name: forms[0] for one, forms in zip(demands, able, strict=True) if forms})
+    short = _lacking(site, first.demands)
+    if not short or site.problem:
+        return first
+    small = {one.name: forms[-1] for one, forms in zip(demands, able, strict=True) if forms}
+    second = _as(demands, small)
+    if second.functions == first.functions:
+        return first
+    return msgspec.structs.replace(second, reason=f"as a container it {'; '.join(short)}")
+
+
+def _as(demands: Sequence[Demand], forms: Mapping[str, str]) -> Shape:
+    functions = frozenset(name for name, form in forms.items() if form == FUNCTION)
+    taken = tuple(
+        msgspec.structs.replace(one, vcpus=0.0, memory_bytes=one.function_bytes, storage_bytes=0)
+        if one.name in functions
+        else one
+        for one in demands
+    )
+    return Shape(demands=taken, functions=functions)
 
 
 def constraints(site: Site, demands: Sequence[Demand]) -> tuple[Constraint, ...]:
@@ -57,8 +106,12 @@ def constraints(site: Site, demands: Sequence[Demand]) -> tuple[Constraint, ...]
 
 def shortage(site: Site, demands: Sequence[Demand]) -> str:
     """What the site lacks for these demands together; "" when they fit."""
+    return site.problem or "; ".join(_lacking(site, demands))
+
+
+def _lacking(site: Site, demands: Sequence[Demand]) -> list[str]:
     lacking = [one for one in constraints(site, demands) if not one.holds]
-    return site.problem or "; ".join(f"needs {one.needed:g} {one.name}, free are {one.free:g}" for one in lacking)
+    return [f"needs {one.needed:g} {one.name}, free are {one.free:g}" for one in lacking]
 
 
 def load(site: Site, demands: Sequence[Demand]) -> float:
@@ -97,9 +150,13 @@ def place(demands: Sequence[Demand], sites: Sequence[Site], prefer: Sequence[str
             for id, verdict in judged.items()
         ]
     taken = set(placement.values())
+    functions = frozenset[str]()
+    for id in taken:
+        functions |= shaped(by_id[id], [one for one in demands if placement[one.name] == id]).functions
     return Choice(
         placement=placement,
         verdicts=tuple(msgspec.structs.replace(verdict, chosen=verdict.site in taken) for verdict in verdicts),
+        functions=functions,
     )
 
 
@@ -120,7 +177,8 @@ def _compared(verdict: Verdict, best: Verdict, prefer: Sequence[str]) -> Verdict
         reason = f"it fits, but would be loaded more ({_percent(verdict)}) than {best.site} ({_percent(best)})"
     else:
         reason = f"it fits as well as {best.site}, whose name comes first"
-    return msgspec.structs.replace(verdict, reason=reason)
+    _, found, form = verdict.reason.partition("; ")
+    return msgspec.structs.replace(verdict, reason=f"{reason}{found}{form}")
 
 
 def _percent(verdict: Verdict) -> str:
@@ -135,14 +193,25 @@ def _rank(site: str, prefer: Sequence[str]) -> int:
 def _judge(site: Site | None, id: str, demands: Sequence[Demand]) -> Verdict:
     if site is None:
         return Verdict(site=id, fits=False, reason="there is no such VIM")
-    lacking = shortage(site, demands)
+    shape = shaped(site, demands)
+    lacking = shape.missing or shortage(site, shape.demands)
+    reason = lacking or "the request chose it, and everything fits"
     return Verdict(
         site=id,
         fits=not lacking,
-        reason=lacking or "the request chose it, and everything fits",
-        load=0.0 if site.problem else load(site, demands),
-        constraints=constraints(site, demands),
+        reason=reason if lacking else _with_form(reason, shape),
+        load=0.0 if site.problem else load(site, shape.demands),
+        constraints=constraints(site, shape.demands),
     )
+
+
+def _with_form(reason: str, shape: Shape) -> str:
+    """The reason, with what became a micro network function there."""
+    if not shape.functions:
+        return reason
+    names = ", ".join(sorted(shape.functions))
+    because = f", since {shape.reason}" if shape.reason else ""
+    return f"{reason}; {names} as a micro network function{because}"
 
 
 def _refused(verdicts: Sequence[Verdict]) -> RejectedError:

@@ -519,6 +519,10 @@ class Functions(Protocol):
     """Runs micro network functions, alone or beside other instances: each is a compute resource whose image is a Click
     configuration. `NotFoundError` for an instance that is none, `ConflictError` where it does not run."""
 
+    def only_functions(self) -> bool:
+        """Whether it runs nothing else."""
+        ...
+
     async def list_functions(self) -> Sequence[Function]:
         """All of this node's."""
         ...

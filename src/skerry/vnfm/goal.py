@@ -29,6 +29,7 @@ class Goal(msgspec.Struct, frozen=True, kw_only=True):
     inputs: Mapping[str, Any] = {}
     dependencies: Mapping[str, Mapping[str, Any]] = {}
     images: Mapping[str, str] = {}  # VNFC → image of a snapshot, in place of its own
+    functions: tuple[str, ...] = ()  # VNFCs that shall be micro network functions where they could be containers
     standbys: Mapping[str, tuple[str, ...]] = {}  # VNFCs beside `vnfcs` that stand still
     unborn: tuple[str, ...] = ()  # VNFCs whose instantiate scripts wait for their first start
     ssh_keys: tuple[str, ...] = ()  # public keys that open every VNFC
@@ -56,6 +57,7 @@ def current(instance: VnfInstance) -> Goal:
         inputs=instance.inputs,
         dependencies=instance.dependencies,
         images=instance.images,
+        functions=instance.functions,
         standbys=instance.standbys,
         unborn=instance.unborn,
         ssh_keys=instance.ssh_keys,
@@ -79,6 +81,7 @@ def applied(instance: VnfInstance, goal: Goal) -> VnfInstance:
         inputs=goal.inputs,
         dependencies=goal.dependencies,
         images={vnfc: image for vnfc, image in goal.images.items() if vnfc in staying},
+        functions=tuple(vnfc for vnfc in goal.functions if vnfc in staying),
         unborn=tuple(vnfc for vnfc in goal.unborn if vnfc in staying),
         ssh_keys=goal.ssh_keys,
     )

@@ -14,7 +14,8 @@ from skerry.model.operations import Verdict
 
 
 class ResourceRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One VNFC to place: what it takes, which links it is on, and the VIM that the request chose ("" = any)."""
+    """One VNFC to place: what it takes, which links it is on, and the VIM that the request chose ("" = any). `forms`: it can be
+    a container, a (micro network) function, or both; as a function it takes `function_bytes` of memory."""
 
     vnfc: str
     vdu: str
@@ -22,6 +23,8 @@ class ResourceRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     memory_bytes: int = 0
     storage_bytes: int = 0
     vim: str = ""
+    forms: tuple[str, ...] = ("container",)
+    function_bytes: int = 0
 
 
 class GrantRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -40,11 +43,13 @@ class GrantRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
 
 class Grant(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Grant (SOL003 9.5.2.3): the VIM connection of each added VNFC, and why that one and not another."""
+    """Grant (SOL003 9.5.2.3): the VIM connection of each added VNFC, and why that one and not another; `functions` are those
+    that shall be micro network functions there."""
 
     id: str
     placement: Mapping[str, str]
     verdicts: tuple[Verdict, ...] = ()
+    functions: tuple[str, ...] = ()
 
 
 class Granter(Protocol):

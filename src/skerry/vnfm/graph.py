@@ -16,6 +16,7 @@ import msgspec
 from skerry.model.descriptors import ConnectionPoint, DeploymentFlavour, SoftwareImage, Vdu, VirtualLink
 from skerry.model.resources import Wanted
 from skerry.model.vnf import ExtLink, VnfInstance
+from skerry.vnfm.forms import in_form, is_function
 from skerry.vnfm.goal import Goal, applied
 from skerry.vnfm.naming import link_key, resource_name
 from skerry.vnfm.values import Attributes
@@ -38,8 +39,8 @@ def wanted(instance: VnfInstance, flavour: DeploymentFlavour, goal: Goal) -> dic
     known = Attributes(msgspec.structs.replace(after, resources={}, vnfcs={}), flavour)
     idle = {*goal.stopped, *(name for names in goal.standbys.values() for name in names)}
     for vdu_id, vnfcs in within(flavour, goal).everybody.items():
-        vdu = flavour.vdus[vdu_id]
         for vnfc in vnfcs:
+            vdu = in_form(flavour.vdus[vdu_id], function=vnfc in goal.functions)
             nics, networks = _nics(instance.id, flavour, goal, vdu, vnfc)
             graph.update(networks)
             compute = _compute(after, vdu, vnfc, goal, nics, _name_servers(flavour, vdu, goal), tuple(networks))
@@ -164,7 +165,7 @@ def _compute(
         "package": instance.vnf_pkg_id,
         "flavour": instance.flavour_id,
         "vdu": vdu.id,
-        "image": _snapshot(goal.images[vnfc]) if vnfc in goal.images else _image(vdu.image),
+        "image": _snapshot(goal.images[vnfc]) if vnfc in goal.images else _image(vdu.image, instance.vnf_pkg_id),
         "hostname": vdu.hostname or vnfc,
         "nics": nics,
         "vcpus": vdu.vcpus,
@@ -196,7 +197,7 @@ def _snapshot(name: str) -> dict[str, Any]:
     return {"name": name, "source": ""}
 
 
-def _image(image: SoftwareImage | None) -> dict[str, Any]:
+def _image(image: SoftwareImage | None, package: str) -> dict[str, Any]:
     if image is None:
         return {"name": "", "source": ""}
     return {
@@ -204,6 +205,8 @@ def _image(image: SoftwareImage | None) -> dict[str, Any]:
         "source": image.source,
         "checksum": image.checksum,
         "checksum_algorithm": image.checksum_algorithm,
+        # configurations of two packages often have the same file name
+        **({"of": package} if is_function(image) and not image.checksum else {}),
     }
 
 

@@ -26,6 +26,7 @@ from skerry.vnfm import scripts
 from skerry.vnfm.coordination import ACTION as ASK
 from skerry.vnfm.coordination import coordinated
 from skerry.vnfm.desk import Desk, change
+from skerry.vnfm.forms import forms, function_bytes
 from skerry.vnfm.goal import Goal, applied, current, manned
 from skerry.vnfm.grants import GrantRequest, ResourceRequest
 from skerry.vnfm.graph import wanted, within
@@ -190,7 +191,9 @@ class VnfOperation:
             prefer=tuple(dict.fromkeys(link.vim for link in goal.ext_links.values() if link.vim)),
         )
         grant = await self.desk.granter.grant(request)
-        return msgspec.structs.replace(goal, placement={**by_vdu, **kept, **grant.placement}), grant.verdicts
+        functions = (*(name for name in goal.functions if name in kept), *grant.functions)
+        placement = {**by_vdu, **kept, **grant.placement}
+        return msgspec.structs.replace(goal, placement=placement, functions=functions), grant.verdicts
 
     @staticmethod
     def _with_images(steps: Sequence[Step], graph: Mapping[str, Wanted]) -> list[Step]:
@@ -377,6 +380,8 @@ def _asked(flavour: DeploymentFlavour, vdu_id: str, vnfc: str, wished: Mapping[s
         memory_bytes=vdu.memory_bytes,
         storage_bytes=vdu.storage_bytes,
         vim=_wish(wished, vdu_id, vnfc),
+        forms=forms(vdu),
+        function_bytes=function_bytes(vdu),
     )
 
 

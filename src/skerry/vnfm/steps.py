@@ -274,11 +274,12 @@ def _summed(image: Mapping[str, Any], file: ImageFile) -> dict[str, Any]:
 
 
 def image_name(image: Mapping[str, Any]) -> str:
-    """The identity of an image's content: its digest where the package gives one, else its source."""
+    """The identity of an image's content: its digest where the package gives one, else its source, in its package where that
+    matters."""
     if image.get("checksum"):
         return f"{image['checksum_algorithm'].lower().replace('-', '') or 'sha256'}:{image['checksum'].lower()}"
     name: str = image["source"] or image["name"]
-    return name
+    return f"{image['of']}/{name}" if image.get("of") else name
 
 
 def neighbours(lookup: Attributes) -> dict[str, str]:

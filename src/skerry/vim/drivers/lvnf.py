@@ -33,6 +33,10 @@ class Driver(FunctionHost):
         """Every function."""
         return self.functions.members()
 
+    def only_functions(self) -> bool:
+        """It runs nothing else."""
+        return True
+
     async def open(self) -> None:
         """Begin; interrupts nothing."""
         await super().open()

@@ -18,6 +18,10 @@ class FunctionHost(Edge):
         super().__init__(settings, context)
         self.functions = Functions(self)
 
+    def only_functions(self) -> bool:
+        """Whether it runs nothing else."""
+        return False
+
     async def list_functions(self) -> Sequence[Function]:
         """All of this node's."""
         return await self.functions.shown()
