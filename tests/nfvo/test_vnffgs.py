@@ -127,3 +127,18 @@ def test_what_cannot_be_is_refused_before_anything_happens() -> None:
         assert it.node.nfvo.instance(ns.id) == before
 
     lab(body)
+
+
+@pytest.mark.feature("A57")
+def test_only_services_with_paths_are_looked_at_when_a_function_changes() -> None:
+    async def body(it: Lab) -> None:
+        ns = await deployed(it)
+        for number in range(3):
+            await it.node.nfvo.create("guarded", name=f"idle-{number}")
+        assert it.node.nfvo.keeper.watched() == {ns.id}
+        await it.restart()
+        assert it.node.nfvo.keeper.watched() == {ns.id}
+        await it.done("ns.terminate", ns.id)
+        assert it.node.nfvo.keeper.watched() == set()
+
+    lab(body)

@@ -10,7 +10,7 @@ from weakref import WeakValueDictionary
 
 import msgspec
 
-from skerry.dataplane.parts import Part, declared
+from skerry.dataplane.parts import NS, Part, declared
 from skerry.dataplane.service import DataPlane
 from skerry.engine.engine import Engine
 from skerry.engine.kinds import StepContext
@@ -58,6 +58,14 @@ class Paths:
                 "cannot lay forwarding paths: the node has no data plane", suggestion="enable it in the settings"
             )
         return self.desk.dataplane
+
+    def owners(self) -> set[str]:
+        """The NSs that have something in the data plane: a few of many."""
+        if self.desk.dataplane is None:
+            return set()
+        intents = (one.owner for one in self.desk.dataplane.intents() if one.owner.startswith(NS))
+        ports = (one.id for one in self.desk.dataplane.ports() if one.id.startswith(NS))
+        return {name.split(":")[1] for name in (*intents, *ports)}
 
     async def lay(self, ns: NsInstance, spec: Mapping[str, Any]) -> Laid:
         """Lay what the spec says over the interfaces that its members have now."""
@@ -209,9 +217,8 @@ class PathKeeper:
     async def start(self) -> None:
         """Look at every NS that has paths, and follow operations from now on."""
         since = self._engine.events.last()
-        for ns in aggregates.ns_instances.walk(self._paths.desk.database):
-            if FORWARDING in ns.resources:
-                await self._mend(ns.id)
+        for ns_id in sorted(self.watched()):
+            await self._mend(ns_id)
         self._task = asyncio.get_running_loop().create_task(self._follow(since))
 
     async def stop(self) -> None:
@@ -221,6 +228,10 @@ class PathKeeper:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    def watched(self) -> set[str]:
+        """The NSs that it looks at."""
+        return self._paths.owners()
+
     async def _follow(self, since: int) -> None:
         async for batch in self._engine.events.follow(since, kind="operation"):
             changed = {event.subject for event in batch if event.name.startswith("vnf.") and event.state in _SETTLED}
@@ -228,9 +239,10 @@ class PathKeeper:
                 await self._changed(changed)
 
     async def _changed(self, vnfs: set[str]) -> None:
-        for ns in aggregates.ns_instances.walk(self._paths.desk.database):
-            if vnfs & {member.vnf_instance_id for member in ns.members.values()}:
-                await self._mend(ns.id)
+        for ns_id in sorted(self.watched()):
+            ns = aggregates.ns_instances.find(self._paths.desk.database, ns_id)
+            if ns is not None and vnfs & {member.vnf_instance_id for member in ns.members.values()}:
+                await self._mend(ns_id)
 
     async def _mend(self, ns_id: str, wait_s: float = _REPEAT_S) -> None:
         try:
