@@ -15,13 +15,13 @@ from typing import NamedTuple
 
 from skerry.dataplane.ebpf.assembler import FP, R0, R1, R2, R3, R6, R7, R8, R9, Assembler, Jump, Label, Reg
 from skerry.dataplane.ebpf.layout import Helper, Skb
-from skerry.lvnf.bytecode import slots as places
+from skerry.lvnf.bytecode import slots as words
 from skerry.lvnf.bytecode.slots import Slots
 from skerry.lvnf.graph import Element, Graph
 
 DROP, REDIRECT = 2, 7
-FURTHEST = 0x3FFF
-"""How far into a frame a packet can start: beyond, the kernel would no longer follow."""
+FURTHEST = 0xFFF
+"""How far into a frame a packet can start: the kernel takes off no more at once."""
 
 DEEPEST = 4
 """How many copies can be within each other."""
@@ -32,7 +32,7 @@ LARGEST_COPY = 9216
 # The stack.
 PAINT, GROWN, LENGTH, TEMP, MORE = -8, -16, -24, -32, -40
 LEVELS = -48
-SPACE = LEVELS - 16 * DEEPEST - 96
+SPACE = LEVELS - 24 * DEEPEST - 96
 """96 bytes for the element that is at work."""
 
 
@@ -57,12 +57,20 @@ Function = Callable[["Coder", Label], None]
 
 class Coder:
     """The state while a program is written. `ports` are the interface numbers of devices; a `probe` sends nothing and tells
-    what it would send, by the number of the device in the graph."""
+    what it would send, by the number of the device in the graph. `grow` writes the function that makes room."""
 
     def __init__(
-        self, asm: Assembler, graph: Graph, slots: Slots, ports: Mapping[str, int], *, probe: bool = False
+        self,
+        asm: Assembler,
+        graph: Graph,
+        slots: Slots,
+        ports: Mapping[str, int],
+        grow: Function,
+        *,
+        probe: bool = False,
     ) -> None:
         self.asm, self.graph, self.slots, self.ports, self.probe = asm, graph, slots, ports, probe
+        self._grow = grow
         self.context = Context()
         self._following = {(one.source, one.output): one for one in graph.connections}
         self._blocks: dict[Block, Label] = {}
@@ -177,7 +185,7 @@ class Coder:
         """r8 += register, kept within bounds that the kernel follows; the frame ends if it is beyond."""
         asm = self.asm
         asm.add(R8, register)
-        self.joined(self.drop)
+        self.joined()
 
     def checked(self) -> None:
         """The frame ends where a helper failed."""
@@ -195,8 +203,7 @@ class Coder:
         asm.add(R3, R2)
         asm.store(8, FP, GROWN, R3)
         asm.mov(R1, R6)
-        asm.mov(R3, 0)
-        asm.call(Helper.CHANGE_HEAD)
+        self.call("grow", self._grow)
         self.checked()
         asm.mov(R8, whole)
         asm.place(fits)
@@ -234,9 +241,9 @@ class Coder:
         self.asm.add(R1, amount)
         self.asm.store(8, R9, at, R1)
 
-    def control(self, register: Reg, name: str, word: int = places.SETTING) -> None:
+    def control(self, register: Reg, name: str, word: int = words.SETTING) -> None:
         """A register = the address of a word that all processors share."""
-        self.asm.map_value(register, places.CONTROL, self.slots.at(name, word))
+        self.asm.map_value(register, words.CONTROL, self.slots.at(name, word))
 
     def folded(self, register: Reg, by: Reg = R1) -> None:
         """A register = a sum of 64 bits, as one of 16 in ones' complement. Loses `by`."""
@@ -251,11 +258,11 @@ class Coder:
             asm.and_(register, 0xFFFF)
             asm.add(register, by)
 
-    def joined(self, far: Label) -> None:
+    def joined(self) -> None:
         """Out of memory, where the packet starts is unknown to the kernel's verifier: it sees all ways to here as one."""
-        self.asm.store(8, R9, places.SCRATCH, R8)
-        self.asm.load(8, R8, R9, places.SCRATCH)
-        self.asm.jump_if(Jump.GT, R8, FURTHEST, far)
+        self.asm.store(8, R9, words.SCRATCH, R8)
+        self.asm.load(8, R8, R9, words.SCRATCH)
+        self.asm.jump_if(Jump.GT, R8, FURTHEST, self.drop)
 
 
 READING = frozenset(

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from skerry.dataplane.ebpf.assembler import FP, R0, R1, R2, R3, R6, R8, R9, Assembler, Jump
-from skerry.dataplane.ebpf.layout import Helper, Skb
+from skerry.dataplane.ebpf.layout import Helper, Skb, big
 from skerry.lvnf import configs
 from skerry.lvnf.bytecode import conditions, counting, framing, headers, internet, slots, steering, tunnels
-from skerry.lvnf.bytecode.coder import DEEPEST, GROWN, PAINT, Coder, Context, Write
+from skerry.lvnf.bytecode.coder import DEEPEST, GROWN, LENGTH, PAINT, SPACE, Coder, Context, Write, growth
 from skerry.lvnf.bytecode.slots import Slots
 from skerry.lvnf.graph import Graph, Processing
 
@@ -49,7 +49,8 @@ def program(graph: Graph, device: str, allotted: Slots, ports: Mapping[str, int]
     """What happens to a frame that comes in at a device. `ports` are the interface numbers of devices; a `probe` tells what it
     would send."""
     asm = Assembler(f"the function's program at {device}")
-    coder = Coder(asm, graph, allotted, ports, probe=probe)
+    unstrips = any(one.class_name == "Unstrip" for one in graph.elements.values())
+    coder = Coder(asm, graph, allotted, ports, framing.grow_zeroed if unstrips else framing.grow, probe=probe)
     asm.mov(R6, R1)
     asm.store(4, FP, -4, 0)
     asm.map(R1, slots.COUNTS)
@@ -72,20 +73,32 @@ def program(graph: Graph, device: str, allotted: Slots, ports: Mapping[str, int]
 
 
 def _whole(coder: Coder) -> None:
-    """Tags are where they were on the wire, and all of the frame can be read directly."""
-    asm, untagged, linear = coder.asm, coder.asm.label("untagged"), coder.asm.label("linear")
+    """Tags are where they were on the wire, room can be made, and all of the frame can be read directly."""
+    asm = coder.asm
+    untagged, known, linear = asm.label("untagged"), asm.label("known"), asm.label("linear")
     asm.load(4, R1, R6, Skb.VLAN_PRESENT)
+    asm.store(8, FP, LENGTH, 0)
     asm.jump_if(Jump.EQ, R1, 0, untagged)
+    asm.store(8, FP, SPACE, 0)
+    asm.store(8, FP, SPACE + 8, 0)
     asm.mov(R1, R6)
-    coder.call("untag", framing.untag)
+    asm.mov(R2, FP)
+    asm.add(R2, SPACE)
+    coder.call("take_tags", framing.take_tags)
     asm.jump_if(Jump.SLT, R0, 0, coder.drop)
-    asm.store(8, FP, GROWN, R0)
+    asm.store(8, FP, LENGTH, R0)
     asm.place(untagged)
-    # Out of memory, it is unknown to the verifier: it need not look at all that follows twice.
-    asm.load(8, R1, FP, GROWN)
-    asm.store(8, R9, slots.SCRATCH, R1)
-    asm.load(8, R1, R9, slots.SCRATCH)
-    asm.store(8, FP, GROWN, R1)
+    if not coder.shifted:
+        asm.load(8, R1, FP, LENGTH)
+        asm.jump_if(Jump.EQ, R1, 0, known)
+    asm.load(4, R1, R6, Skb.PROTOCOL)
+    for protocol in (0x0800, 0x86DD):
+        asm.jump_if(Jump.EQ, R1, big(protocol), known)
+    asm.mov(R1, R6)
+    coder.call("disguise", framing.disguise)
+    coder.checked()
+    asm.place(known)
+    _retagged(coder)
     asm.load(4, R1, R6, Skb.DATA)
     asm.load(4, R2, R6, Skb.DATA_END)
     asm.load(4, R3, R6, Skb.LEN)
@@ -98,6 +111,19 @@ def _whole(coder: Coder) -> None:
     asm.place(linear)
 
 
+def _retagged(coder: Coder) -> None:
+    """LENGTH bytes of tags from the stack into the frame."""
+    asm, untagged = coder.asm, coder.asm.label("no_tags")
+    asm.load(8, R3, FP, LENGTH)
+    asm.jump_if(Jump.EQ, R3, 0, untagged)
+    asm.mov(R1, R6)
+    asm.mov(R2, FP)
+    asm.add(R2, SPACE)
+    coder.call("put_tags", framing.put_tags)
+    coder.checked()
+    asm.place(untagged)
+
+
 # -- what cannot be expressed ---------------------------------------------------------------------------------------------
 
 
@@ -108,7 +134,7 @@ def refusals(graph: Graph) -> list[str]:
         found.append("There is no FromDevice: a program in the kernel runs only when a frame comes in.")
     if not slots.fits(graph):
         found.append("It has more elements that remember something than one map of the kernel has room for.")
-    return found or [*_deep(graph), *_mixed(graph)] or _long(graph)
+    return found or [*_deep(graph), *_mixed(graph), *_wide(graph)] or _long(graph)
 
 
 def _where(graph: Graph, name: str) -> str:
@@ -177,6 +203,13 @@ def _mixed(graph: Graph) -> list[str]:
     if {"Unstrip", "VLANDecap"} <= classes:
         return ["Unstrip would put back other bytes than were there: VLANDecap moves what is before a packet."]
     return []
+
+
+def _wide(graph: Graph) -> list[str]:
+    more = sum(max(growth(one), 0) for one in graph.elements.values())
+    if more <= framing.MOST_ZEROED:
+        return []
+    return [f"It would put up to {more} bytes in front of a packet, more than {framing.MOST_ZEROED}."]
 
 
 def _long(graph: Graph) -> list[str]:

@@ -30,9 +30,11 @@ def to_device(coder: Coder, element: Element, _: int) -> None:
         asm.jump_if(Jump.EQ, R8, 0, whole)
         asm.mov(R1, R6)
         asm.mov(R2, R8)
-        asm.load(8, R3, FP, GROWN)
         coder.call("shorten", framing.shorten)
         coder.checked()
+        asm.load(8, R1, FP, GROWN)
+        asm.sub(R1, R8)
+        asm.store(8, FP, GROWN, R1)
         asm.place(whole)
     else:
         coder.count(element.name, slots.PACKETS)
@@ -73,23 +75,29 @@ def null(coder: Coder, element: Element, _: int) -> None:
 def copies(coder: Coder, ways: Sequence[Callable[[Context], Label]], changes: Sequence[bool]) -> None:
     """A copy each way, the last one for good. After a way that changes the frame, it is put back."""
     asm, context = coder.asm, coder.context
-    place, kept = LEVELS - 16 * context.level, False
+    place, kept = LEVELS - 24 * context.level, False
     for way, change in zip(ways[:-1], changes, strict=False):
         after = asm.label("after_copy")
         asm.store(8, FP, place, R8)
         asm.load(8, R1, FP, PAINT)
         asm.store(8, FP, place - 8, R1)
+        asm.load(8, R1, FP, GROWN)
+        asm.store(8, FP, place - 16, R1)
         if change and not kept:
             kept = True
             asm.mov(R1, R6)
-            asm.mov(R2, context.level + 1)
+            asm.mov(R2, context.level)
             coder.call("keep", framing.keep)
             coder.checked()
         asm.jump(way(Context(context.level + 1, after)))
         asm.place(after)
         if change:
+            asm.mov(R2, context.level)
+            asm.load(8, R3, FP, GROWN)
+            asm.load(8, R1, FP, place - 16)
+            asm.store(8, FP, GROWN, R1)
+            asm.sub(R3, R1)
             asm.mov(R1, R6)
-            asm.mov(R2, context.level + 1)
             coder.call("restore", framing.restore)
             coder.checked()
         asm.load(8, R8, FP, place)

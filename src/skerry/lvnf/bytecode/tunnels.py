@@ -69,7 +69,7 @@ def gtp_decap(coder: Coder, element: Element, _: int) -> None:
 def _options(coder: Coder, other: Label, done: Label) -> None:
     """r5 = the header's length with its options, whose flags are in r3. r4 stays."""
     asm, again = coder.asm, coder.asm.label("extension")
-    coder.joined(other)
+    coder.joined()
     coder.window(12, other)
     asm.mov(R5, 12)
     asm.and_(R3, 4)
