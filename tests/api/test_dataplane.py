@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from skerry.dataplane.drivers import simulated
 from skerry.dataplane.intents import Classifier, Drop, Steering
 from tests.api.rig import Rig
 from tests.api.test_access import as_client
@@ -250,3 +251,46 @@ async def test_chains_are_shown_as_laid_out(rig: Rig) -> None:
     assert await out(rig, "ran") == ["core"]
     events = (await rig.client.get("/skerry/v1/events?kind=dataplane.port-up")).json()
     assert len(events) == 5
+
+
+@pytest.mark.feature("E46")
+async def test_translation_and_drops_are_shown(rig: Rig) -> None:
+    """A gateway as intents: what a trace and the counters say of it."""
+    await laid(rig)
+    ports = {"ports": [{"id": "mon", "device": "s1", "side": "HOST", "ips": ["198.51.100.7"]}]}
+    assert (await rig.client.put(f"{ROOT}/topology", json=ports)).status_code == 204
+    hide = {"type": "CONNECT", "zone": "lan", "source": {"behind": "mon", "ports": {"low": 5000, "high": 5000}}}
+    intents: list[dict[str, Any]] = [
+        {"kind": "ZONE", "id": "lan", "ports": ["app", "mon"], "udp_s": 60},
+        {
+            "kind": "STEERING",
+            "id": "hide",
+            "classifier": {"ports": ["app"]},
+            "actions": [hide, {"type": "FORWARD", "port": "mon"}],
+        },
+        {
+            "kind": "STEERING",
+            "id": "answers",
+            "classifier": {"ports": ["mon"], "connection": ["REPLY", "RELATED"]},
+            "actions": [{"type": "FORWARD", "port": "app"}],
+        },
+    ]
+    put = await rig.client.post(f"{ROOT}/intents", json=intents)
+    assert put.status_code == 204, put.text
+    traced = await rig.client.post(
+        f"{ROOT}/trace", json={"port": "app", "fields": {"ipv4_src": "10.0.0.1", "ip_proto": 17, "l4_dst": 53}}
+    )
+    frame = bytes.fromhex(traced.json()["outputs"][0]["frame"])
+    assert (frame[26:30], int.from_bytes(frame[34:36], "big")) == (bytes([198, 51, 100, 7]), 5000)
+    rules = (await rig.client.get(f"{ROOT}/rules?intent=hide")).json()
+    assert [rule["state"] for rule in rules] == ["VERIFIED"]
+    assert "source=198.51.100.7/32:5000-5000" in rules[0]["actions"][0]
+    assert (await rig.client.get(f"{ROOT}/intents/hide")).json()["actions"][0] == hide
+    assert (await rig.client.get(f"{ROOT}/drops")).json() == []
+    world = simulated.world(rig.folder / "node" / "dataplane" / "simulated")
+    assert world.send("s1", 4, bytes(64), 0.0) == []
+    shown = (await rig.client.get(f"{ROOT}/drops?device=s1")).json()
+    assert shown == [{"device": "s1", "port": "lvnf", "reason": "no-match", "packets": 1}]
+    wrong = {**intents[1], "actions": [{**hide, "zone": "wan"}]}
+    refused = await rig.client.put(f"{ROOT}/intents/hide", json=wrong)
+    assert (refused.status_code, "there is no zone wan" in refused.text) == (422, True)

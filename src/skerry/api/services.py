@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from skerry.access.clients import Clients
 from skerry.access.roles import Principal
 from skerry.dataplane.compile import Network
+from skerry.dataplane.driver import Effective
 from skerry.dataplane.intents import Intents, Link, Port, Topology
 from skerry.dataplane.trace import Trace
 from skerry.dataplane.views import DeviceView, RuleView
@@ -423,6 +424,7 @@ class DataPlane(Protocol):
     async def trace(self, port: str, frame: bytes, *, tenant: str | None = ...) -> Trace: ...
 
 
+    async def effective(self, device: str = ...) -> Sequence[Effective]: ...
 class Services(Protocol):
     """A node."""
 

@@ -143,6 +143,19 @@ def rules(session: Session, device: str, intent: str) -> None:
 
 
 @dataplane.command()
+@click.option("--device", default="", help="Only of this device.")
+@command
+def drops(session: Session, device: str) -> None:
+    """List how many frames were dropped, by device, port and reason."""
+    found = client(session).drops(device)
+    if session.as_json:
+        session.emit(found)
+        return
+    rows = [(one.device, one.port or "-", one.reason, str(one.packets)) for one in found]
+    output.table(("DEVICE", "PORT", "REASON", "PACKETS"), rows)
+
+
+@dataplane.command()
 @command
 def chains(session: Session) -> None:
     """List chains as they are laid out: service path, functions in order."""

@@ -32,6 +32,15 @@ class RuleShown(View, frozen=True, kw_only=True):
     verified_at: str = ""
 
 
+class DropShown(View, frozen=True, kw_only=True):
+    """How many frames were dropped for a reason. `port` is where they came in, "" where the engine does not know it."""
+
+    device: str
+    port: str = ""
+    reason: str
+    packets: int
+
+
 class DeviceShown(View, frozen=True, kw_only=True):
     """A device, the engine that serves it, and what is wrong with it, if something is."""
 
@@ -143,6 +152,10 @@ class DataPlaneClient:
     def rules(self, device: str = "", owner: str = "") -> list[RuleShown]:
         """Rules with their states."""
         return self.http.get(f"{ROOT}/rules", list[RuleShown], device=device, intent=owner)
+
+    def drops(self, device: str = "") -> list[DropShown]:
+        """Frames that were dropped, by reason."""
+        return self.http.get(f"{ROOT}/drops", list[DropShown], device=device)
 
     def chains(self) -> list[ChainShown]:
         """Chains as they are laid out."""

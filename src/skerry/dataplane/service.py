@@ -416,16 +416,19 @@ class DataPlane:
     async def rules(self, *, tenant: str | None = None, device: str = "", owner: str = "") -> list[RuleView]:
         """Every rule with its three states: requested, effective (read from the engine now), verified (a probe or real
         frames have shown it)."""
-        found: list[RuleView] = []
-        for id in self._wishes.devices if not device else [device]:
-            self._need(self._wishes.devices, id, "device")
-            effective = await self._effective(id)
-            found += self._proofs.views(self._network.states[id], effective)
+        read = await self.effective(device)
+        found = [view for one in read for view in self._proofs.views(self._network.states[one.device], one)]
         return [
             view
             for view in found
             if (tenant is None or view.rule.tenant in ("", tenant)) and owner in ("", view.rule.owner)
         ]
+
+    async def effective(self, device: str = "") -> list[Effective]:
+        """What devices have in effect and have counted, read from the engines now."""
+        if device:
+            self._need(self._wishes.devices, device, "device")
+        return [await self._effective(id) for id in ([device] if device else list(self._wishes.devices))]
 
     async def _effective(self, device: str) -> Effective:
         if device not in self._hosting.served():

@@ -16,6 +16,7 @@ from skerry.api.route import Call, Endpoint, Query
 from skerry.client.dataplane import (
     ChainShown,
     DeviceShown,
+    DropShown,
     HopShown,
     NextShown,
     RuleShown,
@@ -222,6 +223,25 @@ async def rules(call: Call) -> Response:
     return call.show([_rule(view) for view in found])
 
 
+async def drops(call: Call) -> Response:
+    """Frames that were dropped at the caller's ports, by reason; all of them for who manages the node."""
+    mine = {(port.device, port.number): port.id for port in call.services.dataplane.ports(tenant=call.tenant)}
+    found = await call.services.dataplane.effective(call.query("device"))
+    return call.show(
+        [
+            DropShown(
+                device=one.device,
+                port=mine.get((one.device, drop.port), ""),
+                reason=drop.reason.value,
+                packets=drop.packets,
+            )
+            for one in found
+            for drop in one.dropped
+            if call.tenant == NODE_TENANT or (one.device, drop.port) in mine
+        ]
+    )
+
+
 async def chains(call: Call) -> Response:
     """Chains as they are laid out."""
     known = {intent.id for intent in call.services.dataplane.intents(tenant=call.tenant)}
@@ -414,6 +434,7 @@ ROUTES = (
     Endpoint("PUT", INTENT, put_intent, "Add or change an intent", Intents, Intents),
     Endpoint("DELETE", INTENT, delete_intent, "Remove an intent", status=204),
     Endpoint("GET", f"{ROOT}/rules", rules, "List rules with their states", answer=list[RuleShown], query=RULES),
+    Endpoint("GET", f"{ROOT}/drops", drops, "List dropped frames", answer=list[DropShown], query=RULES[:1]),
     Endpoint("GET", f"{ROOT}/chains", chains, "List chains as laid out", answer=list[ChainShown]),
     Endpoint("GET", NEXT, show_next, "Read the next hops of a port", answer=list[NextShown]),
     Endpoint("PUT", NEXT, put_next, "Set the next hop of a port on a flowspace", NextRequest, NextShown),
