@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import urllib.request
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
@@ -116,6 +117,7 @@ async def mobile(tmp_path: Path) -> AsyncIterator[Mobile]:
     with ExitStack() as stack:
         await made.deploy(stack)
         yield made
+    node = made.node
     await made.run("ns.terminate", made.ns.id, {})
     left = [*node.dataplane.ports(), *node.dataplane.intents(), *node.dataplane.devices()]
     await node.stop()
@@ -163,3 +165,27 @@ async def test_pages_are_cached_inside_of_the_mobile_network(mobile: Mobile) -> 
     print({name: [round(one, 1) for one in times] for name, times in took.items()})  # noqa: T201  # the measurement
     assert min(took["core"]) > 30
     assert min(took["edge"]) < min(took["core"])
+
+
+@pytest.mark.feature("A87", "C40")
+async def test_pages_come_from_the_cache_while_no_node_runs_and_after_it_is_back(mobile: Mobile) -> None:
+    await mobile.attach()
+    url = f"http://{mobile.origin}/cgi-bin/page/1"
+    assert (await mobile.get(url)).cache == "MISS"
+    pid = (await mobile.compute(mobile.member("base"), "radio-0")).pid
+    await mobile.node.stop()
+    assert await asyncio.to_thread(fetched, pid, url) == "HIT from edge-cache"
+    mobile.node = Node(mobile.node.settings)
+    await mobile.node.start()
+    assert (await mobile.get(url)).cache == "HIT"
+    before = int(await mobile.handler("diverted"))
+    assert (await mobile.get(url)).cache == "HIT"
+    assert int(await mobile.handler("diverted")) > before, "the node has found the gateway again"
+
+
+def fetched(pid: int, url: str) -> str:
+    """What the cache says of a page that is asked for in the network of a process."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with namespaces.inside(Path(f"/proc/{pid}/ns/net")), opener.open(url, timeout=30) as answer:
+        answer.read()
+        return str(answer.headers["X-Cache"])
