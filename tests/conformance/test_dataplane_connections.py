@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -355,6 +356,19 @@ async def test_connections_end(lab: Lab) -> None:
     assert await lab.back(turned(went, flags="RA", seq=107, ack=1)) is not None
     again = frame(IP(src=HOST, dst=SERVER) / TCP(sport=33700, dport=80, flags="S", seq=5000))
     assert ends(await lab.there(again))[0] == PUBLIC
+
+
+@pytest.mark.feature("E46")
+async def test_idle_connections_are_forgotten(lab: Lab) -> None:
+    await lab.gate(udp_s=1, icmp_s=86400)
+    opening = udp(33800)
+    for _ in range(8):
+        assert await lab.there(opening) is not None
+        assert await lab.back(turned(opening)) is not None
+        await asyncio.sleep(1.5)  # longer than the connection may be idle
+        if await lab.rig.send(OUTSIDE, bytes(turned(opening)), expect=0) == []:
+            return
+    pytest.fail("the connection is still known")
 
 
 # -- the same as intents --------------------------------------------------------------------------------------------------

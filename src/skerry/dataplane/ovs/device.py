@@ -21,7 +21,7 @@ from skerry.dataplane.driver import (
 )
 from skerry.dataplane.flows import Change, DeviceState, Domain, Dropped, Group, Meter, PortKind, PortState, Reason, Rule
 from skerry.dataplane.ovs import actions as act
-from skerry.dataplane.ovs import drops, openflow, oxm, pipeline, ports
+from skerry.dataplane.ovs import drops, openflow, oxm, pipeline, ports, tracking
 from skerry.dataplane.ovs.channel import Channel
 from skerry.dataplane.ovs.instance import Instance
 from skerry.dataplane.ovs.ovsdb import BridgeRow, Database, Interface
@@ -52,6 +52,7 @@ class Device:
         self._channel: Channel | None = None
         self._table = pipeline.Table()
         self._service: Mapping[Reason, int] = {}
+        self._zones: dict[int, Mapping[str, int]] = {}
         self._turn = asyncio.Lock()
 
     async def make(self, lost: Callable[[], None]) -> None:
@@ -86,6 +87,7 @@ class Device:
         row = await self._row()
         found = [one for one in map(_attached, row.interfaces) if one] if row else []
         await self._database.delete_bridge(self.bridge)
+        await self._forget_zones()
         for one in found:
             await self._give_back(one)
         await asyncio.to_thread(ports.sweep, self._instance, self._note)
@@ -192,6 +194,7 @@ class Device:
             table = self._table.copy()
             plan = await _planned(table, change)
             made = await self._put_meters(plan.meters)
+            await self._put_zones(change)
             try:
                 await self.channel.commit(plan.bundle)
             except DriverError:
@@ -202,6 +205,22 @@ class Device:
             # Frames of flows that are cached would go the old way for some milliseconds more.
             await self._forget_cached()
             await self.channel.send([openflow.meter_delete(one) for one in plan.gone_meters])
+
+    async def _put_zones(self, change: Change) -> None:
+        """Ends of connections, which no bundle takes; what is new in a zone counts from now on."""
+        known = dict(labels(self._node, self.spec.name))
+        for zone, idle in tracking.zones_of(change.put_rules).items():
+            if self._zones.get(zone) != idle:
+                await self._database.put_zone(zone, idle, known)
+                self._zones[zone] = idle
+
+    async def _forget_zones(self) -> None:
+        mine = [
+            zone
+            for zone, known in (await self._database.zones()).items()
+            if known == labels(self._node, self.spec.name)
+        ]
+        await self._database.delete_zones(mine)
 
     async def _forget_cached(self) -> None:
         """Make the switch look up its rules anew; counters of what was cached are added to the rules."""

@@ -153,6 +153,43 @@ class Database:
         if row:
             await self._change(_mutate("Bridge", [["name", "==", bridge]], "ports", "delete", ["uuid", row]))
 
+    # -- connections --------------------------------------------------------------------------------------------------
+
+    async def put_zone(self, zone: int, idle: Mapping[str, int], labels: Mapping[str, str]) -> None:
+        """How long connections of a zone may be idle, in seconds by state, as the switch names states."""
+        datapath = await self._datapath()
+        row = {"timeout_policy": ["named-uuid", "policy"], "external_ids": _wire_map(labels)}
+        timeouts = ["map", [[state, seconds] for state, seconds in idle.items()]]
+        where = [["_uuid", "==", ["uuid", datapath]]]
+        await self._change(
+            {"op": "insert", "table": "CT_Timeout_Policy", "row": {"timeouts": timeouts}, "uuid-name": "policy"},
+            {"op": "insert", "table": "CT_Zone", "row": row, "uuid-name": "zone"},
+            _mutate("Datapath", where, "ct_zones", "delete", ["set", [zone]]),
+            _mutate("Datapath", where, "ct_zones", "insert", ["map", [[zone, ["named-uuid", "zone"]]]]),
+        )
+
+    async def _datapath(self) -> str:
+        """The row of the userspace datapath, made where there is none."""
+        rows = await self._transact(_select("Open_vSwitch", ("datapaths",)))
+        known = dict(rows[0]["rows"][0]["datapaths"][1])
+        if "netdev" in known:
+            return str(known["netdev"][1])
+        made = {"op": "insert", "table": "Datapath", "row": {"datapath_version": "netdev"}, "uuid-name": "datapath"}
+        entry = ["map", [["netdev", ["named-uuid", "datapath"]]]]
+        answer = await self._transact(made, _mutate("Open_vSwitch", [], "datapaths", "insert", entry))
+        return str(answer[0]["uuid"][1])
+
+    async def zones(self) -> Mapping[int, Mapping[str, str]]:
+        """The labels of every zone."""
+        rows = await self._transact(_select("Datapath", ("ct_zones",)), _select("CT_Zone", ("_uuid", "external_ids")))
+        labels = {row["_uuid"][1]: _map(row["external_ids"]) for row in rows[1]["rows"]}
+        return {zone: labels[row[1]] for one in rows[0]["rows"] for zone, row in one["ct_zones"][1] if row[1] in labels}
+
+    async def delete_zones(self, zones: Sequence[int]) -> None:
+        """Forget how long connections of zones may be idle."""
+        if zones:
+            await self._change(_mutate("Datapath", [], "ct_zones", "delete", ["set", list(zones)]))
+
     async def _id(self, table: str, name: str) -> str:
         rows = (await self._transact(_select(table, ("_uuid",), [["name", "==", name]])))[0]["rows"]
         return rows[0]["_uuid"][1] if rows else ""

@@ -6,13 +6,14 @@ actions is a rule of its own, named by a register as every rest is (`translate`)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import reduce
 from ipaddress import ip_address, ip_network
 from math import gcd
 
 from skerry.dataplane import flows
-from skerry.dataplane.flows import Connect, Target, Track
+from skerry.dataplane.connections import CLOSING_S, UNANSWERED_S
+from skerry.dataplane.flows import Connect, Rule, Target, Track
 from skerry.dataplane.ovs import actions as act
 from skerry.dataplane.ovs import layout, matches, oxm
 from skerry.dataplane.ovs.layout import Flow
@@ -55,6 +56,22 @@ def connect(action: Connect, name: int, rest: int, eth_type: int) -> tuple[bytes
         found.append(Flow(layout.CONNECT, _SECOND, _body(sound), act.apply(code)))
     start = act.set_field(layout.R_REST, rest) + act.set_field(layout.R_CONNECT, name)
     return start + act.resubmit(layout.CONNECT), found
+
+
+def idle_of(action: Connect) -> Mapping[str, int]:
+    """How long connections may be idle, by the switch's states."""
+    opening = min(action.tcp_s, UNANSWERED_S)
+    tcp = dict.fromkeys(("tcp_syn_sent", "tcp_syn_recv"), opening) | {"tcp_established": action.tcp_s}
+    tcp |= dict.fromkeys(("tcp_fin_wait", "tcp_close_wait", "tcp_last_ack", "tcp_time_wait", "tcp_close"), CLOSING_S)
+    udp = {"udp_first": min(action.udp_s, UNANSWERED_S), "udp_single": min(action.udp_s, UNANSWERED_S)}
+    icmp = {"icmp_first": min(action.icmp_s, UNANSWERED_S), "icmp_reply": action.icmp_s}
+    return tcp | udp | {"udp_multiple": action.udp_s} | icmp
+
+
+def zones_of(rules: Iterable[Rule]) -> dict[int, Mapping[str, int]]:
+    """How long connections of the zones of rules may be idle."""
+    found = (action for rule in rules for action in rule.actions if isinstance(action, Connect))
+    return {action.zone: idle_of(action) for action in found}
 
 
 def guards(action: Connect) -> list[list[oxm.Condition]]:
