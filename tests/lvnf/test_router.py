@@ -41,6 +41,8 @@ def test_handlers_are_those_of_the_catalogue(name: str) -> None:
         "BandwidthShaper": "FromDevice(in) -> Queue -> e :: BandwidthShaper(1) -> Discard",
         "Unqueue": "FromDevice(in) -> Queue -> e :: Unqueue -> Discard",
         "RatedUnqueue": "FromDevice(in) -> Queue -> e :: RatedUnqueue(1) -> Discard",
+        "GTPGateway": "e :: GTPGateway(all, 1.1.1.1, 0:0:0:0:0:1, 2.2.2.2); FromDevice(a) -> e -> Discard;"
+        "FromDevice(b) -> [1] e [1] -> Discard; FromDevice(c) -> [2] e [2] -> Discard",
         "Meter": "FromDevice(in) -> e :: Meter(1); e[0] -> Discard; e[1] -> Discard",
     }.get(name)
     arguments = {
