@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from skerry.errors import InvalidError
@@ -9,6 +11,7 @@ from skerry.lvnf.checking import check, read
 from skerry.lvnf.graph import Graph, Processing
 
 pytestmark = pytest.mark.feature("C28")
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def drawn(graph: Graph) -> set[str]:
@@ -202,3 +205,15 @@ def test_bombs_are_refused(name: str) -> None:
     assert graph is None
     assert faults
     assert len(faults) <= 100
+
+
+VALUES = (
+    "define($ETH0_IP 10.0.0.1, $ETH2_IP 10.0.0.1, $ETH0_MAC 2:0:0:0:0:1, $ETH2_MAC 2:0:0:0:0:1, $PEER_MAC 2:0:0:0:0:2)"
+)
+
+
+def test_the_texts_that_people_copy_are_right() -> None:
+    page = (ROOT / "docs" / "how-to" / "write-a-micro-function.md").read_text()
+    assert read(VALUES + page.split("```")[1]).devices == ("eth0", "eth1")
+    gateway = (ROOT / "examples" / "cache" / "gateway" / "Files" / "gateway.click").read_text()
+    assert read(f"{VALUES} define($CACHE 10.0.0.2) {gateway}").devices == ("eth0", "eth1", "eth2")
