@@ -23,6 +23,7 @@ from typing import Any
 import msgspec
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
 from uvicorn.server import Server
 
 from skerry.access.authority import Peer
@@ -102,15 +103,26 @@ class Mutual(Bounded):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """TLS is up: note whose certificate the caller showed."""
         super().connection_made(transport)
-        peer = peer_of(transport.get_extra_info("peercert") or {})
-        inner: ASGI = self.app
+        self.app = _knowing(self.app, peer_of(transport.get_extra_info("peercert") or {}))
 
-        async def app(scope: Any, receive: Any, send: Any) -> None:
-            scope["skerry.peer"] = peer
-            await inner(scope, receive, send)
 
-        if peer is not None:
-            self.app = app
+class MutualSocket(WSProtocol):
+    """A WebSocket that tells the application the same."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """The handshake begins on a connection that TLS has verified."""
+        super().connection_made(transport)
+        self.app = _knowing(self.app, peer_of(transport.get_extra_info("peercert") or {}))
+
+
+def _knowing(inner: Any, peer: Peer | None) -> Any:
+    """The application, told whose certificate the caller showed."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        scope["skerry.peer"] = peer
+        await inner(scope, receive, send)
+
+    return inner if peer is None else app
 
 
 def peer_of(certificate: Mapping[str, Any]) -> Peer | None:
@@ -217,7 +229,7 @@ def _server(front: Front, settings: Settings, certificates: Certificates | None)
     config = Config(
         front,
         http=Mutual if mutual else Bounded,
-        ws="wsproto",
+        ws=MutualSocket if mutual else WSProtocol,
         ws_max_size=settings.max_body_bytes,
         loop="asyncio",
         lifespan="off",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from skerry.cli.lazy import Lazy
 from skerry.errors import NotFoundError
 
 if TYPE_CHECKING:
@@ -15,7 +16,10 @@ if TYPE_CHECKING:
 PATH: Any = click.Path(path_type=Path)
 
 
-@click.group()
+@click.group(
+    cls=Lazy,
+    commands_at={"agent": "skerry.cli.lvnf_agent:agent", "agents": "skerry.cli.lvnf_agents:agents"},
+)
 def lvnf() -> None:
     """Micro network functions: Click configurations in the kernel or in a small process."""
 

@@ -10,10 +10,12 @@ from skerry.model.vnf import Record
 
 
 class Scope(enum.StrEnum):
-    """Whose alarm it is: that of a VNF, or the one that follows from it for the NS that the VNF is a member of."""
+    """Whose alarm it is: that of a VNF, the one that follows from it for the NS that the VNF is a member of, or that of a host,
+    which no API of ETSI knows."""
 
     VNF = "VNF"
     NS = "NS"
+    HOST = "HOST"
 
 
 class Severity(enum.StrEnum):

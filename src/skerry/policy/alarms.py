@@ -10,11 +10,13 @@ from collections.abc import Sequence
 
 import msgspec
 
+from skerry.access.roles import NODE_TENANT
 from skerry.engine.events import EventLog
 from skerry.errors import ConflictError, InvalidError, NotFoundError, PreconditionError
 from skerry.model.alarms import AckState, Alarm, Cause, Faulty, Scope, Severity
 from skerry.model.operations import Event
 from skerry.model.time import Clock, Ids, stamp
+from skerry.policy.faults import HOST_IS_LOST
 from skerry.store import alarms as store
 from skerry.store.database import Database, Transaction
 
@@ -51,6 +53,35 @@ class AlarmBook:
         for one in self._standing(tx, alarm.faulty):
             store.alarms.put(tx, msgspec.structs.replace(one, cleared_at=self._now()))
         self._tell(tx, alarm, CLEARED, "it is well again")
+
+    def report_host(self, tx: Transaction, host: str, detail: str) -> None:
+        """A host does not answer any more; telling it again changes nothing. `Faulty.vnf_id` has the host's own key."""
+        faulty = Faulty(vnf_id=f"{Scope.HOST}/{host}", key=host, tenant=NODE_TENANT)
+        if self._standing(tx, faulty):
+            return
+        now = self._now()
+        alarm = Alarm(
+            id=self._ids.new(),
+            tenant=NODE_TENANT,
+            created_at=now,
+            scope=Scope.HOST,
+            managed_object=host,
+            faulty=faulty,
+            cause=HOST_IS_LOST,
+            raised_at=now,
+            event_at=now,
+            details=(f"{host}: {detail}",),
+        )
+        store.alarms.insert(tx, alarm)
+
+    def clear_host(self, tx: Transaction, host: str) -> None:
+        """The host answers again."""
+        for one in self._standing(tx, Faulty(vnf_id=f"{Scope.HOST}/{host}", key=host)):
+            store.alarms.put(tx, msgspec.structs.replace(one, cleared_at=self._now()))
+
+    def hosts(self) -> list[Alarm]:
+        """The standing alarms of hosts, oldest first."""
+        return store.alarms.select(self._database, scope=Scope.HOST.value, standing="yes")
 
     def roots(self, source: Database | Transaction | None = None) -> list[Alarm]:
         """The standing alarms of VNFs, oldest first."""

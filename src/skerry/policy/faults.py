@@ -18,6 +18,14 @@ def cause_of(compute: Compute | None, trouble: str, *, last: bool) -> Cause:
     return Cause(event_type=event_type, fault_type=fault_type, probable_cause=trouble, severity=severity)
 
 
+HOST_IS_LOST = Cause(
+    event_type=EventType.COMMUNICATIONS_ALARM,
+    fault_type="HOST_LOST",
+    probable_cause="its heartbeats are missing",
+    severity=Severity.CRITICAL,
+)
+"""The cause where a host that runs functions for this node does not answer any more."""
+
 SERVICE_IS_DOWN = Cause(
     event_type=EventType.PROCESSING_ERROR_ALARM,
     fault_type="SERVICE_DOWN",

@@ -136,8 +136,9 @@ class Vnfm:
         return status(self.instance(id, tenant=tenant), self.engine.newest(id))
 
     def alarms(self, *, tenant: str = "") -> list[Event]:
-        """What was found broken in a VNF and is not mended yet, oldest first."""
-        return [as_event(alarm) for alarm in self.desk.alarms.roots() if alarm.tenant == tenant]
+        """What was found broken in a VNF, or of the node's hosts, and is not mended yet, oldest first."""
+        standing = (*self.desk.alarms.roots(), *self.desk.alarms.hosts())
+        return [as_event(alarm) for alarm in standing if alarm.tenant == tenant]
 
     def instances(self, *, tenant: str = "") -> list[VnfInstance]:
         return aggregates.vnf_instances.select(self.desk.database, tenant=tenant)

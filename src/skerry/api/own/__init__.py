@@ -10,6 +10,7 @@ from skerry.api.own import (
     indicators,
     instances,
     keys,
+    lvnf_agents,
     mep,
     node,
     operations,
@@ -37,6 +38,7 @@ ROUTES = (
     *performance.ROUTES,
     *indicators.ROUTES,
     *dataplane.ROUTES,
+    *lvnf_agents.ROUTES,
     *mep.ROUTES,
     *access.ROUTES,
 )

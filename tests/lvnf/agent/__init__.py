@@ -1,0 +1,1 @@
+"""Agents on other machines: the protocol from both ends, and real processes."""
