@@ -209,6 +209,12 @@ class Netlink:
                 if kind == _NEWLINK:
                     found.append(_link(body))
 
+    def link(self, index: int) -> Link | None:
+        """One interface of the namespace, by its number: among very many sooner than `links`."""
+        self._socket.send(self._packed(_GETLINK, 0, struct.pack("BxHiII", socket.AF_UNSPEC, 0, index, 0, 0)))
+        answers = _messages(self._socket.recv(1 << 18))
+        return next((_link(body) for kind, _, body in answers if kind == _NEWLINK), None)
+
     def namespace_number(self, descriptor: int) -> int:
         """The number that this namespace has for another one, given by a descriptor; -1 when it has none."""
         body = struct.pack("B3x", socket.AF_UNSPEC) + _attribute(_NSID_FD, struct.pack("I", descriptor))

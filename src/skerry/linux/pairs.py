@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,21 +16,25 @@ def at_other_end(interface: str) -> Generator[netlink.Link | None]:
     """While entered, the calling thread is where the other end of an interface is, which is what it is given. None, without
     going anywhere, where there is no other end or none within reach."""
     with netlink.Netlink() as kernel:
-        links = kernel.links()
-        near = next((one for one in links if one.name == interface), None)
+        near = _named(kernel, interface)
         here = near is not None and near.peer_namespace < 0
         place = _place(kernel, near.peer_namespace) if near is not None and near.peer and not here else None
-    if near is None or not near.peer or (place is None and not here):
-        yield None
-        return
-    if place is None:
-        yield next((one for one in links if one.index == near.peer), None)
+        far = kernel.link(near.peer) if near is not None and near.peer and here else None
+    if place is None or near is None:
+        yield far
         return
     with syscalls.network_kept():
         namespaces.enter(place)
         with netlink.Netlink() as kernel:
-            far = next((one for one in kernel.links() if one.index == near.peer), None)
+            far = kernel.link(near.peer)
         yield far
+
+
+def _named(kernel: netlink.Netlink, interface: str) -> netlink.Link | None:
+    try:
+        return kernel.link(socket.if_nametoindex(interface))
+    except OSError:
+        return None
 
 
 def _place(kernel: netlink.Netlink, number: int) -> Path | None:
