@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Coroutine, Mapping
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,6 @@ from skerry.dataplane.hosting import Hosting
 from skerry.dataplane.service import DataPlane
 from skerry.engine.clock import RandomIds, SystemClock
 from skerry.engine.engine import Engine
-from skerry.lvnf.agents import DOWN, FORGOTTEN, UP, Agents
 from skerry.meo.catalogue import AppCatalogue
 from skerry.meo.desk import MeoDesk
 from skerry.meo.grants import Granting
@@ -59,7 +58,7 @@ from skerry.policy.performance import Performance
 from skerry.policy.sampling import Sampler
 from skerry.settings import Settings, is_loopback
 from skerry.store import aggregates, backups, upkeep
-from skerry.store.database import Database, Transaction
+from skerry.store.database import Database
 from skerry.store.dataplane import Ledger
 from skerry.vim.connections import Vims
 from skerry.vim.driver import DriverContext
@@ -102,6 +101,7 @@ class Node:
         self._pruning: asyncio.Task[None] | None = None
         self._caller: HttpSender | None = None
         data = settings.data_dir
+        self._fetches = self._fetcher()
         self.store = store or Database(data / "skerry.db", inline=inline)
         self.engine = Engine(self.store, self.clock, self.ids, slots=settings.step_concurrency)
         self.vims = Vims(self._context)
@@ -109,18 +109,10 @@ class Node:
         self.quotas = Quotas(self.store, self.engine.events, self.vims, self.clock, period_s=settings.sweep_s)
         self.granter.on_refused = self.quotas.refused
         self.snapshot_packages = SnapshotPackages(
-            self.store, data / "packages", self.vims, self.clock, self.ids, self._fetcher()
+            self.store, data / "packages", self.vims, self.clock, self.ids, self._fetches
         )
-        self.images = ImageRepository(self.store, data / "repository", self.clock, self.ids, self._fetcher())
-        self.infrastructures = Infrastructures(
-            self.store,
-            self.vims,
-            self.engine.events,
-            self.clock,
-            self.images,
-            fixed=[vim.id for vim in settings.vims],
-            scratch=data / "uploads",
-        )
+        self.images = ImageRepository(self.store, data / "repository", self.clock, self.ids, self._fetches)
+        self.infrastructures = self._infrastructures()
         self.keys = Keys(self.store, self.clock, self.ids, os.urandom)
         self.coordinations = Coordinations(self.store, self.engine, self.clock, self.ids)
         self.grants = Grants(self.store, self.granter, self.clock, self.ids)
@@ -150,19 +142,10 @@ class Node:
         self.configurations = Configurations(desk, elements)
         Coordinator(desk, elements, self._own_root()).register(self.engine)
         self.dataplane = self._data_plane()
-        self.lvnf_agents = Agents(settings.node, data / "lvnf-agents.json", self.clock, self._agents_tell)
-        ns_desk = NsDesk(
-            database=self.store,
-            vnfm=self.vnfm,
-            vims=self.vims,
-            granter=self.granter,
-            clock=self.clock,
-            dataplane=self.dataplane,
-        )
         self.watch = Watch(desk, sweep_s=settings.sweep_s)
         self.recovery = Recovery(desk, self.engine, self.indicators.refresh, grace_s=settings.service_grace_s)
         self.orphans = Orphans(desk, self.engine)
-        self.nfvo = Nfvo(ns_desk, self.engine, self.ids)
+        self.nfvo = Nfvo(self._ns_desk(), self.engine, self.ids)
         self.clients = Clients(data / "access", os.urandom)
         managed = ManagedSteering(PlaneSteering(self.dataplane))
         self.mep = self._platform(steering or managed)
@@ -177,6 +160,27 @@ class Node:
 
     # -- parts --------------------------------------------------------------------------------------------------------
 
+    def _infrastructures(self) -> Infrastructures:
+        return Infrastructures(
+            self.store,
+            self.vims,
+            self.engine.events,
+            self.clock,
+            self.images,
+            fixed=[vim.id for vim in self.settings.vims],
+            scratch=self.settings.data_dir / "uploads",
+        )
+
+    def _ns_desk(self) -> NsDesk:
+        return NsDesk(
+            database=self.store,
+            vnfm=self.vnfm,
+            vims=self.vims,
+            granter=self.granter,
+            clock=self.clock,
+            dataplane=self.dataplane,
+        )
+
     def _catalogue(self) -> Catalogue:
         return Catalogue(
             self.store,
@@ -185,7 +189,7 @@ class Node:
             self.ids,
             signatures=self.settings.package_signatures,
             trust_store=self.settings.trust_store,
-            fetcher=self._fetcher(),
+            fetcher=self._fetches,
         )
 
     def _applications(self) -> AppCatalogue:
@@ -245,7 +249,6 @@ class Node:
         await self.notifications.start()
         await self.capacities.start()
         await self.dataplane.start()
-        await self.lvnf_agents.start()
         await self.mep.start()
         await self.meo.start_doors()
         await self.engine.start()
@@ -279,7 +282,6 @@ class Node:
         self.doors.stop()
         await self.engine.stop()
         await self.mep.stop()
-        await self.lvnf_agents.stop()
         await self.notifications.stop()
         await self._elements.close()
         if self._caller:
@@ -316,24 +318,6 @@ class Node:
             )
 
         self._later(write())
-
-    def _agents_tell(self, agent: str, state: str, data: Mapping[str, Any]) -> None:
-        """What agents and their functions do is an event; an agent that is lost is an alarm until it is back."""
-
-        def write(tx: Transaction) -> None:
-            lvnf, detail = str(data.get("lvnf", "")), str(data.get("detail", ""))
-            self.engine.events.add(
-                tx, "lvnf-agent", subject=agent, name=lvnf, state=state, detail=detail, data=dict(data)
-            )
-            if state == DOWN:
-                self.alarms.report_host(tx, agent, detail)
-            elif state in (UP, FORGOTTEN):
-                self.alarms.clear_host(tx, agent)
-
-        self._later(self._written(write))
-
-    async def _written(self, write: Callable[[Transaction], None]) -> None:
-        await self.store.write(write)
 
     def _later(self, work: Coroutine[Any, Any, None]) -> None:
         """Do it when there is time, before the node has stopped."""

@@ -281,7 +281,7 @@ async def test_instances_get_the_keys_that_their_request_names_and_keep_them(rig
         for key, resource in record.resources.items()
         if key.startswith("power:")
         for file in resource.spec["files"]
-        if file["path"] == "/root/.ssh/authorized_keys"
+        if file["path"].endswith("/.ssh/authorized_keys")
     ]
     assert (file["content"], file["mode"]) == (f"{KEY}\n", 0o600)
     (key,) = await call(rig, "GET", "/keys", 200)

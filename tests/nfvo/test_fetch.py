@@ -10,7 +10,7 @@ import pytest
 
 from skerry.errors import TooLargeError, UnavailableError
 from skerry.model.notifications import Authentication
-from skerry.nfvo.fetch import Fetcher
+from skerry.nfvo.fetch import AT_ONCE, Fetcher
 from skerry.notifications.targets import Policy
 
 
@@ -36,4 +36,32 @@ async def test_an_archive_that_never_ends_is_given_up(tmp_path: Path, limit: int
         await asyncio.wait_for(
             fetcher.fetch(f"http://127.0.0.1:{port}/a.zip", tmp_path / "a.zip", Authentication()), 5.0
         )
+    server.close()
+
+
+@pytest.mark.feature("A25")
+async def test_archives_are_fetched_some_at_a_time(tmp_path: Path) -> None:
+    there, most, go_on = 0, 0, asyncio.Event()
+
+    async def holding(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal there, most
+        there += 1
+        most = max(most, there)
+        if there == AT_ONCE:
+            go_on.set()
+        await reader.readuntil(b"\r\n\r\n")
+        await go_on.wait()
+        there -= 1
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nConnection: close\r\n\r\nx")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(holding, "127.0.0.1", 0)
+    uri = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/a"
+    fetcher = Fetcher(Policy(loopback=True), ssl.create_default_context, 10)
+    async with asyncio.timeout(30):
+        sizes = await asyncio.gather(
+            *(fetcher.fetch(uri, tmp_path / str(number), Authentication()) for number in range(3 * AT_ONCE))
+        )
+    assert (sizes, most) == ([1] * 3 * AT_ONCE, AT_ONCE)
     server.close()

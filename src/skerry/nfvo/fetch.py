@@ -26,11 +26,13 @@ CHUNK = 1 << 16
 SILENCE_S = 30.0
 LONGEST_S = 4 * 3600.0
 WHOLE_S = 3600.0
+AT_ONCE = 4
 TOKEN_BYTES = 1 << 16
 
 
 class Fetcher:
-    """`context` makes the TLS of addresses with https. `limit` is the most bytes of an archive."""
+    """`context` makes the TLS of addresses with https. `limit` is the most bytes of an archive. `AT_ONCE` archives are fetched
+    at the same time; others wait for their turn."""
 
     def __init__(
         self,
@@ -45,6 +47,7 @@ class Fetcher:
         self._limit = limit
         self._resolve = resolve
         self._longest_s = longest_s
+        self._turns = asyncio.Semaphore(AT_ONCE)
 
     async def judge(self, uri: str) -> None:
         """`InvalidError` for what is no plain http(s) URI or leads where the policy forbids."""
@@ -55,7 +58,7 @@ class Fetcher:
         """The archive as a file; its size. `UnavailableError` and its like say what went wrong, without secrets."""
         await self.judge(uri)
         try:
-            async with asyncio.timeout(self._longest_s):
+            async with self._turns, asyncio.timeout(self._longest_s):
                 headers = await self._authorization(who)
                 with target.open("wb") as out:
                     return await self._get("GET", uri, headers, b"", out, self._limit)

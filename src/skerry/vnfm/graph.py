@@ -21,7 +21,8 @@ from skerry.vnfm.goal import Goal, applied
 from skerry.vnfm.naming import link_key, resource_name
 from skerry.vnfm.values import Attributes
 
-AUTHORIZED_KEYS = "/root/.ssh/authorized_keys"
+HOME = "/root"
+AUTHORIZED_KEYS = f"{HOME}/.ssh/authorized_keys"
 POWER_IN_PLACE = ("env", "given", "files", "command")
 COMPUTE_IN_PLACE = ("vcpus", "memory_bytes")
 _WIDEST = 16

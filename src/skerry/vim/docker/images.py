@@ -74,8 +74,13 @@ class Images:
         names = sorted(tag for one in theirs for tag in one.get("RepoTags") or () if tag != "<none>:<none>")
         return [_image(name, await self._engine.get(f"/images/{name}/json")) for name in names]
 
-    async def delete(self, name: str) -> None:
-        """Remove it; `ConflictError` names the containers in the way."""
+    async def delete(self, name: str, users: Sequence[str] = ()) -> None:
+        """Remove it; `ConflictError` names the `users` or the containers in the way."""
+        if users:
+            raise ConflictError(
+                f"cannot delete the image {name}: it is used by {', '.join(users)}",
+                suggestion="delete these instances first",
+            )
         try:
             await self._engine.delete(f"/images/{reference(name)}")
         except ConflictError as used:

@@ -135,12 +135,7 @@ class Driver:
         filters = {"label": [f"{shape.ROLE}=compute"]}
         found = await self._engine.get("/containers/json", all=True, filters=filters)
         users = sorted(one["Labels"][shape.NAME] for one in found if shape.nested_of(one["Labels"]).spec.image == name)
-        if users:
-            raise ConflictError(
-                f"cannot delete the image {name}: it is used by {', '.join(users)}",
-                suggestion="delete these instances first",
-            )
-        await self._images.delete(name)
+        await self._images.delete(name, users)
 
     async def create_network(self, spec: NetworkSpec) -> Network:
         """Make a bridge with a subnet that no other network of the Engine has."""
