@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from skerry.dataplane.hosting import Hosting
 from skerry.dataplane.service import DataPlane
 from skerry.engine.clock import RandomIds, SystemClock
 from skerry.engine.engine import Engine
+from skerry.lvnf.agents import DOWN, FORGOTTEN, UP, Agents
 from skerry.meo.catalogue import AppCatalogue
 from skerry.meo.desk import MeoDesk
 from skerry.meo.grants import Granting
@@ -58,7 +59,7 @@ from skerry.policy.performance import Performance
 from skerry.policy.sampling import Sampler
 from skerry.settings import Settings, is_loopback
 from skerry.store import aggregates, backups, upkeep
-from skerry.store.database import Database
+from skerry.store.database import Database, Transaction
 from skerry.store.dataplane import Ledger
 from skerry.vim.connections import Vims
 from skerry.vim.driver import DriverContext
@@ -142,6 +143,7 @@ class Node:
         self.configurations = Configurations(desk, elements)
         Coordinator(desk, elements, self._own_root()).register(self.engine)
         self.dataplane = self._data_plane()
+        self.lvnf_agents = Agents(settings.node, data / "lvnf-agents.json", self.clock, self._agents_tell)
         self.watch = Watch(desk, sweep_s=settings.sweep_s)
         self.recovery = Recovery(desk, self.engine, self.indicators.refresh, grace_s=settings.service_grace_s)
         self.orphans = Orphans(desk, self.engine)
@@ -249,6 +251,7 @@ class Node:
         await self.notifications.start()
         await self.capacities.start()
         await self.dataplane.start()
+        await self.lvnf_agents.start()
         await self.mep.start()
         await self.meo.start_doors()
         await self.engine.start()
@@ -282,6 +285,7 @@ class Node:
         self.doors.stop()
         await self.engine.stop()
         await self.mep.stop()
+        await self.lvnf_agents.stop()
         await self.notifications.stop()
         await self._elements.close()
         if self._caller:
@@ -318,6 +322,24 @@ class Node:
             )
 
         self._later(write())
+
+    def _agents_tell(self, agent: str, state: str, data: Mapping[str, Any]) -> None:
+        """What agents and their functions do is an event; an agent that is lost is an alarm until it is back."""
+
+        def write(tx: Transaction) -> None:
+            lvnf, detail = str(data.get("lvnf", "")), str(data.get("detail", ""))
+            self.engine.events.add(
+                tx, "lvnf-agent", subject=agent, name=lvnf, state=state, detail=detail, data=dict(data)
+            )
+            if state == DOWN:
+                self.alarms.report_host(tx, agent, detail)
+            elif state in (UP, FORGOTTEN):
+                self.alarms.clear_host(tx, agent)
+
+        self._later(self._written(write))
+
+    async def _written(self, write: Callable[[Transaction], None]) -> None:
+        await self.store.write(write)
 
     def _later(self, work: Coroutine[Any, Any, None]) -> None:
         """Do it when there is time, before the node has stopped."""
