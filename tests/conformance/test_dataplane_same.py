@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import AsyncIterator, Sequence
+from ipaddress import ip_address, ip_network
+from typing import Any
 
 import pytest
 import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from skerry.dataplane import catalogue, making
+from skerry.dataplane import catalogue, making, rewriting
 from skerry.dataplane.compile import compile_network
-from skerry.dataplane.flows import DeviceState, Field
+from skerry.dataplane.flows import (
+    Conn,
+    Connect,
+    DeviceState,
+    Field,
+    Goto,
+    Output,
+    Rule,
+    Target,
+    Track,
+    match,
+)
 from skerry.dataplane.intents import (
     Chain,
     Classifier,
@@ -35,6 +49,8 @@ from skerry.dataplane.intents import (
     Wire,
 )
 from skerry.dataplane.interpreter import Index, Memory, Run
+from skerry.dataplane.packets import parse
+from skerry.dataplane.sheets import cookie
 from skerry.errors import InvalidError
 from tests.conformance.dataplane_rigs import DEVICE, PORTS, Rig, lacking, rig_of
 
@@ -196,3 +212,117 @@ async def test_frames_leave_as_the_reference_says(
         wanted = sorted(Run(Index(state), Memory(), port, frame, time.monotonic()).go().outputs)
         left = await engine.send(port, frame, expect=len(wanted))
         assert [(out, sent.hex()) for out, sent in left] == [(out, sent.hex()) for out, sent in wanted], values
+
+
+INSIDE, OUTSIDE = 1, 2
+HIDDEN = ip_network("198.51.100.0/30")
+_zone_ids = itertools.count(20_000)
+
+actions = st.sampled_from(
+    (
+        {},
+        {"source": "198.51.100.1/32", "low": 30000, "high": 30003},
+        {"source": str(HIDDEN), "low": 30000, "high": 39999},
+        {"targets": (Target(address="203.0.113.1"),)},
+        {"targets": (Target(address="203.0.113.1", port=8080),)},
+    )
+)
+steps = st.lists(
+    st.one_of(
+        st.tuples(
+            st.just("open"),
+            st.sampled_from((0x0A000001, 0x0A000002)),
+            st.sampled_from((53, 999, 30000)),
+            st.sampled_from((53, 80)),
+        ),
+        st.tuples(st.just("answer"), st.integers(0, 8), st.just(0), st.just(0)),
+        st.tuples(st.just("error"), st.integers(0, 8), st.just(0), st.just(0)),
+        st.tuples(st.just("stranger"), st.sampled_from((0x0A000001, 0xC6336401)), st.just(53), st.just(30000)),
+    ),
+    min_size=3,
+    max_size=9,
+)
+
+
+def gate(zone: int, **options: Any) -> list[Rule]:
+    """Inside may open connections, outside may answer."""
+    tracked = [
+        (0, match(in_port=port, eth_type=0x800), (Track(zone=zone), Goto(table=1))) for port in (INSIDE, OUTSIDE)
+    ]
+    opened = (1, match(in_port=INSIDE), (Connect(zone=zone, **options), Output(port=OUTSIDE)))
+    known = [(1, match(in_port=OUTSIDE, conn=int(conn)), (Output(port=INSIDE),)) for conn in (Conn.REPLY, Conn.RELATED)]
+    return [
+        Rule(table=table, priority=9, match=one, actions=done, cookie=cookie("gate", table, 9, one), owner="gate")
+        for table, one, done in (*tracked, opened, *known)
+    ]
+
+
+def udp(src: int, sport: int, dst: int, dport: int) -> bytes:
+    fields = {Field.IPV4_SRC: src, Field.L4_SRC: sport, Field.IPV4_DST: dst, Field.L4_DST: dport}
+    return making.frame({**fields, Field.IP_PROTO: 17})
+
+
+def turned(sent: bytes) -> bytes:
+    """The answer to a frame that left outside."""
+    fields = parse(sent).fields
+    ends = [fields[field] for field in (Field.IPV4_DST, Field.L4_DST, Field.IPV4_SRC, Field.L4_SRC)]
+    return udp(*ends)
+
+
+def about(sent: bytes) -> bytes:
+    """The error of a router about a frame that left outside."""
+    body = b"\3\1\0\0\0\0\0\0" + sent[14:42]
+    body = body[:2] + rewriting.checksum(body).to_bytes(2, "big") + body[4:]
+    fields = {Field.IPV4_SRC: 0xC0000209, Field.IPV4_DST: parse(sent).fields[Field.IPV4_SRC], Field.IP_PROTO: 1}
+    return making.frame(fields, body)
+
+
+def without_inner_checksum(frame: bytes) -> bytes:
+    """Of an error: without the checksum of the datagram inside, which was made for the chosen port, and the error's own."""
+    if frame[23] != 1:
+        return frame
+    return frame[:36] + frame[38:68]
+
+
+def with_any_port(frame: bytes) -> tuple[object, ...]:
+    """What has to be the same of a frame whose source port an engine may choose."""
+    fields = parse(frame).fields
+    return tuple(fields[field] for field in (Field.IPV4_DST, Field.L4_DST, Field.ETH_SRC, Field.ETH_DST))
+
+
+@pytest.mark.feature("E46")
+@given(actions, steps)
+@settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+async def test_connections_are_what_the_reference_says(
+    engine: Rig, options: dict[str, Any], given_steps: list[tuple[str, int, int, int]]
+) -> None:
+    """Engines choose ports themselves; everything else, and all that comes back inside, is the same."""
+    rules = gate(next(_zone_ids), **options)
+    state = DeviceState(device=DEVICE, ports=tuple(engine.port(number) for number in PORTS), rules=tuple(rules))
+    await engine.put(state)
+    index, memory = Index(state), Memory()
+    went: list[tuple[bytes, bytes]] = []
+    for kind, one, sport, dport in given_steps:
+        port = INSIDE if kind == "open" else OUTSIDE
+        if kind in ("answer", "error"):
+            if not went:
+                continue
+            make = turned if kind == "answer" else about
+            mine, its = (make(sent) for sent in went[one % len(went)])
+        else:
+            frame = udp(one, sport, 0xC6336440, dport) if kind == "open" else udp(0xC6336440, sport, one, dport)
+            mine, its = frame, frame
+        wanted = Run(index, memory, port, mine, time.monotonic()).go().outputs
+        left = await engine.send(port, its, expect=len(wanted))
+        assert [out for out, _ in left] == [out for out, _ in wanted]
+        for (out, mine), (_, its) in zip(wanted, left, strict=True):
+            if out == INSIDE:
+                assert without_inner_checksum(its) == without_inner_checksum(mine)
+                continue
+            assert with_any_port(its) == with_any_port(mine)
+            if options.get("source"):
+                assert ip_address(parse(its).fields[Field.IPV4_SRC]) in ip_network(options["source"])
+                assert options["low"] <= parse(its).fields[Field.L4_SRC] <= options["high"]
+            else:
+                assert its == mine
+            went.append((mine, its))
