@@ -16,6 +16,7 @@ OPTIONS = "lvnf"
 SUFFIX = ".click"
 """How the file of a Click configuration ends."""
 _ASKED = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+_EXAMPLES = ("02:00:00:00:00:02", "192.0.2.2")
 _PLAIN = re.compile(r"[\w.:/@%+\- ]*")
 
 
@@ -91,12 +92,12 @@ def example_values(text: str, known: Mapping[str, Any], interfaces: int) -> dict
 
 def _example(name: str) -> str:
     """Something that can stand for a value: a hardware address for what is named so, else an address."""
-    return "02:00:00:00:00:02" if "MAC" in name.upper() else "192.0.2.2"
+    return _EXAMPLES[0] if "MAC" in name.upper() else _EXAMPLES[1]
 
 
-def examined(text: str, values: Mapping[str, str]) -> Graph:
-    """As `graph_of`, before all values are known: examples stand for the others."""
-    return graph_of(text, {**{name: _example(name) for name in asked_for(text)}, **values})
+def settled(text: str, values: Mapping[str, str]) -> bool:
+    """Whether all values that a configuration asks for are known."""
+    return all(name in values for name in asked_for(text))
 
 
 def interface_values(index: int, ip: str, mac: str, gateway: str, cidr: str) -> dict[str, str]:
@@ -136,8 +137,11 @@ def faults_of(graph: Graph, options: Options, interfaces: int) -> list[Fault]:
 
 
 def check(text: str, options: Options, known: Mapping[str, Any], interfaces: int) -> Sequence[Fault]:
-    """Everything that is wrong with a configuration as a descriptor has it, before it runs anywhere."""
+    """Everything that is wrong with a configuration as a descriptor has it, before it runs anywhere. What an example cannot
+    stand for is found when the value is known."""
     from skerry.lvnf import checking  # noqa: PLC0415 - as above
 
     graph, faults = checking.check(completed(text, example_values(text, known, interfaces)))
-    return faults if graph is None else faults_of(graph, options, interfaces)
+    if graph is not None:
+        return faults_of(graph, options, interfaces)
+    return [fault for fault in faults if not any(example in fault.message for example in _EXAMPLES)]

@@ -53,6 +53,7 @@ OPERATION_MOVES: Mapping[OperationState, frozenset[OperationState]] = {
 
 OPERATION_TYPES: Mapping[str, str] = {
     "vnf.modify": "MODIFY_INFO",
+    "vnf.migrate": "HEAL",  # own: a VNFC is made again elsewhere
     "vnf.revert": "MODIFY_INFO",  # own: the standard has no word for taking back
     "vnf.change_package": "CHANGE_VNFPKG",
 }

@@ -110,6 +110,7 @@ class VnfInstance(Record, frozen=True, kw_only=True, omit_defaults=True):
     dependencies: Mapping[str, Mapping[str, Any]] = {}
     ns_id: str = ""
     images: Mapping[str, str] = {}  # VNFC → image of the snapshot that it was reverted to
+    carried: Mapping[str, Mapping[str, Any]] = {}  # function on its way to another VIM → its state, and since when
     functions: tuple[str, ...] = ()  # VNFCs that are micro network functions although they could be containers
     standbys: Mapping[str, tuple[str, ...]] = {}  # VDU → VNFCs that stand still until one of `vnfcs` fails
     ssh_keys: tuple[str, ...] = ()  # lines of authorized_keys that open every VNFC

@@ -13,6 +13,7 @@ from skerry.nfvo.grants import PlacingGranter
 from skerry.placement.solve import Demand
 from skerry.store import aggregates
 from skerry.store.database import Database, Transaction
+from skerry.vnfm.forms import forms, function_bytes
 from skerry.vnfm.packages import usable
 
 COMPUTE = ("COMPUTE", "OSCONTAINER")
@@ -84,8 +85,15 @@ class Grants:
 
 
 def _demand(one: Definition, vdu: Vdu) -> Demand:
+    """In its preferred form alone: the answer to others has no word for it."""
     return Demand(
-        name=one.id, vcpus=vdu.vcpus, memory_bytes=vdu.memory_bytes, storage_bytes=vdu.storage_bytes, site=one.vim
+        name=one.id,
+        vcpus=vdu.vcpus,
+        memory_bytes=vdu.memory_bytes,
+        storage_bytes=vdu.storage_bytes,
+        site=one.vim,
+        forms=forms(vdu)[:1],
+        function_bytes=function_bytes(vdu),
     )
 
 

@@ -23,6 +23,7 @@ from skerry.nfvo.graph import Layout, external_points, wanted
 from skerry.placement.solve import Demand
 from skerry.store import aggregates, journal
 from skerry.store.database import Transaction
+from skerry.vnfm.forms import forms, function_bytes
 from skerry.vnfm.goal import check_level, counts_for, scale_at_level
 
 PREVIEW = "preview"  # stands for an operation that is planned and not begun
@@ -211,6 +212,8 @@ class NsOperation:
                     name=f"{name}/{vdu_id}/{number}",
                     vcpus=vdu.vcpus,
                     memory_bytes=vdu.memory_bytes,
+                    forms=forms(vdu),
+                    function_bytes=function_bytes(vdu),
                     storage_bytes=vdu.storage_bytes,
                     site=site,
                 )

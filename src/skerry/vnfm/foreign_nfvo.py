@@ -32,6 +32,7 @@ OPERATIONS: Mapping[str, str] = {
     "vnf.change_ext_conn": "CHANGE_EXT_CONN",
     "vnf.operate": "OPERATE",
     "vnf.heal": "HEAL",
+    "vnf.migrate": "HEAL",
     "vnf.change_package": "CHANGE_VNFPKG",
     "vnf.revert_to_snapshot": "REVERT_TO_SNAPSHOT",
 }

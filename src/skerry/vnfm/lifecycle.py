@@ -23,6 +23,7 @@ from skerry.vnfm.desk import Desk
 from skerry.vnfm.heal import Heal
 from skerry.vnfm.instantiate import Instantiate
 from skerry.vnfm.membership import require_alone
+from skerry.vnfm.migrate import Migrate, Moving
 from skerry.vnfm.modify import Modify
 from skerry.vnfm.operate import Operate
 from skerry.vnfm.packages import usable
@@ -47,6 +48,7 @@ KINDS = (
     Revert,
     CreateSnapshot,
     RevertToSnapshot,
+    Migrate,
 )
 
 
@@ -59,7 +61,9 @@ class Vnfm:
         self._ids = ids
         for kind in KINDS:
             engine.add_kind(kind(desk))
-        Steps(desk).register(engine)
+        steps = Steps(desk)
+        steps.register(engine)
+        Moving(desk, steps).register(engine)
         self.snapshots = SnapshotRecords(desk, engine, ids)
 
     async def create(

@@ -14,7 +14,7 @@ import msgspec
 from skerry.engine.diff import diff
 from skerry.engine.graph import settle
 from skerry.errors import ConflictError
-from skerry.model.descriptors import DeploymentFlavour
+from skerry.model.descriptors import DeploymentFlavour, Vdu
 from skerry.model.operations import Change, Event, Operation, Plan, Step, Verdict
 from skerry.model.resources import Resource, ResourceState, Wanted
 from skerry.model.states import InstantiationState, OperationState, VnfOperationalState
@@ -73,6 +73,10 @@ class VnfOperation:
     def adjust(self, step: Step, params: Mapping[str, Any]) -> Step:
         """A last word about one step (such as its grace time)."""
         return step
+
+    def possible(self, vdu: Vdu) -> tuple[str, ...]:
+        """The forms in which VNFCs of a VDU may be made."""
+        return forms(vdu)
 
     def completed(self, instance: VnfInstance, goal: Goal) -> VnfInstance:
         """The record once everything is done."""
@@ -185,8 +189,8 @@ class VnfOperation:
             tenant=operation.tenant,
             operation_id=operation.id,
             flavour_id=goal.flavour_id,
-            add=tuple(_asked(flavour, names[name], name, wished) for name in new),
-            remove=tuple(_asked(flavour, old[name], name, {}) for name in gone if old[name] in flavour.vdus),
+            add=tuple(self._asked(flavour, names[name], name, wished) for name in new),
+            remove=tuple(self._asked(flavour, old[name], name, {}) for name in gone if old[name] in flavour.vdus),
             present=kept,
             prefer=tuple(dict.fromkeys(link.vim for link in goal.ext_links.values() if link.vim)),
         )
@@ -194,6 +198,19 @@ class VnfOperation:
         functions = (*(name for name in goal.functions if name in kept), *grant.functions)
         placement = {**by_vdu, **kept, **grant.placement}
         return msgspec.structs.replace(goal, placement=placement, functions=functions), grant.verdicts
+
+    def _asked(self, flavour: DeploymentFlavour, vdu_id: str, vnfc: str, wished: Mapping[str, str]) -> ResourceRequest:
+        vdu = flavour.vdus[vdu_id]
+        return ResourceRequest(
+            vnfc=vnfc,
+            vdu=vdu_id,
+            vcpus=vdu.vcpus,
+            memory_bytes=vdu.memory_bytes,
+            storage_bytes=vdu.storage_bytes,
+            vim=_wish(wished, vdu_id, vnfc),
+            forms=self.possible(vdu),
+            function_bytes=function_bytes(vdu),
+        )
 
     @staticmethod
     def _with_images(steps: Sequence[Step], graph: Mapping[str, Wanted]) -> list[Step]:
@@ -369,20 +386,6 @@ def _restored(instance: VnfInstance, operation: Operation) -> VnfInstance:
     before = msgspec.convert(operation.plan.outcome["before"], Goal) if operation.plan else current(instance)
     restored = applied(instance, before)
     return msgspec.structs.replace(restored, failed=False, vnf_state=power_state(restored), vim_ids=used_vims(restored))
-
-
-def _asked(flavour: DeploymentFlavour, vdu_id: str, vnfc: str, wished: Mapping[str, str]) -> ResourceRequest:
-    vdu = flavour.vdus[vdu_id]
-    return ResourceRequest(
-        vnfc=vnfc,
-        vdu=vdu_id,
-        vcpus=vdu.vcpus,
-        memory_bytes=vdu.memory_bytes,
-        storage_bytes=vdu.storage_bytes,
-        vim=_wish(wished, vdu_id, vnfc),
-        forms=forms(vdu),
-        function_bytes=function_bytes(vdu),
-    )
 
 
 def _wish(wished: Mapping[str, str], vdu_id: str, vnfc: str) -> str:

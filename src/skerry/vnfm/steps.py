@@ -149,6 +149,11 @@ class Steps:
         compute = await begin(driver, spec["name"])
         return {"started_at": compute.started_at, **remade}
 
+    async def provide(self, context: StepContext) -> None:
+        """Hand over what the next start needs."""
+        driver = await self.desk.vims.driver(context.args["spec"]["vim"])
+        await self._provision(driver, context, {})
+
     async def restart(self, context: StepContext) -> Mapping[str, Any]:
         spec = context.args["spec"]
         driver = await self.desk.vims.driver(spec["vim"])

@@ -95,6 +95,7 @@ class PlanRequest(Asked, frozen=True, kw_only=True):
         "vnf.scale_to_level",
         "vnf.operate",
         "vnf.heal",
+        "vnf.migrate",
         "vnf.terminate",
         "vnf.modify",
         "vnf.change_flavour",

@@ -199,7 +199,8 @@ class Lives:
             known = self._known.get(spec.name) or self._allocate(spec, options, total)
             async with known.lock:
                 try:
-                    self._fit(known, described.examined(script.text, _values(known)))
+                    if described.settled(script.text, _values(known)):
+                        self._graph(known, script.text)
                     await self._edge.work(self._make, known)
                 except (SkerryError, OSError) as wrong:
                     await self._remove(known)
@@ -259,7 +260,7 @@ class Lives:
             await self._settled(one)
             self._refuse_failed(one, "start")
             if one.life.state is FunctionState.STOPPED:
-                await self._begin(one, FunctionState.SPAWNING)
+                await self._begin(one, FunctionState.SPAWNING, one.life.handed)
         return self.public(one)
 
     async def _begin(self, one: Living, state: FunctionState, carried: Mapping[str, str] | None = None) -> None:

@@ -100,6 +100,9 @@ def discard(folder: Path) -> None:
         folder.rename(gone)
     except FileNotFoundError:
         return
+    if not gone.is_dir():
+        gone.unlink()
+        return
     shutil.rmtree(gone)
 
 
