@@ -17,6 +17,7 @@ from skerry.dataplane.flows import (
     Actions,
     ArpReply,
     Bridge,
+    Conn,
     Connect,
     Copy,
     Field,
@@ -51,6 +52,7 @@ _OUT_OF_TUNNEL = {
     Field.L4_SRC: Field.INNER_L4_SRC,
     Field.L4_DST: Field.INNER_L4_DST,
 }
+_FEW = 64
 _CONTEXT = (Field.NSH_C1, Field.NSH_C2, Field.NSH_C3, Field.NSH_C4)
 _FULL = {field: full(field) for field in Field}
 _REGISTERS = (Field.REG0, Field.REG1, Field.REG2, Field.REG3)
@@ -130,13 +132,17 @@ class Walker:
     def violations(self) -> Iterator[Violation]:
         """Everything that is found, as it is found."""
         for port in edge_ports(self._network):
-            entry = (port.device, port.number)
-            start = Class(port.device, port.number, {}, (), Header({}), port.tenant, entry)
-            self._waiting.append(start)
-            while self._waiting:
-                self._enter(self._waiting.pop())
-                yield from self._found
-                self._found.clear()
+            yield from self.from_port((port.device, port.number), ())
+
+    def from_port(self, entry: tuple[str, int], match: Match) -> Iterator[Violation]:
+        """What is found of the frames of a match that come in at a port."""
+        device, number = entry
+        cube = narrowed({}, (term for term in match if term[0] is not Field.IN_PORT))
+        self._waiting.append(Class(device, number, cube or {}, (), Header({}), self._ports[entry].tenant, entry))
+        while self._waiting:
+            self._enter(self._waiting.pop())
+            yield from self._found
+            self._found.clear()
 
     # -- one device -------------------------------------------------------------------------------------------------------
 
@@ -157,12 +163,16 @@ class Walker:
         tables = self._tables[now.device]
         index = tables.index.get(table)
         taken: list[Match] = []
-        for _, rule in index.find(self._question(now)) if index else ():
+        found = [rule for _, rule in index.find(self._question(now))] if index else []
+        for rule in found:
             mine = self._original(now, rule.match)
             if mine is None:
                 continue
             taken.append(mine)
-            above = [self._original(now, other.match) for other in tables.higher[id(rule)]]
+            # Of few rules that fit at all, those above are found sooner among them than among all.
+            few = len(found) < min(len(tables.higher[id(rule)]), _FEW)
+            higher = [one for one in found if one.priority > rule.priority] if few else tables.higher[id(rule)]
+            above = [self._original(now, other.match) for other in higher]
             excluded = (*now.excluded, *(match for match in above if match is not None))
             cube = narrowed(now.cube, mine) if mine else now.cube
             if cube is None or () in excluded or (excluded and point(cube, excluded) is None):
@@ -223,9 +233,12 @@ class Walker:
             if isinstance(action, Track):
                 # What comes from the side that did not open a connection may be translated to anything; what else comes is
                 # as it was.
-                back = _tracked(now.branch())
-                self._actions(_renewed(back, (*_SOURCE, *_TARGET)), actions[place + 1 :], table)
-                now = _tracked(now)
+                for conn in (Conn.REPLY, Conn.RELATED):
+                    back = _renewed(now.branch(), (*_SOURCE, *_TARGET))
+                    back.header.known[Field.CONN] = int(conn)
+                    self._actions(back, actions[place + 1 :], table)
+                now.header.known.pop(Field.CONN, None)
+                now = _renewed(now, (Field.CONN,))
                 continue
             if isinstance(action, Connect) and (action.source or action.targets):
                 # A connection keeps the translation that it had, so anything is possible.
@@ -395,12 +408,6 @@ def _rewrite(now: Class, action: Actions) -> bool:
         case _:
             pass
     return True
-
-
-def _tracked(now: Class) -> Class:
-    """Nothing is known of its connection any more."""
-    now.header.known.pop(Field.CONN, None)
-    return _renewed(now, (Field.CONN,))
 
 
 def _renewed(now: Class, fields: Iterable[Field]) -> Class:
