@@ -16,6 +16,7 @@ from skerry.access.authority import Authority, Policy
 from skerry.access.tokens import Tokens, ensure_tokens
 from skerry.api import lvnf_agent, oauth2, openapi, points, problem, rights, versions
 from skerry.api.dispatch import Apis
+from skerry.api.dns_support import API as DNS_SUPPORT
 from skerry.api.gate import STARTING, Audit, Gate
 from skerry.api.mec003 import MM3, MM5
 from skerry.api.mec010 import APP_LCM, APP_PKGM, GRANTING
@@ -61,6 +62,7 @@ APIS: tuple[Api, ...] = (
     MP1,
     MM3,
     MM5,
+    DNS_SUPPORT,
     lvnf_agent.API,
     OWN,
 )

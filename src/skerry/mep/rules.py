@@ -36,11 +36,13 @@ class Rules:
         self._names = names
         self._locks: dict[str, asyncio.Lock] = {}
 
-    async def start(self) -> None:
-        """Put in force what is recorded as ACTIVE or was about to be; whatever else is in force of earlier goes."""
+    async def start(self, names: Sequence[Record] = ()) -> None:
+        """Put in force what is recorded as ACTIVE or was about to be; whatever else is in force of earlier goes. `names` are
+        answered besides."""
         rules = store.rules.select(self._database)
         dns = [rule for rule in rules if rule.dns is not None]
-        await self._names.load([record for rule in dns for record in _records(rule.wanted_dns or rule.dns, rule)])
+        told = [record for rule in dns for record in _records(rule.wanted_dns or rule.dns, rule)]
+        await self._names.load([*told, *names])
         for rule in dns:
             if rule.wanted_dns is not None:
                 await self._settle(msgspec.structs.replace(rule, dns=rule.wanted_dns, wanted_dns=None, verified=True))
@@ -288,6 +290,11 @@ def _key(kind: str, app_id: str, id: str) -> str:
     return f"{app_id}/{kind}/{id}"
 
 
+def answers_of(rules: Sequence[Rule]) -> set[Record]:
+    """The answers that these rules give. Pure."""
+    return {record for rule in rules for record in _records(rule.wanted_dns or rule.dns, rule)}
+
+
 def _settled(rule: Rule, app: App, state: RuleState) -> bool:
     """Whether nothing is left to do for a rule that is asked for as it is."""
     return rule.zone == app.zone and (rule.verified or state is RuleState.INACTIVE)
@@ -330,6 +337,10 @@ def _records(rule: DnsRule | None, of: Rule) -> list[Record]:
 def _require_own_name(tx: Transaction, rule: Rule) -> None:
     """A name that one tenant's applications have is no other's to answer, in the same zone. `ConflictError` where it is."""
     names = {one.name for one in _records(rule.wanted_dns, rule)}
+    for zone in store.zones.select(tx) if names else ():
+        inside = [name for name in names if name == zone.id or name.endswith(f".{zone.id}")]
+        if inside and zone.tenant != rule.tenant:
+            raise ConflictError(f"cannot answer for {inside[0]}: the name is taken", suggestion="use another name")
     for other in store.rules.select(tx, kind="dns") if names else ():
         near = rule.zone == other.zone or "" in (rule.zone, other.zone)
         taken = names & {one.name for one in _records(other.wanted_dns or other.dns, other)}

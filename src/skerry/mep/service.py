@@ -22,6 +22,7 @@ from skerry.mep.rules import Rules, following
 from skerry.mep.steering import Steering
 from skerry.mep.telling import APPLICATIONS, SERVICES, Post, Teller
 from skerry.mep.transports import TOKENS, Transports, offered
+from skerry.mep.zones import Zones
 from skerry.model import appd
 from skerry.model.mec import (
     App,
@@ -95,12 +96,13 @@ class Platform:
         self.apps = Apps(database, events, clock, ids, self._teller, clients)
         self.services = Registry(database, events, clock, ids, self._teller, Transports(root))
         self.rules = Rules(database, events, clock, steering, names)
+        self.zones = Zones(database, events, clock, names)
 
     async def start(self) -> None:
         """Go on where the node stopped."""
         self.apps.start()
         await self.services.start()
-        await self.rules.start()
+        await self.rules.start(self.zones.answers())
 
     async def resume(self) -> None:
         """Go on with what needs the rest of the node."""

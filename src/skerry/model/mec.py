@@ -421,6 +421,28 @@ class Rule(Record, frozen=True, kw_only=True, omit_defaults=True):
         return "traffic" if self.traffic is not None else "dns"
 
 
+class ZoneRecord(Mec, frozen=True, kw_only=True):
+    """An answer of a zone that somebody keeps by hand. `ttl` in seconds."""
+
+    name: Annotated[str, Meta(pattern=NAME)]
+    ip_address: Id
+    ttl: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 60
+
+    def __post_init__(self) -> None:
+        ip_address(self.ip_address)
+
+    @property
+    def type(self) -> str:
+        """The type of the resource record."""
+        return "A" if ip_address(self.ip_address).version == 4 else "AAAA"
+
+
+class DnsZone(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """A DNS zone that is kept by hand; its id is its name, in lower case and without the last dot."""
+
+    records: tuple[ZoneRecord, ...] = ()
+
+
 class Credentials(msgspec.Struct, frozen=True, kw_only=True):
     """What an application shows to get its access tokens. The secret is told once."""
 

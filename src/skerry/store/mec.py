@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from skerry.model.mec import App, Rule, Service
+from skerry.model.mec import App, DnsZone, Rule, Service
 from skerry.store.database import Transaction
 from skerry.store.documents import Collection
 
 apps = Collection("mec_apps", App, "application instance")
 services = Collection("mec_services", Service, "service", {"app": lambda doc: doc.app_id})
 rules = Collection("mec_rules", Rule, "rule", {"app": lambda doc: doc.app_id, "kind": lambda doc: doc.kind})
+zones = Collection("dns_zones", DnsZone, "DNS zone")
 
 
 def require_app(tx: Transaction, id: str, tenant: str) -> None:

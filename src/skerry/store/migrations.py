@@ -151,4 +151,7 @@ MIGRATIONS: tuple[str, ...] = (
         id TEXT PRIMARY KEY, rev INTEGER NOT NULL, tenant TEXT NOT NULL, name TEXT NOT NULL, doc BLOB NOT NULL);
     CREATE UNIQUE INDEX key_pairs_name ON key_pairs (tenant, name);
     """,
+    """
+    CREATE TABLE dns_zones (id TEXT PRIMARY KEY, rev INTEGER NOT NULL, tenant TEXT NOT NULL, doc BLOB NOT NULL);
+    """,
 )

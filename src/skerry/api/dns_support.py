@@ -1,0 +1,135 @@
+"""DNS support: zones and records that are kept by hand, and dynamic names. Own; its paths are those of earlier platforms."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from skerry.api.route import Api, Call, Endpoint, Query
+from skerry.api.wire import Wire
+from skerry.errors import Fault, InvalidError
+from skerry.model.mec import DnsZone, Mec, ZoneRecord
+
+ZONE, RECORD, DYNAMIC = "/api/{zone}", "/api/{zone}/record", "/record"
+NAMED = Query("name", "The whole domain name.")
+TYPED = Query("type", "A or AAAA; both without.")
+
+
+class NewZone(Wire, frozen=True, kw_only=True):
+    """The records that a zone begins with."""
+
+    records: list[ZoneRecord] = []
+
+
+class Zone(Wire, frozen=True, kw_only=True):
+    """A zone with its records, and where names are resolved ("" while nothing is)."""
+
+    name: str
+    records: list[ZoneRecord]
+    server: str = ""
+
+
+class DynamicName(Mec, frozen=True, kw_only=True):
+    """A name that leads to whoever asks. Without an address it is the caller's own."""
+
+    name: str
+    ip_address: str | None = None
+    ttl: int = 60
+
+
+def _shown(call: Call, zone: DnsZone) -> Zone:
+    address = call.services.mep.names.address
+    return Zone(name=zone.id, records=list(zone.records), server=f"{address[0]}#{address[1]}" if address else "")
+
+
+async def zones(call: Call) -> Response:
+    """The tenant's zones."""
+    return call.show([_shown(call, zone) for zone in call.services.mep.zones.all(tenant=call.tenant)])
+
+
+async def show(call: Call) -> Response:
+    """One zone."""
+    return call.show(_shown(call, call.services.mep.zones.get(call.path("zone"), tenant=call.tenant)))
+
+
+async def create(call: Call) -> Response:
+    """Make a zone; it is answered when the answer comes."""
+    given = call.request.headers.get("content-length", "0") != "0" or "transfer-encoding" in call.request.headers
+    asked = await call.body(NewZone) if given else NewZone()
+    made = await call.services.mep.zones.create(call.path("zone"), asked.records, tenant=call.tenant)
+    return call.show(_shown(call, made), status=201, location=call.href(f"/api/{made.id}"))
+
+
+async def delete(call: Call) -> Response:
+    """Remove a zone with its records."""
+    await call.services.mep.zones.delete(call.path("zone"), tenant=call.tenant)
+    return call.done()
+
+
+async def put(call: Call) -> Response:
+    """Add or replace a record; it is answered when the answer comes."""
+    wanted = await call.body(ZoneRecord)
+    made = await call.services.mep.zones.put(call.path("zone"), wanted, tenant=call.tenant)
+    return call.show(made, status=201)
+
+
+def _name(call: Call) -> str:
+    if name := call.query("name"):
+        return name
+    fault = Fault(message="the name is missing", code="query", path="?name", fix="add ?name=NAME")
+    raise InvalidError("cannot tell which record is meant", faults=[fault])
+
+
+async def remove(call: Call) -> Response:
+    """Remove a name's records."""
+    await call.services.mep.zones.remove(
+        call.path("zone"), _name(call), tenant=call.tenant, type=call.query("type").upper()
+    )
+    return call.done()
+
+
+async def show_dynamic(call: Call) -> Response:
+    """What a name leads to."""
+    name = _name(call)
+    zone = call.services.mep.zones.of(name, tenant=call.tenant)
+    return call.show([one for one in zone.records if one.name == name.rstrip(".").lower()])
+
+
+async def put_dynamic(call: Call) -> Response:
+    """Lead a name to an address, or to the caller's own."""
+    asked = await call.body(DynamicName)
+    own = call.request.client.host if call.request.client else ""
+    try:
+        record = ZoneRecord(name=asked.name, ip_address=asked.ip_address or own, ttl=asked.ttl)
+    except ValueError as error:
+        fault = Fault(message="this is no IP address", code="value", path="/ipAddress")
+        raise InvalidError(
+            "cannot lead the name there", faults=[fault], suggestion="write an IPv4 or IPv6 address"
+        ) from error
+    zone = call.services.mep.zones.of(asked.name, tenant=call.tenant)
+    return call.show(await call.services.mep.zones.put(zone.id, record, tenant=call.tenant))
+
+
+async def remove_dynamic(call: Call) -> Response:
+    """The name leads nowhere any more."""
+    name = _name(call)
+    zone = call.services.mep.zones.of(name, tenant=call.tenant)
+    await call.services.mep.zones.remove(zone.id, name, tenant=call.tenant, type=call.query("type").upper())
+    return call.done()
+
+
+API = Api(
+    "dns_support",
+    "DNS zones kept by hand, and dynamic names",
+    {1: "1.0.0"},
+    (
+        Endpoint("GET", "/api", zones, "List zones", answer=list[Zone]),
+        Endpoint("GET", ZONE, show, "Read a zone", answer=Zone),
+        Endpoint("POST", ZONE, create, "Make a zone", NewZone, Zone, 201),
+        Endpoint("DELETE", ZONE, delete, "Remove a zone", status=204),
+        Endpoint("POST", RECORD, put, "Add or replace a record", ZoneRecord, ZoneRecord, 201),
+        Endpoint("DELETE", RECORD, remove, "Remove a name's records", status=204, query=(NAMED, TYPED)),
+        Endpoint("GET", DYNAMIC, show_dynamic, "Read a dynamic name", answer=list[ZoneRecord], query=(NAMED,)),
+        Endpoint("PUT", DYNAMIC, put_dynamic, "Lead a dynamic name", DynamicName, ZoneRecord),
+        Endpoint("DELETE", DYNAMIC, remove_dynamic, "Remove a dynamic name", status=204, query=(NAMED, TYPED)),
+    ),
+)
