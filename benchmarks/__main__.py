@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks.figures import Scale, merge, table
 
 LATEST = Path(__file__).parent / "latest.json"
-SUITES = ("core", "engine", "api", "notify", "mec", "dataplane", "lvnf")
+SUITES = ("core", "engine", "api", "notify", "mec", "dataplane", "lvnf", "cache")
 
 
 def main(argv: list[str] | None = None) -> int:

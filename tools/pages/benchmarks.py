@@ -32,6 +32,8 @@ FIGURES = (
     ("rule.divert_p50_ms", "From the rule of an application to its user's first packet there", " ms"),
     ("mecapp.ready_p50_s", "From the request to an application that runs and is registered", " s"),
     ("mep.post_rps_c16", "Services registered a second on the MEC platform, durably, by 16 clients", ""),
+    ("cache.origin_ms", "A page from its origin, 30 ms behind the core of a mobile network", " ms"),
+    ("cache.hit_ms", "The same page from a cache between base station and core", " ms"),
     ("api.get_rps", "Requests a second of one process", ""),
 )
 """Key of a figure, what it means, its unit."""
