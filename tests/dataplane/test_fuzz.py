@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from skerry.dataplane import making
 from skerry.dataplane.compile import compile_network
+from skerry.dataplane.flows import Field
 from skerry.dataplane.graph_json import Graph, graph_of, intents_of
 from skerry.dataplane.intents import Intents
 from skerry.dataplane.trace import trace
@@ -50,6 +52,8 @@ classifier = some(
     dst_ports=st.one_of(st.just([]), ranges),
     gtp=st.one_of(st.none(), st.none(), gtp),
     ue=addresses,
+    connection=st.lists(st.sampled_from(("NEW", "ESTABLISHED", "REPLY", "RELATED", "INVALID")), max_size=2),
+    hosts=st.lists(st.sampled_from(("a.test", "*.a.test", "*", "")), max_size=1),
 )
 
 
@@ -62,6 +66,8 @@ copies = st.one_of(
     act("REWRITE", dscp=numbers, ip_dst=addresses, vlan=numbers),
     act("RATELIMIT", rate_bps=st.just(10_000)),
     act("COUNT"),
+    act("CONNECT", zone=st.just("z"), source=st.fixed_dictionaries({"address": addresses})),
+    act("CONNECT", zone=st.just("z"), targets=st.lists(st.fixed_dictionaries({"address": addresses}), max_size=2)),
 )
 last = st.one_of(
     act("PASS"),
@@ -99,6 +105,7 @@ intent = st.one_of(
     st.fixed_dictionaries(
         {"kind": st.just("NEXTHOP"), "id": ids, "port": names, "classifier": classifier, "next": names}
     ),
+    st.fixed_dictionaries({"kind": st.just("ZONE"), "id": st.just("z"), "ports": st.lists(names, max_size=3)}),
     st.fixed_dictionaries({"kind": st.just("ROUTE"), "id": ids, "prefix": addresses, "port": names, "via": macs}),
     st.fixed_dictionaries(
         {
@@ -109,6 +116,55 @@ intent = st.one_of(
         optional={"learning": st.booleans()},
     ),
 )
+
+
+gates = st.lists(
+    st.fixed_dictionaries(
+        {
+            "kind": st.just("STEERING"),
+            "id": st.sampled_from(("i0", "i1", "i2")),
+            "classifier": some(
+                ports=st.lists(st.sampled_from(("ran", "core", "app")), min_size=1, max_size=2, unique=True),
+                ip_dst=usual,
+                connection=st.lists(st.sampled_from(("NEW", "REPLY", "RELATED")), max_size=1),
+            ),
+            "actions": st.one_of(
+                st.tuples(act("FORWARD", port=st.sampled_from(("core", "app", "mon")))),
+                st.tuples(
+                    act(
+                        "CONNECT",
+                        zone=st.just("z"),
+                        source=st.fixed_dictionaries({"address": st.sampled_from(("192.0.2.1", "2001:db8::/120"))}),
+                    ),
+                    last,
+                ),
+                st.tuples(
+                    act("CONNECT", zone=st.just("z"), targets=st.just([{"address": "10.0.0.1", "port": 80}])), last
+                ),
+            ),
+        }
+    ),
+    max_size=3,
+    unique_by=lambda one: one["id"],
+)
+
+
+@pytest.mark.feature("E46")
+@given(gates, st.sampled_from((b"", b"\x45" + bytes(40))))
+@settings(max_examples=100, deadline=None)
+def test_translation_is_refused_or_right(asked: list[dict[str, Any]], packet: bytes) -> None:
+    """What is accepted of zones and translation never loops, whatever is sent."""
+    zone = {"kind": "ZONE", "id": "z", "ports": ["ran", "core", "app"]}
+    chain = {"kind": "CHAIN", "id": "c0", "hops": [{"functions": [{"id": "f", "ingress": "f1i", "egress": "f1o"}]}]}
+    try:
+        intents = msgspec.convert([zone, chain, *asked], list[Intents])
+        network = compile_network(edge(), intents)
+    except (msgspec.ValidationError, InvalidError):
+        return
+    found = verify(network)
+    frames = (bytes(12) + b"\x08\0" + packet, making.frame({Field.IPV4_DST: 0x0A000001, Field.IP_PROTO: 6}))
+    looped = any(trace(network, port.id, frame).looped for port in network.topology.ports for frame in frames)
+    assert not looped or found
 
 
 @pytest.mark.feature("E46")
