@@ -159,7 +159,7 @@ class EbpfRunning:
         return Usage(memory_bytes=memory, cpu_seconds=nanoseconds / 1e9)
 
     def replace(self, graph: Graph) -> None:
-        _refuse(graph, self._place)
+        _refused(program.causes(graph))
         with self._lock:
             if not self.alive():
                 raise ConflictError(
@@ -185,7 +185,7 @@ class EbpfBackend:
         return program.refusals(graph)
 
     def start(self, graph: Graph, place: Place) -> EbpfRunning:
-        _refuse(graph, place)
+        _refused(program.causes(graph))
         ensure_bpffs()
         _clear(place)
         place.folder.mkdir(parents=True, exist_ok=True)
@@ -301,6 +301,7 @@ def _loaded(graph: Graph, allotted: Slots, ports: Mapping[str, int], memory: Mem
     try:
         for device in program.sources(graph):
             asm = program.program(graph, device, allotted, ports)
+            _refused(program.too_long(asm, device))
             found[device] = Program.load(asm.assemble(memory.descriptors()), "skerry_lvnf")
     except BaseException:
         for one in found.values():
@@ -309,11 +310,11 @@ def _loaded(graph: Graph, allotted: Slots, ports: Mapping[str, int], memory: Mem
     return found
 
 
-def _refuse(graph: Graph, place: Place) -> None:
-    if causes := program.refusals(graph):
+def _refused(causes: Sequence[str]) -> None:
+    if causes:
         raise UnsupportedError(
-            f"cannot run {place.name} in the kernel: {causes[0]}",
-            suggestion="let it run as a process, or change its configuration",
+            f"cannot run this configuration in the kernel: {causes[0]}",
+            suggestion="let it run as a process, or change the configuration",
         )
 
 

@@ -81,13 +81,13 @@ def disguise(coder: Coder, _: Label) -> None:
     _direct(asm, ETHERNET, failed)
     asm.load(2, R8, R7, ADDRESSES)
     asm.store(2, R7, ADDRESSES, _IPV4)
-    for _ in range(2):
+    for _turn in range(2):
         asm.mov(R1, R6)
         asm.mov(R2, _TAG)
         asm.mov(R3, 1)
         asm.call(Helper.VLAN_PUSH)
         asm.jump_if(Jump.NE, R0, 0, failed)
-    for _ in range(2):
+    for _turn in range(2):
         asm.mov(R1, R6)
         asm.call(Helper.VLAN_POP)
         asm.jump_if(Jump.NE, R0, 0, failed)

@@ -129,12 +129,22 @@ def _retagged(coder: Coder) -> None:
 
 def refusals(graph: Graph) -> list[str]:
     """Why a graph cannot be programs, a sentence for each cause; empty when it can."""
+    return causes(graph) or _long(graph)
+
+
+def causes(graph: Graph) -> list[str]:
+    """The same but for programs that are too long, which `too_long` tells of one that is written."""
     found = [*_elements(graph), *_pulled(graph), *_loops(graph)]
     if not sources(graph):
         found.append("There is no FromDevice: a program in the kernel runs only when a frame comes in.")
     if not slots.fits(graph):
         found.append("It has more elements that remember something than one map of the kernel has room for.")
-    return found or [*_deep(graph), *_mixed(graph), *_wide(graph)] or _long(graph)
+    return found or [*_deep(graph), *_mixed(graph), *_wide(graph)]
+
+
+def too_long(asm: Assembler, device: str) -> list[str]:
+    """Why a program cannot be loaded, if it cannot."""
+    return [f"Its program at {device} would have {len(asm)} instructions, more than {LONGEST}."] * (len(asm) > LONGEST)
 
 
 def _where(graph: Graph, name: str) -> str:
@@ -215,8 +225,4 @@ def _wide(graph: Graph) -> list[str]:
 def _long(graph: Graph) -> list[str]:
     allotted = slots.allotted(graph)
     ports = dict.fromkeys(graph.devices, 1)
-    for device in sources(graph):
-        asm = program(graph, device, allotted, ports)
-        if len(asm) > LONGEST:
-            return [f"Its program at {device} would have {len(asm)} instructions, more than {LONGEST}."]
-    return []
+    return [why for device in sources(graph) for why in too_long(program(graph, device, allotted, ports), device)]
