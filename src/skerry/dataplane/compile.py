@@ -122,6 +122,13 @@ def pin_value(steering: Steering) -> int:
 
 def compile_network(topology: Topology, intents: Iterable[Intents], retired: Sequence[Retired] = ()) -> Network:
     """The states that do what the intents say. `InvalidError` names everything that cannot be."""
+    return compile_sheets(topology, intents, retired)[0]
+
+
+def compile_sheets(
+    topology: Topology, intents: Iterable[Intents], retired: Sequence[Retired] = ()
+) -> tuple[Network, Mapping[str, Sheet]]:
+    """The same, and what the devices' rules were made of."""
     known = sorted(intents, key=lambda intent: intent.id)
     faults = faults_of(topology, known)
     if faults:
@@ -134,7 +141,7 @@ def compile_network(topology: Topology, intents: Iterable[Intents], retired: Seq
         raise InvalidError(
             "cannot compile these intents", faults=compiler.faults[:200], suggestion="mend what is named below"
         )
-    return network
+    return network, compiler.sheets
 
 
 class Compiler:
@@ -199,6 +206,13 @@ class Compiler:
             taps=frozenset((self.ports[id].device, self.ports[id].number) for id in self._tapped()),
             unreachable=tuple(self.unreachable[key] for key in sorted(self.unreachable)),
         )
+
+    def offered(self) -> Mapping[str, Sequence[Candidate]] | None:
+        """What steerings and next hops offer to each device, where that is all that they do; else None."""
+        self._each(Steering, self._steering)
+        self._each(NextHop, self._next_hop)
+        alone = not self.faults and not self.unreachable and all(sheet.offers_only for sheet in self.sheets.values())
+        return {name: sheet.candidates for name, sheet in self.sheets.items() if sheet.candidates} if alone else None
 
     def _finished(self, sheet: Sheet, ports: Sequence[Port]) -> DeviceState:
         """The state of a device, with the names that its rules ask for."""

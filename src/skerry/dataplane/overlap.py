@@ -18,7 +18,7 @@ class Overlaps(Generic[T]):
     with that of the question, so a question costs one look for each shape."""
 
     def __init__(self) -> None:
-        self._shapes: dict[Shape, list[tuple[Match, T]]] = {}
+        self._shapes: dict[Shape, dict[int, tuple[Match, T]]] = {}
         self._views: dict[tuple[Shape, Shape], dict[tuple[int, ...], list[tuple[Match, T]]]] = {}
         self._of: dict[Shape, list[Shape]] = {}
         self._common: dict[tuple[Shape, Shape], Shape] = {}
@@ -27,10 +27,27 @@ class Overlaps(Generic[T]):
         """Note a match."""
         shape = shape_of(match)
         entry = (match, thing)
-        self._shapes.setdefault(shape, []).append(entry)
+        self._shapes.setdefault(shape, {})[id(entry)] = entry
         for common in self._of.get(shape, ()):
             key = values_of(match, common)
             self._views[(shape, common)].setdefault(key, []).append(entry)
+
+    def remove(self, match: Match, thing: T) -> None:
+        """Forget a match of this very thing. `KeyError` if it was not noted."""
+        shape = shape_of(match)
+        same = self._view(shape, shape).get(values_of(match, shape), [])
+        entry = next((one for one in same if one[1] is thing), None)
+        if entry is None:
+            raise KeyError(match)
+        del self._shapes[shape][id(entry)]
+        for common in self._of[shape]:
+            view = self._views[(shape, common)]
+            key = values_of(match, common)
+            left = [one for one in view[key] if one is not entry]
+            if left:
+                view[key] = left
+            else:
+                del view[key]
 
     def find(self, match: Match) -> Iterator[tuple[Match, T]]:
         """Every noted match that some frame fits together with this one."""
@@ -52,7 +69,7 @@ class Overlaps(Generic[T]):
         if view is None:
             view = self._views[(shape, common)] = {}
             self._of.setdefault(shape, []).append(common)
-            for entry in self._shapes[shape]:
+            for entry in self._shapes[shape].values():
                 view.setdefault(values_of(entry[0], common), []).append(entry)
         return view
 

@@ -63,6 +63,29 @@ class Tables:
                     self.equal.append((other, rule))
             index.add(rule.match, rule)
 
+    def add(self, rule: Rule) -> None:
+        """One more rule."""
+        index = self.index.setdefault(rule.table, Overlaps())
+        above = self.higher[id(rule)] = []
+        for _, other in index.find(rule.match):
+            if other.priority > rule.priority:
+                above.append(other)
+            elif other.priority == rule.priority:
+                self.equal.append((other, rule))
+            else:
+                self.higher[id(other)].append(rule)
+        index.add(rule.match, rule)
+
+    def remove(self, rule: Rule) -> None:
+        """One rule less. It has to be the very one."""
+        index = self.index[rule.table]
+        index.remove(rule.match, rule)
+        for _, other in index.find(rule.match):
+            if other.priority < rule.priority:
+                self.higher[id(other)] = [one for one in self.higher[id(other)] if one is not rule]
+        del self.higher[id(rule)]
+        self.equal = [pair for pair in self.equal if all(one is not rule for one in pair)]
+
 
 def edge_ports(network: Network) -> list[Port]:
     """Where frames come in from outside."""

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from skerry.dataplane.driver import Effective
 from skerry.dataplane.flows import DeviceState, Rule
 from skerry.dataplane.hosting import Hosting
+from skerry.dataplane.proof import Tables
 from skerry.dataplane.proving import Prover, counted, proven
 from skerry.dataplane.records import PROVEN, ProvenRecord, Record
 from skerry.dataplane.views import RuleState, RuleView
@@ -33,11 +34,19 @@ class Proven:
                 self._parts(body.device)[body.part].update(body.times)
 
     def _parts(self, device: str) -> list[dict[int, str]]:
-        return self._times.setdefault(device, [{} for _ in range(_PARTS)])
+        found = self._times.get(device)
+        if found is None:
+            found = self._times[device] = [{} for _ in range(_PARTS)]
+        return found
 
     def since(self, device: str, cookie: int) -> str:
         """When it was seen to work, "" if never."""
         return self._parts(device)[cookie % _PARTS].get(cookie, "")
+
+    def unseen(self, device: str, rules: Iterable[Rule]) -> list[Rule]:
+        """Those that nobody has seen work."""
+        parts = self._parts(device)
+        return [rule for rule in rules if rule.cookie not in parts[rule.cookie % _PARTS]]
 
     def mark(self, device: str, cookies: Iterable[int], now: str) -> None:
         """They work; what was known of them stays."""
@@ -92,21 +101,23 @@ class Proofs:
         self._hosting, self._clock = hosting, clock
         self._dry: dict[str, bool] = {}
 
-    async def show(self, state: DeviceState, cookies: set[int], *, others: bool = False) -> Waiting | None:
+    async def show(
+        self, state: DeviceState, cookies: set[int], *, others: bool = False, tables: Tables | None = None
+    ) -> Waiting | None:
         """Read a device back and probe these rules, as many as can be done at once; the rest, where probes leave no trace. So
-        are `others` that nobody has seen work, in any case where that is said."""
+        are `others` that nobody has seen work, in any case where that is said. `tables` are those of the state, where they are
+        at hand."""
         device = state.device
         effective = await self._hosting.engine_of(device).read_back(device)
         there = {one.rule.cookie for one in effective.rules}
         self.proven.keep(device, there - cookies)
-        known = [rule for rule in state.rules if rule.owner and rule.cookie in there]
-        unseen = [rule for rule in known if not self.proven.since(device, rule.cookie)]
+        unseen = [one for one in self.proven.unseen(device, state.rules) if one.owner and one.cookie in there]
         mine = [rule for rule in unseen if rule.cookie in cookies]
         rest = [rule for rule in unseen if rule.cookie not in cookies] if others or self._dry.get(device) else []
         waiting = [*mine, *rest]
         if not waiting:
             return None
-        prover = Prover(state, effective)
+        prover = Prover(state, effective, tables)
         self._dry[device] = await self.probe(prover, waiting[:MOST_PROBES])
         more = waiting[MOST_PROBES:] if self._dry[device] else []
         return Waiting(prover, more) if more else None
@@ -125,13 +136,15 @@ class Proofs:
                     self.proven.mark(device, probe.cookies, now)
         return dry
 
-    def views(self, state: DeviceState, effective: Effective) -> list[RuleView]:
-        """The rules of a device with their states. Real frames that passed a rule have shown it too."""
+    def views(self, state: DeviceState, effective: Effective, owner: str = "") -> list[RuleView]:
+        """The rules of a device, or of one owner there, with their states. Real frames that passed a rule have shown it too."""
         device = state.device
         self.proven.mark(device, counted(effective), stamp(self._clock.now()))
         there = {one.rule.key: one for one in effective.rules}
         views: list[RuleView] = []
         for rule in state.rules:
+            if owner not in ("", rule.owner):
+                continue
             one = there.pop(rule.key, None)
             same = one is not None and one.rule.actions == rule.actions
             since = self.proven.since(device, rule.cookie) if same else ""
@@ -144,4 +157,4 @@ class Proofs:
             RuleView(device=device, rule=one.rule, state=RuleState.FOREIGN, packets=one.packets, bytes=one.bytes)
             for one in there.values()
         )
-        return [*views, *foreign]
+        return views if owner else [*views, *foreign]

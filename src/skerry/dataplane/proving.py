@@ -30,9 +30,9 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True):
 class Prover:
     """Makes probes for the rules of a device. Sessions are those that it has now."""
 
-    def __init__(self, state: DeviceState, effective: Effective) -> None:
+    def __init__(self, state: DeviceState, effective: Effective, tables: Tables | None = None) -> None:
         self.state = state
-        self._tables = Tables(state)
+        self._tables = tables or Tables(state)
         self._revision = effective.revision
         self._index = Index(state)
         self._memory = Memory(sessions={session.ue: session for session in effective.sessions})

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
 import msgspec
 
@@ -115,15 +115,7 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True):
 
     def records(self) -> dict[str, Record]:
         """The same as records, by id."""
-        found = [Record(id=f"device/{id}", body=record) for id, record in self.devices.items()]
-        found += [
-            Record(id=f"port/{id}", body=PortRecord(port=one), tenant=one.tenant) for id, one in self.ports.items()
-        ]
-        found += [Record(id=f"link/{id}", body=LinkRecord(link=link)) for id, link in self.links.items()]
-        found += [
-            Record(id=f"intent/{id}", body=record, tenant=record.intent.tenant) for id, record in self.intents.items()
-        ]
-        found += [Record(id=f"retired/{id}", body=RetiredRecord(retired=one)) for id, one in self.retired.items()]
+        found = (_MADE[word](id, one) for word, of in _KINDS.items() for id, one in of(self).items())
         return {record.id: record for record in found}
 
 
@@ -161,6 +153,26 @@ def copied(wishes: Wishes) -> Wishes:
 
 def difference(old: Wishes, new: Wishes) -> tuple[list[Record], list[str]]:
     """What to put and what to drop."""
-    before, after = old.records(), new.records()
-    put = [record for id, record in after.items() if before.get(id) != record]
-    return put, [id for id in before if id not in after]
+    put: list[Record] = []
+    drop: list[str] = []
+    for word, of in _KINDS.items():
+        before, after = of(old), of(new)
+        put += [_MADE[word](id, one) for id, one in after.items() if before.get(id) != one]
+        drop += [f"{word}/{id}" for id in before if id not in after]
+    return put, drop
+
+
+_KINDS: Mapping[str, Callable[[Wishes], Mapping[str, Any]]] = {
+    "device": lambda wishes: wishes.devices,
+    "port": lambda wishes: wishes.ports,
+    "link": lambda wishes: wishes.links,
+    "intent": lambda wishes: wishes.intents,
+    "retired": lambda wishes: wishes.retired,
+}
+_MADE: Mapping[str, Callable[[str, Any], Record]] = {
+    "device": lambda name, one: Record(id=f"device/{name}", body=one),
+    "port": lambda name, one: Record(id=f"port/{name}", body=PortRecord(port=one), tenant=one.tenant),
+    "link": lambda name, one: Record(id=f"link/{name}", body=LinkRecord(link=one)),
+    "intent": lambda name, one: Record(id=f"intent/{name}", body=one, tenant=one.intent.tenant),
+    "retired": lambda name, one: Record(id=f"retired/{name}", body=RetiredRecord(retired=one)),
+}

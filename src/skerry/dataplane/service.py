@@ -13,10 +13,10 @@ from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from typing import Any
 
-import msgspec
+from msgspec.structs import replace
 
 from skerry.dataplane import records
-from skerry.dataplane.compile import Network, Retired, compile_network, pin_value
+from skerry.dataplane.compile import Network, Retired, pin_value
 from skerry.dataplane.driver import Effective, EngineEvent, EventKind
 from skerry.dataplane.flows import Change, DeviceState, Field, mac
 from skerry.dataplane.gtp.tracker import Sides
@@ -25,44 +25,42 @@ from skerry.dataplane.intents import Intents, Link, Port, Steering, Topology, Wi
 from skerry.dataplane.interpreter import Memory
 from skerry.dataplane.order import changes
 from skerry.dataplane.parts import Part, numbered, put_hardware
+from skerry.dataplane.planning import Planner
 from skerry.dataplane.privacy import Veil
-from skerry.dataplane.proof import Problem, Violation
 from skerry.dataplane.proofs import MOST_PROBES, Proofs, Waiting
 from skerry.dataplane.records import DeviceRecord, IntentRecord, Ledger, Wishes
 from skerry.dataplane.refusals import shared_by
 from skerry.dataplane.trace import Trace, trace
-from skerry.dataplane.verify import verify
 from skerry.dataplane.views import DeviceView, RuleView
-from skerry.errors import ConflictError, Fault, InvalidError, NotFoundError, RefusedError, SkerryError
+from skerry.errors import ConflictError, Fault, InvalidError, NotFoundError, SkerryError
 from skerry.model.time import Clock, stamp
 
 log = logging.getLogger(__name__)
 
 Tell = Callable[[str, str, Mapping[str, Any]], Any]
-MANY = 300
 BREAK_S = 0.01
 REPEAT_S = 5.0
-
-
-def refusal(violations: Sequence[Violation]) -> RefusedError:
-    """The error of a change that the proof forbids."""
-    return RefusedError(
-        f"cannot change the data plane so: {violations[0].message}",
-        faults=[fault_of(violation) for violation in violations],
-        suggestion="follow the witness frame through the rules named below, and change the intents",
-    )
 
 
 class DataPlane:
     """The service. `tell` is called with what happens: kind, subject, data."""
 
-    def __init__(self, ledger: Ledger, hosting: Hosting, clock: Clock, *, tell: Tell | None = None) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        hosting: Hosting,
+        clock: Clock,
+        *,
+        tell: Tell | None = None,
+        planner: Planner | None = None,
+    ) -> None:
         self._ledger, self._hosting, self._clock = ledger, hosting, clock
         self._tell: Tell = tell or (lambda *_: None)
         self._wishes = Wishes()
         self._network = Network(topology=self._wishes.topology, states={})
         self._applied: dict[str, DeviceState] = {}
         self._trouble: dict[str, str] = {}
+        self._planner = planner or Planner()
         self._proofs = Proofs(hosting, clock)
         self._keeping = False
         self._turn = asyncio.Lock()
@@ -80,7 +78,7 @@ class DataPlane:
         if self._wishes.devices:
             async with self._turn:
                 try:
-                    self._network = self._compiled(self._wishes)
+                    self._network = self._planner.compiled(self._wishes)
                     await self._reconcile()
                 except SkerryError as error:  # what runs goes on; a change that is right mends it
                     self._in_trouble("", error)
@@ -171,8 +169,8 @@ class DataPlane:
     def _put(self, draft: Wishes, intent: Intents) -> None:
         known = draft.intents.get(intent.id)
         rev = known.intent.rev + 1 if known else 1
-        new = msgspec.structs.replace(intent, rev=rev)
-        if known is not None and msgspec.structs.replace(known.intent, rev=rev) == new:
+        new = replace(intent, rev=rev)
+        if known is not None and replace(known.intent, rev=rev) == new:
             return
         self._retire(draft, known)
         draft.intents[intent.id] = IntentRecord(intent=new, changed_at=stamp(self._clock.now()))
@@ -221,7 +219,7 @@ class DataPlane:
         for id in [id for id, one in draft.intents.items() if one.intent.owner == owner and id not in kept]:
             self._retire(draft, draft.intents.pop(id))
         for intent in intents:
-            self._put(draft, msgspec.structs.replace(intent, owner=owner))
+            self._put(draft, replace(intent, owner=owner))
 
     def _retire(self, draft: Wishes, known: IntentRecord | None) -> None:
         """Flows of a sticky steering that goes may go on."""
@@ -235,7 +233,7 @@ class DataPlane:
         async with self.changing(failing=any(not link.up for link in topology.links)) as draft:
             for device in topology.devices:
                 known = draft.devices.get(device.id) or DeviceRecord(device=device)
-                draft.devices[device.id] = msgspec.structs.replace(known, device=device)
+                draft.devices[device.id] = replace(known, device=device)
             for port in topology.ports:
                 draft.ports[port.id] = numbered(draft, port)
             draft.links.update((link.id, link) for link in topology.links)
@@ -265,50 +263,30 @@ class DataPlane:
         async with self._turn:
             draft = records.copied(self._wishes)
             yield draft
-            if len(draft.intents) > MANY:  # so long that others should not wait for it
-                network = await asyncio.to_thread(self._judged, draft, failing)
-            else:
-                network = self._judged(draft, failing)
-            await self._commit(draft, network)
+            network, plan = await self._planner.plan(self._wishes, draft, self._network, failing=failing)
+            await self._commit(draft, network, plan)
 
-    def _judged(self, wishes: Wishes, failing: bool) -> Network:
-        network = self._compiled(wishes)
-        if not failing:
-            self._prove(network)
-        return network
-
-    def _compiled(self, wishes: Wishes) -> Network:
-        intents = [record.intent for record in wishes.intents.values()]
-        return compile_network(wishes.topology, intents, list(wishes.retired.values()))
-
-    def _prove(self, network: Network) -> None:
-        known = {fault.message for fault in self._network.unreachable}
-        new = [fault for fault in network.unreachable if fault.message not in known]
-        if new:
-            raise ConflictError(
-                "cannot reach everything", faults=new, suggestion="connect the devices, or bring links up"
-            )
-        cut = {fault.path for fault in network.unreachable}
-        found = verify(network)
-        bad = [one for one in found if not (one.problem in _CUT and cut & {*one.owners, *_chains(network, one)})]
-        if bad:
-            raise refusal(bad)
-
-    async def _commit(self, draft: Wishes, network: Network) -> None:
-        """Choose engines, keep the wishes, apply."""
+    async def _commit(self, draft: Wishes, network: Network, plan: Sequence[Change] | None) -> None:
+        """Choose engines, keep the wishes, apply. `plan` is what there is to do, where that is known."""
+        before, served = self._wishes, self._hosting.served()
+        if plan is None or any(self._applied.get(id) is not state for id, state in self._network.states.items()):
+            asked, plan = network.states, None
+        else:
+            news = {change.device: change.put_rules for change in plan}
+            asked = {id: replace(state, rules=news.get(id, ())) for id, state in network.states.items()}
         chosen = {
-            id: await self._hosting.choose(record.device, network.states[id], record.engine)
+            id: await self._hosting.choose(record.device, asked[id], record.engine)
             for id, record in draft.devices.items()
             if network.states[id].ports or record.engine
         }
-        before, served = self._wishes, self._hosting.served()
         for id in [id for id, engine in chosen.items() if served.get(id, engine) != engine]:
             self._applied.pop(id, None)  # another engine begins with nothing
-        plan = changes(self._applied, network, 0)
+        if plan is None:
+            plan = changes(self._applied, network, 0)
         touched = {change.device for change in plan}
         for id, record in draft.devices.items():
             revision = record.revision + (id in touched)
-            draft.devices[id] = msgspec.structs.replace(record, engine=chosen.get(id, record.engine), revision=revision)
+            draft.devices[id] = replace(record, engine=chosen.get(id, record.engine), revision=revision)
         put, drop = records.difference(before, draft)
         for change in plan:
             self._proofs.proven.drop(change.device, (one.cookie for one in (*change.put_rules, *change.drop_rules)))
@@ -345,7 +323,7 @@ class DataPlane:
         plan = [change for change in plan if change.device in self._hosting.served()]
         for change in plan:
             revision = self._wishes.devices[change.device].revision
-            await self._hosting.apply(msgspec.structs.replace(change, revision=revision))
+            await self._hosting.apply(replace(change, revision=revision))
         for id, state in self._network.states.items():
             if id in self._hosting.served():
                 if id in self._applied and self._applied[id].ports != state.ports:
@@ -376,7 +354,8 @@ class DataPlane:
         """Read every changed device back and probe its new rules, as many as can be done at once."""
         for device in {change.device for change in plan}:
             new = {rule.cookie for change in plan if change.device == device for rule in change.put_rules}
-            self._probe_later(await self._proofs.show(self._network.states[device], new))
+            tables = self._planner.tables(self._network, device)
+            self._probe_later(await self._proofs.show(self._network.states[device], new, tables=tables))
         self._keep_later()
 
     def _probe_later(self, waiting: Waiting | None) -> None:
@@ -417,12 +396,8 @@ class DataPlane:
         """Every rule with its three states: requested, effective (read from the engine now), verified (a probe or real
         frames have shown it)."""
         read = await self.effective(device)
-        found = [view for one in read for view in self._proofs.views(self._network.states[one.device], one)]
-        return [
-            view
-            for view in found
-            if (tenant is None or view.rule.tenant in ("", tenant)) and owner in ("", view.rule.owner)
-        ]
+        found = [view for one in read for view in self._proofs.views(self._network.states[one.device], one, owner)]
+        return [view for view in found if tenant is None or view.rule.tenant in ("", tenant)]
 
     async def effective(self, device: str = "") -> list[Effective]:
         """What devices have in effect and have counted, read from the engines now."""
@@ -520,7 +495,7 @@ class DataPlane:
         }
         for link in list(self._wishes.links.values()):
             if ends & {link.a, link.b} and link.up != up:
-                await self.put_topology(Topology(links=(msgspec.structs.replace(link, up=up),)))
+                await self.put_topology(Topology(links=(replace(link, up=up),)))
 
     def _later(self, seconds: float, do: Callable[[], Any]) -> None:
         async def work() -> None:
@@ -559,7 +534,7 @@ class DataPlane:
             for value, one in due.items():
                 if value in busy:
                     until = (self._clock.now() + timedelta(seconds=one.steering.sticky_s)).timestamp()
-                    draft.retired[value] = msgspec.structs.replace(one, until=until, seen=busy[value])
+                    draft.retired[value] = replace(one, until=until, seen=busy[value])
                 else:
                     del draft.retired[value]
 
@@ -572,22 +547,3 @@ class DataPlane:
                     if term.field is Field.PIN and str(term.value) in values:
                         totals[str(term.value)] = totals.get(str(term.value), 0) + one.packets
         return {value: total for value, total in totals.items() if total > self._wishes.retired[value].seen}
-
-
-_CUT = (Problem.BLACK_HOLE, Problem.ORDER)
-
-
-def _chains(network: Network, violation: Violation) -> set[str]:
-    return {chain for owner in violation.owners for chain in network.entries.get(owner, ())}
-
-
-def fault_of(violation: Violation) -> Fault:
-    """A violation as a fault with its witness."""
-    witness = violation.witness
-    where = f"{witness.device} port {witness.port}: {witness.frame.hex()}"
-    return Fault(
-        message=violation.message,
-        code=violation.problem.value,
-        path=", ".join(violation.owners),
-        fix=f"witness at {where}" + (f"; way {' > '.join(violation.trail)}" if violation.trail else ""),
-    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import heapq
 from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
@@ -45,6 +46,117 @@ class Candidate(msgspec.Struct, frozen=True):
     tenant: str
 
 
+class Placed:
+    """A candidate with its level."""
+
+    __slots__ = ("candidate", "level")
+
+    def __init__(self, candidate: Candidate, level: int) -> None:
+        self.candidate, self.level = candidate, level
+
+    def rule(self) -> Rule:
+        """The rule that it became."""
+        one = self.candidate
+        return rule_of(one.table, one.base + self.level, one.match, one.actions, one.owner, one.tenant)
+
+
+class Levels:
+    """The candidates of a device: each is one level above all of the same base that it overlaps and wins over."""
+
+    def __init__(self) -> None:
+        self._same: dict[tuple[int, int], Overlaps[Placed]] = {}
+        self._of: dict[str, list[Placed]] = {}
+
+    def place(self, one: Candidate) -> int | None:
+        """The level of a candidate, which wins over all that are there; None where there are not so many."""
+        same = self._same.setdefault((one.table, one.base), Overlaps())
+        level = self._level(same, one)
+        if level >= one.width:
+            return None
+        placed = Placed(one, level)
+        same.add(one.match, placed)
+        self._of.setdefault(one.name, []).append(placed)
+        return level
+
+    @staticmethod
+    def _level(same: Overlaps[Placed], one: Candidate) -> int:
+        found = (other for _, other in same.find(one.match) if other.candidate.name > one.name)
+        return max((other.level + 1 for other in found), default=0)
+
+    def of(self, name: str) -> Sequence[Placed]:
+        """The candidates of a name."""
+        return self._of.get(name, ())
+
+    def change(self, gone: Iterable[str], new: Iterable[Candidate]) -> tuple[list[Rule], list[Rule]] | None:
+        """Take names out and put candidates in; the rules that go, and those that come. None where there are not so many
+        levels: then this is of no use any more."""
+        went = [placed for name in gone for placed in self._of.pop(name, ())]
+        before = {id(placed): placed.rule() for placed in went}
+        names: set[str] = set()
+        for placed in went:
+            same = self._same[(placed.candidate.table, placed.candidate.base)]
+            same.remove(placed.candidate.match, placed)
+            names |= self._below(same, placed.candidate)
+        came: dict[str, list[Candidate]] = {}
+        for one in new:
+            came.setdefault(one.name, []).append(one)
+        changed: dict[int, Placed] = {}
+        waiting = [_Descending(name) for name in names | came.keys()]
+        heapq.heapify(waiting)
+        done: set[str] = set()
+        while waiting:
+            name = heapq.heappop(waiting).name
+            if name in done:
+                continue
+            done.add(name)
+            moved = self._moved(name, came.pop(name, ()), before, changed)
+            if moved is None:
+                return None
+            for below in moved - done:
+                heapq.heappush(waiting, _Descending(below))
+        return list(before.values()), [placed.rule() for placed in changed.values()]
+
+    def _moved(
+        self, name: str, new: Iterable[Candidate], before: dict[int, Rule], changed: dict[int, Placed]
+    ) -> set[str] | None:
+        """Give the candidates of a name their levels; the names of those that have to look at theirs again."""
+        found: set[str] = set()
+        for placed in self.of(name):
+            one = placed.candidate
+            same = self._same[(one.table, one.base)]
+            level = self._level(same, one)
+            if level >= one.width:
+                return None
+            if level != placed.level:
+                before[id(placed)] = placed.rule()
+                changed[id(placed)] = placed
+                placed.level = level
+                found |= self._below(same, one)
+        for one in new:
+            if self.place(one) is None:
+                return None
+            placed = self._of[name][-1]
+            changed[id(placed)] = placed
+            found |= self._below(self._same[(one.table, one.base)], one)
+        return found
+
+    @staticmethod
+    def _below(same: Overlaps[Placed], one: Candidate) -> set[str]:
+        return {other.candidate.name for _, other in same.find(one.match) if other.candidate.name < one.name}
+
+
+class _Descending:
+    """A name in a heap whose greatest comes first."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __lt__(self, other: _Descending) -> bool:
+        return self.name > other.name
+
+
 class Sheet:
     """One device's."""
 
@@ -56,21 +168,14 @@ class Sheet:
         self.sessions: dict[str, Session] = {}
         self._faults = faults
         self._rules: dict[tuple[int, int, Match], Rule] = {}
-        self._candidates: list[Candidate] = []
+        self.candidates: list[Candidate] = []
+        self.levels = Levels()
 
     def add(
         self, table: int, priority: int, match: Match, actions: Sequence[Actions], owner: str = "", tenant: str = ""
     ) -> None:
         """A rule. The same one twice is one; another one of the same priority and match is a fault."""
-        rule = Rule(
-            table=table,
-            priority=priority,
-            match=match,
-            actions=hairpinned(match, actions) if table in (ARRIVE, PINNED, CLASSIFY) else tuple(actions),
-            cookie=cookie(owner, table, priority, match),
-            owner=owner,
-            tenant=tenant,
-        )
+        rule = rule_of(table, priority, match, actions, owner, tenant)
         known = self._rules.setdefault(rule.key, rule)
         if known.actions != rule.actions:
             both = " and ".join(sorted({known.owner, owner}))
@@ -83,9 +188,14 @@ class Sheet:
                 )
             )
 
+    @property
+    def offers_only(self) -> bool:
+        """Whether nothing is on it but what was offered."""
+        return not (self._rules or self.groups or self.meters or self.domains or self.sessions)
+
     def offer(self, candidate: Candidate) -> None:
         """A rule whose priority is decided at the end."""
-        self._candidates.append(candidate)
+        self.candidates.append(candidate)
 
     def finish(self, ports: Iterable[Port]) -> DeviceState:
         """The state of the device."""
@@ -101,12 +211,9 @@ class Sheet:
         )
 
     def _level(self) -> None:
-        """Give candidates their priorities: one level above all of the same base that they overlap and win over."""
-        placed: dict[tuple[int, int], Overlaps[tuple[str, int]]] = {}
-        for one in sorted(self._candidates, key=lambda one: one.name, reverse=True):
-            same = placed.setdefault((one.table, one.base), Overlaps())
-            level = max((level + 1 for _, (name, level) in same.find(one.match) if name != one.name), default=0)
-            if level >= one.width:
+        for one in sorted(self.candidates, key=lambda one: one.name, reverse=True):
+            level = self.levels.place(one)
+            if level is None:
                 self._faults.append(
                     Fault(
                         message=f"more than {one.width} intents of the priority of {one.owner} overlap on {self.device}",
@@ -116,8 +223,22 @@ class Sheet:
                     )
                 )
                 continue
-            same.add(one.match, (one.name, level))
             self.add(one.table, one.base + level, one.match, one.actions, one.owner, one.tenant)
+
+
+def rule_of(
+    table: int, priority: int, match: Match, actions: Sequence[Actions], owner: str = "", tenant: str = ""
+) -> Rule:
+    """A rule as the compiler writes it."""
+    return Rule(
+        table=table,
+        priority=priority,
+        match=match,
+        actions=hairpinned(match, actions) if table in (ARRIVE, PINNED, CLASSIFY) else tuple(actions),
+        cookie=cookie(owner, table, priority, match),
+        owner=owner,
+        tenant=tenant,
+    )
 
 
 def hairpinned(match: Match, actions: Sequence[Actions]) -> tuple[Actions, ...]:

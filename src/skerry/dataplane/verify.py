@@ -7,7 +7,7 @@ of a chain are taken to return what they get. Pinned flows are walked as what th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from skerry.dataplane import making
 from skerry.dataplane.compile import Network
@@ -16,10 +16,18 @@ from skerry.dataplane.headers import point
 from skerry.dataplane.proof import Problem, Tables, Violation, Witness
 from skerry.dataplane.walking import Walker
 
+Entry = tuple[tuple[str, int], Match]
+"""Device and number of a port, and which of the frames that come in there."""
 
-def verify(network: Network, *, most: int = 20) -> list[Violation]:
+
+def tables_of(network: Network) -> dict[str, Tables]:
+    """What a proof looks things up in, by device."""
+    return {name: Tables(state) for name, state in network.states.items()}
+
+
+def verify(network: Network, *, most: int = 20, tables: Mapping[str, Tables] | None = None) -> list[Violation]:
     """The first violations of a network, none if it is right."""
-    tables = {name: Tables(state) for name, state in network.states.items()}
+    tables = tables_of(network) if tables is None else tables
     found: list[Violation] = []
     sources: Sequence[Iterator[Violation]] = (_rules(tables), Walker(network, tables).violations())
     for source in sources:
@@ -29,6 +37,24 @@ def verify(network: Network, *, most: int = 20) -> list[Violation]:
             if all((one.problem, one.message) != (violation.problem, violation.message) for one in found):
                 found.append(violation)
     return found
+
+
+def right(network: Network, tables: Mapping[str, Tables], entries: Iterable[Entry]) -> bool:
+    """Whether these frames go right."""
+    walker = Walker(network, tables)
+    return not any(next(walker.from_port(*entry), None) for entry in entries)
+
+
+def seen(tables: Tables, rules: Sequence[Rule]) -> bool:
+    """Whether of rules of one owner each is reached by frames, or another that does the same, and none equals another."""
+    dead = [rule for rule in rules if not _reached(tables, rule)]
+    alive = {(rule.table, rule.actions) for rule in rules if all(rule is not one for one in dead)}
+    return not tables.equal and all((rule.table, rule.actions) in alive for rule in dead)
+
+
+def _reached(tables: Tables, rule: Rule) -> bool:
+    above = tables.higher[id(rule)]
+    return not above or point(_cube(rule.match), [other.match for other in above]) is not None
 
 
 def _rules(tables: Mapping[str, Tables]) -> Iterator[Violation]:
@@ -48,7 +74,7 @@ def _shadowed(device: str, tables: Tables) -> Iterator[Violation]:
     alive: set[tuple[str, int, tuple[object, ...]]] = set()
     for rule in tables.state.rules:
         above = tables.higher[id(rule)]
-        if above and point(_cube(rule.match), [other.match for other in above]) is None:
+        if not _reached(tables, rule):
             dead.append((rule, above[0]))
         else:
             alive.add((rule.owner, rule.table, rule.actions))
