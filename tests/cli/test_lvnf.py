@@ -64,3 +64,12 @@ def test_elements_are_listed() -> None:
     assert told["Strip"]["arguments"] == "LENGTH"
     assert "count r" in told["Counter"]["handlers"]
     assert all(one["doc"] for one in told.values())
+
+
+def test_values_of_variables_are_given(tmp_path: Path) -> None:
+    file = tmp_path / "asks.click"
+    file.write_text("FromDevice(eth0) -> IPEncap(4, $ETH0_IP, $PEER) -> ToDevice(eth0);")
+    lacking = CliRunner().invoke(root, ["lvnf", "check", str(file)])
+    assert lacking.exit_code == 5
+    assert "the variable $PEER has no value" in lacking.output
+    assert CliRunner().invoke(root, ["lvnf", "check", str(file), "--set", "PEER=10.0.0.9"]).exit_code == 0

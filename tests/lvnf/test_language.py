@@ -145,6 +145,7 @@ FAULTS = [
     ("FromDevice(e0) -> ^ Discard", "character.strange", (1, 19), "remove"),
     ("FromDevice(e0) -> [70000] Discard", "port.bad", (1, 20), "1023"),
     ("input -> Discard", "pseudo.outside", (1, 1), "element"),
+    ("FromDevice(e0) -> Strip($length) -> Discard", "variable.unknown", (1, 25), "define($length value)"),
     ("", "graph.empty", (1, 1), "declare"),
 ]
 
@@ -167,6 +168,15 @@ def test_all_faults_are_told_at_once() -> None:
         read(text.replace("] ", ""))
     assert [fault.line for fault in caught.value.faults] == [1, 2, 3, 4, 4]
     assert all(fault.fix and fault.column for fault in caught.value.faults)
+
+
+def test_values_from_outside_move_no_column() -> None:
+    text = "FromDevice($DEVICE) -> Strip($LENGTH) -> Strip(x) -> Discard"
+    values = {"DEVICE": "eth7", "LENGTH": "14"}
+    _, faults = check(text, values)
+    assert [(fault.line, fault.column) for fault in faults] == [(1, text.index("x)") + 1)]
+    graph = read(text.replace("Strip(x)", "Null"), values)
+    assert graph.devices == ("eth7",)
 
 
 BOMBS = {

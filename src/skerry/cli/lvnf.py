@@ -13,12 +13,23 @@ from skerry.errors import NotFoundError
 if TYPE_CHECKING:
     from skerry.errors import Fault
 
+_INTERFACES = 16
 PATH: Any = click.Path(path_type=Path)
 
 
 @click.group(
     cls=Lazy,
-    commands_at={"agent": "skerry.cli.lvnf_agent:agent", "agents": "skerry.cli.lvnf_agents:agents"},
+    commands_at={
+        "agent": "skerry.cli.lvnf_agent:agent",
+        "agents": "skerry.cli.lvnf_agents:agents",
+        "handlers": "skerry.cli.lvnfs:handlers",
+        "list": "skerry.cli.lvnfs:list_",
+        "migrate": "skerry.cli.lvnfs:migrate",
+        "read": "skerry.cli.lvnfs:read",
+        "show": "skerry.cli.lvnfs:show",
+        "swap": "skerry.cli.lvnfs:swap",
+        "write": "skerry.cli.lvnfs:write",
+    },
 )
 def lvnf() -> None:
     """Micro network functions: Click configurations in the kernel or in a small process."""
@@ -26,17 +37,23 @@ def lvnf() -> None:
 
 @lvnf.command()
 @click.argument("file", type=PATH)
+@click.option("--set", "given", multiple=True, metavar="NAME=VALUE", help="The value of a variable, $NAME in FILE.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
-def check(file: Path, as_json: bool) -> None:
+def check(file: Path, given: tuple[str, ...], as_json: bool) -> None:
     """Check the Click configuration FILE without a node: every fault with its place in the text and what to do. Exits 5 if
-    there are faults."""
+    there are faults.
+
+    Variables of interfaces such as $ETH0_IP have values for the check; those of other variables are given by --set.
+    """
     from skerry.lvnf.checking import check as examine  # noqa: PLC0415  # the reader is needed here only
+    from skerry.lvnf.described import example_values  # noqa: PLC0415
 
     try:
         text = file.read_text(errors="replace")
     except OSError as error:
         raise NotFoundError(f"cannot read {file}: {error.strerror}", suggestion="name a Click file") from error
-    graph, faults = examine(text)
+    values = {name: value for name, _, value in (one.partition("=") for one in given)}
+    graph, faults = examine(text, example_values(text, values, _INTERFACES))
     if as_json:
         import msgspec  # noqa: PLC0415
 

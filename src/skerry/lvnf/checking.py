@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from skerry.errors import Fault, InvalidError
@@ -18,12 +19,15 @@ from skerry.lvnf.lexing import Source
 from skerry.lvnf.scopes import Part
 
 PUSH, PULL, AGNOSTIC = "h", "l", "a"
+_NONE: Mapping[str, str] = {}
+_UNKNOWN = re.compile(r"\$\{?(\w+)")
 _WORDS = {PUSH: "push", PULL: "pull"}
 
 
-def read(text: str) -> Graph:
-    """The checked graph of a Click configuration. `InvalidError` holds every fault with line, column and what to do."""
-    graph, faults = check(text)
+def read(text: str, values: Mapping[str, str] = _NONE) -> Graph:
+    """The checked graph of a Click configuration, with values of variables that it does not define itself. `InvalidError` holds
+    every fault with line, column and what to do."""
+    graph, faults = check(text, values)
     if graph is None:
         noun = "fault" if len(faults) == 1 else "faults"
         raise InvalidError(
@@ -34,7 +38,7 @@ def read(text: str) -> Graph:
     return graph
 
 
-def check(text: str) -> tuple[Graph | None, tuple[Fault, ...]]:
+def check(text: str, values: Mapping[str, str] = _NONE) -> tuple[Graph | None, tuple[Fault, ...]]:
     """The graph, or None and the faults in the order of their places."""
     if len(text) > MAX_TEXT:
         told = f"the text has {len(text)} characters, more than {MAX_TEXT}"
@@ -45,7 +49,7 @@ def check(text: str) -> tuple[Graph | None, tuple[Fault, ...]]:
         return None, parsed.faults
     expansion = Expansion(source)
     try:
-        flat = expansion.run(parsed.statements)
+        flat = expansion.run(parsed.statements, values)
     except TooMuch as limit:
         return None, (*expansion.faults, limit.fault)
     checking = _Checking(flat, expansion)
@@ -92,12 +96,21 @@ class _Checking:
     def _config(self, part: Part) -> Config | None:
         outputs = max(self._outgoing.get(part.name, {}), default=-1) + 1
         found = reading.read(part.class_name, part.config, outputs)
+        unknown = _UNKNOWN.search(part.config) if found.wrong else None
+        if unknown:
+            self._no_value(part, unknown)
+            return None
         for wrong in found.wrong:
             place = part.place if part.offset is None else self._found.source.place(part.offset + wrong.offset)
             message, _, fix = wrong.message.partition("; ")
             fix = fix or f"write {part.class_name}({reading.signature(part.class_name)})"
             self._found.fault(place, "config.bad", f"{part.name}: {message}", fix)
         return found.config
+
+    def _no_value(self, part: Part, unknown: re.Match[str]) -> None:
+        place = part.place if part.offset is None else self._found.source.place(part.offset + unknown.start())
+        told = f"{part.name}: the variable ${unknown[1][:60]} has no value"
+        self._found.fault(place, "variable.unknown", told, f"give it one: define(${unknown[1][:60]} value)")
 
     def _counts(self, part: Part, config: Config | None, *, whole: bool) -> tuple[int, int]:
         """How many inputs and outputs an element has; faults where they do not fit, or (`whole`) are not connected."""

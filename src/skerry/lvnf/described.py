@@ -77,7 +77,8 @@ def graph_of(text: str, values: Mapping[str, str]) -> Graph:
     """The checked graph of a configuration with its values. `InvalidError` holds every fault."""
     from skerry.lvnf.checking import read  # noqa: PLC0415 - nodes without functions do not need it
 
-    return read(completed(text, values))
+    whole = completed(text, values)
+    return msgspec.structs.replace(read(text, values), text=whole)
 
 
 def example_values(text: str, known: Mapping[str, Any], interfaces: int) -> dict[str, str]:
@@ -141,7 +142,7 @@ def check(text: str, options: Options, known: Mapping[str, Any], interfaces: int
     stand for is found when the value is known."""
     from skerry.lvnf import checking  # noqa: PLC0415 - as above
 
-    graph, faults = checking.check(completed(text, example_values(text, known, interfaces)))
+    graph, faults = checking.check(text, example_values(text, known, interfaces))
     if graph is not None:
         return faults_of(graph, options, interfaces)
     return [fault for fault in faults if not any(example in fault.message for example in _EXAMPLES)]

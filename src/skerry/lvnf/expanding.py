@@ -6,7 +6,7 @@ Limits refuse a small text that would become a huge graph.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 
 import msgspec
@@ -90,9 +90,12 @@ class Expansion:
         # Parts are told apart by id: all that were made stay here.
         self._kept: list[Part] = []
 
-    def run(self, statements: Sequence[Statement]) -> Flat:
-        """The flat graph; look at `faults` before using it. `TooMuch` where a limit is passed."""
-        self._scope(statements, Scope(""))
+    def run(self, statements: Sequence[Statement], values: Mapping[str, str]) -> Flat:
+        """The flat graph, with values of variables from outside; look at `faults` before using it. `TooMuch` where a limit is
+        passed."""
+        scope = Scope("")
+        scope.variables |= values
+        self._scope(statements, scope)
         return Flat(tuple(self._parts), tuple(self._through()))
 
     def fault(self, place: Place, code: str, message: str, fix: str) -> None:
