@@ -75,50 +75,57 @@ BRANCHES = (
 )
 
 
+class _Making:
+    """A configuration while it is made: its lines, and elements that lead to an end and can be led to again."""
+
+    def __init__(self, draw: st.DrawFn) -> None:
+        self.draw, self.lines = draw, list[str]()
+        self._heads: list[str] = []
+        self._tees = 0
+
+    def declared(self, text: str) -> str:
+        """The name of a new element."""
+        name = f"e{len(self.lines)}"
+        self.lines.append(f"{name} :: {text};")
+        return name
+
+    def _chosen(self, depth: int, copied: bool) -> tuple[str, int, bool]:
+        """An element, its outputs, and whether there are copies behind it."""
+        kind = self.draw(st.integers(0, 8))
+        if kind < 5:
+            return self.draw(st.sampled_from(ACTIONS)), 1, copied
+        if kind < 7:
+            return self.draw(st.sampled_from(CHECKS)), self.draw(st.integers(1, 2)), copied
+        text, outputs = self.draw(st.sampled_from(BRANCHES))
+        if not text.startswith("Tee"):
+            return text, outputs, copied
+        self._tees += 1
+        return (text, outputs, True) if self._tees <= 2 else ("Null", 1, copied)
+
+    def way(self, depth: int, copied: bool = False) -> str:
+        """The name of an element that takes packets by input 0."""
+        if self._heads and not copied and self.draw(st.integers(0, 9)) == 0:
+            return self.draw(st.sampled_from(self._heads))
+        if depth <= 0 or self.draw(st.integers(0, 9)) == 0:
+            return self.declared(self.draw(st.sampled_from(["Discard", *(f"ToDevice({one})" for one in DEVICES)])))
+        text, outputs, behind = self._chosen(depth, copied)
+        name = self.declared(text)
+        following = [self.way(depth - 1 - (outputs > 2), behind) for _ in range(outputs)]
+        self.lines.extend(f"{name}[{port}] -> {other};" for port, other in enumerate(following))
+        if not behind:
+            self._heads.append(name)
+        return name
+
+
 @st.composite
 def configurations(draw: st.DrawFn) -> str:
     """A configuration that takes frames at eth0 and perhaps at eth1."""
-    lines: list[str] = []
-    heads: list[str] = []
-    tees = 0
-
-    def declared(text: str) -> str:
-        name = f"e{len(lines)}"
-        lines.append(f"{name} :: {text};")
-        return name
-
-    def way(depth: int, copies: int) -> str:
-        """The name of an element that takes packets by input 0."""
-        nonlocal tees
-        if heads and copies == 0 and draw(st.integers(0, 9)) == 0:
-            return draw(st.sampled_from(heads))
-        kind = draw(st.integers(0, 9)) if depth > 0 else 9
-        if kind < 5:
-            name, outputs = declared(draw(st.sampled_from(ACTIONS))), 1
-        elif kind < 7:
-            name, outputs = declared(draw(st.sampled_from(CHECKS))), draw(st.integers(1, 2))
-        elif kind < 9:
-            text, outputs = draw(st.sampled_from(BRANCHES))
-            if text.startswith("Tee"):
-                copies, tees = copies + 1, tees + 1
-                if tees > 2:
-                    text, outputs = "Null", 1
-            name = declared(text)
-        else:
-            return declared(draw(st.sampled_from(["Discard", *(f"ToDevice({device})" for device in DEVICES)])))
-        following = [way(depth - 1 - (outputs > 2), copies) for _ in range(outputs)]
-        lines.extend(f"{name}[{port}] -> {other};" for port, other in enumerate(following))
-        if copies == 0:
-            heads.append(name)
-        return name
-
+    making = _Making(draw)
     for device in DEVICES[: draw(st.integers(1, 2))]:
-        source = declared(f"FromDevice({device})")
-        lines.append(f"{source} -> {way(draw(st.integers(1, 8)), 0)};")
-    text = "\n".join(lines)
-    if "VLANDecap" not in text and "Unstrip" not in text and draw(st.booleans()):
-        text = text.replace("Null;", "VLANDecap;")
-    return text
+        source = making.declared(f"FromDevice({device})")
+        making.lines.append(f"{source} -> {making.way(draw(st.integers(1, 8)))};")
+    text = "\n".join(making.lines)
+    return text if "Unstrip" in text or draw(st.booleans()) else text.replace("Null;", "VLANDecap;")
 
 
 def _inner(draw: st.DrawFn) -> Packet:

@@ -24,7 +24,8 @@ A = "02:00:00:00:00:0a"
         ("FromDevice(eth0) -> Print -> Discard;", "Print@2 (Print, line 1) writes a log"),
         ("FromDevice(eth0) -> a :: Null -> b :: Null -> a;", "Packets can come back to a (Null, line 1)"),
         (
-            "a, b, c, d :: Tee(2); FromDevice(eth0) -> a -> b -> c -> d -> Discard; x :: Discard; a[1] -> x; b[1] -> x; c[1] -> x; d[1] -> x;",
+            "a, b, c, d :: Tee(2); FromDevice(eth0) -> a -> b -> c -> d -> x :: Discard; "
+            + " ".join(f"{name}[1] -> x;" for name in "abcd"),
             "d (Tee, line 1) comes after 3 others of its kind",
         ),
         ("FromDevice(eth0) -> VLANDecap -> Unstrip(4) -> Discard;", "Unstrip would put back other bytes"),
