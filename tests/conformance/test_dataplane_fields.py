@@ -17,7 +17,7 @@ from scapy.packet import Packet
 
 from skerry.dataplane import catalogue, naming
 from skerry.dataplane.compile import compile_network
-from skerry.dataplane.flows import DeviceState
+from skerry.dataplane.flows import DeviceState, Named
 from skerry.dataplane.intents import (
     Classifier,
     Connect,
@@ -333,17 +333,60 @@ async def test_the_answer_has_the_name_of_its_connection(engine: Rig) -> None:
 async def test_what_says_no_name_goes_by_default(engine: Rig, data: bytes) -> None:
     if not await put(engine, *steering(WWW)):
         return
-    assert naming.asked(data) == ""
+    assert naming.look(naming.Segment(data, 0), None, (Named(id=9, name="www.example.org"),)) == naming.Asked()
     assert await ways(engine, *conversation(data, options=False)) == NOT
 
 
+def segments(*parts: bytes, lost: int = 0) -> list[Packet]:
+    """A connection whose first data comes in several segments."""
+    ends, seq = {"sport": next(_ports), "dport": 443}, 0xFFFFFFF0
+    found = []
+    for part in parts:
+        ip = IP(src="10.45.0.2", dst="10.9.0.10")
+        found.append(ether(ip / TCP(**ends, flags="PA", seq=seq) / part))
+        seq = (seq + len(part) + lost) % (1 << 32)
+    return found
+
+
+def extensions_of(data: bytes) -> list[int]:
+    """Where the extensions of a ClientHello begin."""
+    at = 44 + data[43]
+    at += 2 + int.from_bytes(data[at : at + 2], "big")
+    at += 1 + data[at] + 2
+    found = []
+    while at < len(data):
+        found.append(at)
+        at += 4 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return found
+
+
+def late_hello(host: str, first: int) -> bytes:
+    """A ClientHello with a large extension before the server name, as post-quantum key shares are."""
+    data = hello(host)
+    at = extensions_of(data)[0]
+    filler = b"\x00\x33" + first.to_bytes(2, "big") + bytes(first)
+    total = int.from_bytes(data[at - 2 : at], "big") + len(filler)
+    return data[: at - 2] + total.to_bytes(2, "big") + filler + data[at:]
+
+
 @pytest.mark.feature("E99")
-async def test_a_name_in_the_second_segment_is_not_seen(engine: Rig) -> None:
-    """A ClientHello that is cut before its server name decides the connection as one without a name."""
+async def test_a_server_name_in_a_later_segment(engine: Rig) -> None:
+    """A ClientHello may be cut between extensions, or inside of one that is passed over: the name is found where it comes."""
+    if not await put(engine, *steering(WWW)):
+        return
+    data = late_hello("www.example.org", 1300)
+    for cuts in ((1200,), (400, 900), (extensions_of(data)[1],)):
+        parts = [data[a:b] for a, b in zip((0, *cuts), (*cuts, len(data)), strict=True)]
+        assert await ways(engine, *segments(*parts, b"more")) == [*[2] * len(cuts), 3, 3], cuts
+    other = late_hello("www.example.net", 1300)
+    assert await ways(engine, *segments(other[:1200], other[1200:], b"more")) == [2, 2, 2]
+    assert await ways(engine, *segments(data[:1200], data[1200:], lost=7)) == [2, 2]
+
+
+@pytest.mark.feature("E99")
+async def test_a_server_name_that_is_cut_is_not_seen(engine: Rig) -> None:
     if not await put(engine, *steering(WWW)):
         return
     data = hello("www.example.org")
     at = data.index(b"www.example.org")
-    frames = conversation(data[: at - 4])
-    frames[3][TCP].payload = type(frames[3][TCP].payload)(data[at - 4 :])
-    assert await ways(engine, *frames) == NOT
+    assert await ways(engine, *segments(data[: at + 4], data[at + 4 :], b"more")) == [2, 2, 2]

@@ -255,8 +255,13 @@ def test_names_that_are_asked_for() -> None:
     names = tuple(Named(id=id, name=name) for id, name in ((1, "example.org"), (2, "*.example.org"), (3, "*.org")))
     for name, number in (("example.org", 1), ("a.example.org", 2), ("a.b.example.org", 2), ("x.org", 3), ("org", 0)):
         assert naming.number_of(name, names) == number
-    assert naming.asked(b"GET / HTTP/1.1\r\nHost:  www.a.test\r\n\r\n") == ""
-    assert naming.asked(b"PUT / HTTP/1.0\r\nhOST:www.A.test:80\r\n\r\n") == "www.a.test"
+    asked = (Named(id=7, name="www.a.test"),)
+    for request, number in (
+        (b"GET / HTTP/1.1\r\nHost:  www.a.test\r\n\r\n", 0),
+        (b"PUT / HTTP/1.0\r\nhOST:www.A.test:80\r\n\r\n", 7),
+        (b"PUT / HTTP/1.0\r\nHost: www.a.test.\r\n\r\n", 7),
+    ):
+        assert naming.look(naming.Segment(request, 0), None, asked) == naming.Asked(number)
     pattern = msgspec.json.decode(b'"*.example.org"', type=Host)
     assert pattern == "*.example.org"
     with pytest.raises(msgspec.ValidationError):

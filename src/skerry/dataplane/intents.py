@@ -160,7 +160,7 @@ class Classifier(Value, frozen=True, kw_only=True):
     `gtp` looks into are over IPv4, unless addresses or `eth_type` say IPv6.
 
     `connection` needs ports in a `Zone`. `hosts` are what a TCP connection asks for in its first data: the host of an HTTP
-    request, or the server name of a TLS ClientHello. Before that data, and where it is not in the first segment, the
+    request, or the server name of a TLS ClientHello. Before that data, and where a name is cut between segments, the
     connection has no name and this classifier does not fit; afterwards all of its frames, in both directions, have it.
     """
 

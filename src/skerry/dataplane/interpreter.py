@@ -57,14 +57,14 @@ LEARNED_IDLE_S = 600
 
 class Memory(msgspec.Struct):
     """What a device remembers of the traffic: pinned flows (value, idle seconds, last seen), learned MACs (port, last seen),
-    sessions by UE, what is left in the meters (bits, when), connections, what flows ask for (a number of `Named`)."""
+    sessions by UE, what is left in the meters (bits, when), connections, what flows ask for."""
 
     pins: dict[Flow, tuple[int, int, float]] = {}
     macs: dict[tuple[int, int], tuple[int, float]] = {}
     sessions: dict[str, Session] = {}
     meters: dict[int, tuple[float, float]] = {}
     connections: connections.Table = msgspec.field(default_factory=connections.Table)
-    names: dict[Flow, int] = {}
+    names: dict[Flow, naming.Asked] = {}
 
     def copy(self) -> Memory:
         """One that may be changed without this one."""
@@ -184,14 +184,15 @@ class Run:
         return value
 
     def _named(self) -> int:
-        """What the frame's flow asks for. Only its first data says it."""
+        """What the frame's flow asks for. Its first data says it."""
         flow = packets.flow_of(self._read())
         if flow is None:
             return 0
-        data = naming.data_of(self._read())
-        if flow not in self._memory.names and data:
-            self._memory.names[flow] = naming.number_of(naming.asked(data), self._index.state.names)
-        return self._memory.names.get(flow, 0)
+        known, segment = self._memory.names.get(flow), naming.segment_of(self._read())
+        if segment is not None and (known is None or known.left):
+            found = naming.look(segment, known, self._index.state.names)
+            known = self._memory.names[flow] = found or known or naming.Asked()
+        return known.number if known else 0
 
     def _apply(self, actions: Sequence[Actions]) -> int | None:
         """The table to go on in."""

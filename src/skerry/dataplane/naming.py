@@ -1,13 +1,16 @@
 """What a flow asks for, in its first data: the host of an HTTP/1 request, the server name of a TLS ClientHello (RFC 6066).
 
-Only the first segment with data is looked into, as far as the bounds below: what a fast path can do. What is beyond them, and
-every other protocol, asks for nothing that is known. Pure.
+The first segment with data is looked into, as far as the bounds below: what a fast path can do. A ClientHello that is cut
+between two extensions goes on in the segments that follow. What is beyond the bounds, and every other protocol, asks for
+nothing that is known. Pure.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+
+import msgspec
 
 from skerry.dataplane.flows import PROTO_TCP, Frag, Named
 from skerry.dataplane.packets import Parsed, word
@@ -25,19 +28,47 @@ NAME = re.compile(r"^(\*\.)?[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9
 _HOST = re.compile(rb" ?([!-9;-~]*)[\r :]")
 
 
-def data_of(parsed: Parsed) -> bytes | None:
+class Asked(msgspec.Struct, frozen=True):
+    """What a flow asks for, as far as it is known: a number, 0 for nothing. While `left` is not 0, a ClientHello goes on: so
+    many bytes of extensions are to come, the next of them `skip` bytes behind the place `seq` of the stream."""
+
+    number: int = 0
+    seq: int = 0
+    skip: int = 0
+    left: int = 0
+
+
+class Segment(msgspec.Struct, frozen=True):
+    """Data of a TCP connection, and where in the stream it is."""
+
+    data: bytes
+    seq: int
+
+
+def segment_of(parsed: Parsed) -> Segment | None:
     """What a frame carries in TCP, inside GTP-U too; None for none."""
     ip = parsed.inner or parsed.ip
     if ip is None or ip.proto != PROTO_TCP or ip.frag is not Frag.NO or len(parsed.frame) < ip.payload + 20:
         return None
     start = ip.payload + 4 * (parsed.frame[ip.payload + 12] >> 4)
-    return parsed.frame[start : ip.end] or None
+    seq = int.from_bytes(parsed.frame[ip.payload + 4 : ip.payload + 8], "big")
+    data = parsed.frame[start : ip.end]
+    return Segment(data, seq) if data else None
 
 
-def asked(data: bytes) -> str:
-    """The name in the first data of a flow, in lower case; "" for none."""
-    found = _server_name(data) if data[0] == _HANDSHAKE else _host(data)
-    return found.decode("latin-1").lower().removesuffix(".") if found and len(found) <= MOST_NAME else ""
+def look(segment: Segment, known: Asked | None, names: Sequence[Named]) -> Asked | None:
+    """What is known of a flow after a segment; None where the segment says nothing, since it is not the next one."""
+    data = segment.data
+    if known is not None:
+        if segment.seq != known.seq:
+            return None
+        found = _extensions(segment, known.skip, known.left)
+    else:
+        found = _hello(segment) if data[0] == _HANDSHAKE else _host(data)
+    if isinstance(found, Asked):
+        return found
+    name = found.decode("latin-1").lower().removesuffix(".") if found and len(found) <= MOST_NAME else ""
+    return Asked(number_of(name, names))
 
 
 def _host(data: bytes) -> bytes | None:
@@ -47,8 +78,8 @@ def _host(data: bytes) -> bytes | None:
     return found[1] if found else None
 
 
-def _server_name(data: bytes) -> bytes | None:
-    data = data[:HELLO_WINDOW]
+def _hello(segment: Segment) -> bytes | Asked | None:
+    data = segment.data[:HELLO_WINDOW]
     if len(data) < 44 or data[5] != _CLIENT_HELLO:
         return None
     at = 44 + data[43]
@@ -56,15 +87,28 @@ def _server_name(data: bytes) -> bytes | None:
         if len(data) < at + size:
             return None
         at += size + int.from_bytes(data[at : at + size], "big")
-    at += 2
+    return _extensions(segment, at + 2, word(data, at)) if len(data) >= at + 2 else None
+
+
+def _extensions(segment: Segment, at: int, left: int) -> bytes | Asked | None:
+    """The server name among extensions, of which the next begins at a place; or where they go on in the next segment."""
+    data = segment.data[:HELLO_WINDOW]
     for _ in range(MOST_EXTENSIONS):
+        if left < 4:
+            return None
+        if at >= len(segment.data):
+            seq = (segment.seq + len(segment.data)) % (1 << 32)
+            return Asked(seq=seq, skip=at - len(segment.data), left=left)
         if len(data) < at + 4:
             return None
         if word(data, at) == 0:
             size = word(data, at + 7)
             whole = data[at + 9 : at + 9 + size]
             return whole if len(data) >= at + 9 + size and data[at + 6] == 0 else None
-        at += 4 + word(data, at + 2)
+        size = 4 + word(data, at + 2)
+        if size > left:
+            return None
+        at, left = at + size, left - size
     return None
 
 

@@ -18,7 +18,12 @@ NAME_SIZE = 104
 """Bytes of a name in a key, which has its length in bits before it."""
 _DATA = SCRATCH + 64
 _KEY = _DATA + 4096 + 256
-_STATE, _END, _SIZE, _COUNT = 408, 412, 416, 420  # numbers of the scratch, between slots and keys
+ASKED_SIZE = 16
+"""Bytes of what is known of a flow: the number, big-endian; place of the next segment, bytes to skip, extensions left."""
+_VALUE = 340  # numbers of the scratch, between slots and keys
+_SEQ, _SKIP, _LEFT = _VALUE + 4, _VALUE + 8, _VALUE + 12
+_LENGTH, _HERE = 356, 360  # bytes of data, its place in the stream
+_STATE, _END, _SIZE, _COUNT = 408, 412, 416, 420
 _HOST = int.from_bytes(b"\r\nhost:", "little")
 _HOST_LENGTH = 7
 
@@ -34,27 +39,41 @@ def named(writer: Writer) -> None:
     """What the flow of a frame that entered asks for, into the slot of NAME."""
     asm, none, first = writer.asm, writer.asm.label("unnamed"), writer.asm.label("first_data")
     asm.store(4, R9, SLOT[Field.NAME], 0)
+    asm.store(4, R9, _LEFT, 0)
     flow(writer, none)
     writer.lookup("asked", FLOW)
     asm.jump_if(Jump.EQ, R0, 0, first)
-    asm.load(4, R1, R0, 0)
+    for at in range(0, ASKED_SIZE, 4):
+        asm.load(4, R1, R0, at)
+        asm.store(4, R9, _VALUE + at, R1)
+    asm.jump_if(Jump.NE, R1, 0, first)
+    asm.load(4, R1, R9, _VALUE)
     asm.store(4, R9, SLOT[Field.NAME], R1)
     asm.jump(none)
     asm.place(first)
     writer.call("ask", ask_function)
     if not writer.probe:
         asm.jump_if(Jump.EQ, R0, 0, none)
-        writer.update("asked", FLOW, SLOT[Field.NAME])
+        writer.update("asked", FLOW, _VALUE)
     asm.place(none)
 
 
 def ask_function(writer: Writer, label: Label) -> None:
-    """`r0 = ask(frame, scratch)`: 1 if the frame has data, so that the slot of NAME is decided."""
+    """`r0 = ask(frame, scratch)`: 1 if the frame says more of its flow than is known: to _VALUE, and to the slot of NAME."""
     asm = writer.asm
     undecided, decided, hello, found = (asm.label(name) for name in ("undecided", "decided", "hello", "name_found"))
+    extensions, begun, told = (asm.label(name) for name in ("extensions", "conversation_begins", "told"))
     writer.frame_start(label)
     asm.load(4, R8, R9, layout.FLAGS)
     _data(writer, undecided)
+    asm.load(4, R1, R9, _LEFT)
+    asm.jump_if(Jump.EQ, R1, 0, begun)
+    asm.load(4, R1, R9, _SEQ)
+    asm.load(4, R2, R9, _HERE)
+    asm.jump_if(Jump.NE, R1, R2, undecided)
+    asm.load(4, R7, R9, _SKIP)
+    asm.jump(extensions)
+    asm.place(begun)
     asm.load(1, R1, R9, _DATA)
     asm.jump_if(Jump.EQ, R1, 22, hello)
     asm.jump_if(Jump.LT, R1, 65, decided)
@@ -62,10 +81,16 @@ def ask_function(writer: Writer, label: Label) -> None:
     _host(writer, decided)
     asm.jump(found)
     asm.place(hello)
-    _server_name(writer, decided)
+    _hello(writer, decided)
+    asm.place(extensions)
+    _server_name(writer, decided, told)
     asm.place(found)
     _look_up(writer, decided)
     asm.place(decided)
+    asm.load(4, R1, R9, SLOT[Field.NAME])
+    asm.store(4, R9, _VALUE, R1)
+    asm.store(4, R9, _LEFT, 0)
+    asm.place(told)
     asm.mov(R0, 1)
     asm.exit()
     asm.place(undecided)
@@ -84,6 +109,7 @@ def _data(writer: Writer, none: Label) -> None:
     writer.unless(Has.PORTS, none)
     _data_of(writer, Field.IP_PROTO, layout.L4, layout.IP_END, none)
     asm.place(read)
+    asm.store(4, R9, _LENGTH, R5)
     asm.jump_if(Jump.LE, R5, naming.HELLO_WINDOW, short)
     asm.mov(R5, naming.HELLO_WINDOW)
     asm.place(short)
@@ -109,6 +135,9 @@ def _data_of(writer: Writer, proto: Field, at: int, end: int, none: Label) -> No
     asm.and_(R2, 511)
     asm.mov(R3, R9)
     asm.add(R3, R2)
+    asm.load(4, R1, R3, BUFFER + 4)
+    asm.to_big(R1, 32)
+    asm.store(4, R9, _HERE, R1)
     asm.load(1, R1, R3, BUFFER + 12)
     asm.rsh(R1, 4)
     asm.lsh(R1, 2)
@@ -210,9 +239,9 @@ def _need(writer: Writer, size: int, none: Label) -> None:
     asm.add(R3, R7)
 
 
-def _server_name(writer: Writer, none: Label) -> None:
-    """Where the server name of a ClientHello ends, and how long it is, to _END and _COUNT."""
-    asm, loop, found = writer.asm, writer.asm.label("next_extension"), writer.asm.label("server_name")
+def _hello(writer: Writer, none: Label) -> None:
+    """r7 = where the extensions of a ClientHello begin, how many bytes they are to _LEFT."""
+    asm = writer.asm
     asm.load(4, R2, R9, _SIZE)
     asm.jump_if(Jump.LT, R2, 44, none)
     asm.load(1, R1, R9, _DATA + 5)
@@ -227,22 +256,52 @@ def _server_name(writer: Writer, none: Label) -> None:
     _need(writer, 1, none)
     asm.load(1, R1, R3, _DATA)
     asm.add(R7, R1)
-    asm.add(R7, 3)
+    asm.add(R7, 1)
+    _need(writer, 2, none)
+    asm.load(2, R1, R3, _DATA)
+    asm.to_big(R1, 16)
+    asm.store(4, R9, _LEFT, R1)
+    asm.add(R7, 2)
+
+
+def _server_name(writer: Writer, none: Label, told: Label) -> None:
+    """Where the server name ends among the extensions at r7, and how long it is, to _END and _COUNT; `told` where they go on in
+    the next segment."""
+    asm, loop, found, later = (
+        writer.asm,
+        *(writer.asm.label(name) for name in ("next_extension", "name_there", "later")),
+    )
     asm.mov(R8, 0)
     asm.place(loop)
+    # Out of memory, a value is unknown to the verifier, so that it looks at each turn once.
+    asm.store(4, R9, _STATE, R7)
+    asm.load(4, R7, R9, _STATE)
     asm.jump_if(Jump.GE, R8, naming.MOST_EXTENSIONS, none)
     asm.add(R8, 1)
+    asm.load(4, R1, R9, _LEFT)
+    asm.jump_if(Jump.LT, R1, 4, none)
+    asm.load(4, R2, R9, _LENGTH)
+    asm.jump_if(Jump.GE, R7, R2, later)
     _need(writer, 4, none)
     asm.load(2, R1, R3, _DATA)
     asm.jump_if(Jump.EQ, R1, 0, found)
     asm.load(2, R1, R3, _DATA + 2)
     asm.to_big(R1, 16)
+    asm.add(R1, 4)
     asm.add(R7, R1)
-    asm.add(R7, 4)
-    # Out of memory, a value is unknown to the verifier, so that it looks at each turn once.
-    asm.store(4, R9, _STATE, R7)
-    asm.load(4, R7, R9, _STATE)
+    asm.load(4, R2, R9, _LEFT)
+    asm.jump_if(Jump.GT, R1, R2, none)
+    asm.sub(R2, R1)
+    asm.store(4, R9, _LEFT, R2)
     asm.jump(loop)
+    asm.place(later)
+    asm.sub(R7, R2)
+    asm.store(4, R9, _SKIP, R7)
+    asm.load(4, R1, R9, _HERE)
+    asm.add(R1, R2)
+    asm.store(4, R9, _SEQ, R1)
+    asm.store(4, R9, _VALUE, 0)
+    asm.jump(told)
     asm.place(found)
     _need(writer, 9, none)
     asm.load(1, R1, R3, _DATA + 6)

@@ -23,6 +23,7 @@ import msgspec
 
 from skerry.dataplane.driver import DeviceSpec, Effective, Probed
 from skerry.dataplane.ebpf import acting_flow, acting_gtp, entries, peers, program, sessions
+from skerry.dataplane.ebpf.acting_name import ASKED_SIZE
 from skerry.dataplane.ebpf.assembler import R0, R1, R2, R3, Assembler
 from skerry.dataplane.ebpf.generation import Generation, note_map, note_text, scratch_map, write_note
 from skerry.dataplane.ebpf.kernel import NO_PREALLOC, Link, Map, MapKind, Program
@@ -483,7 +484,7 @@ def _linked(path: Path, index: int) -> bool:
 
 _LATER: Mapping[str, Callable[[], Map]] = {
     "drops": lambda: Map.create(MapKind.HASH, 4, 8, MOST_DROPS, "drops", NO_PREALLOC),
-    "asked": lambda: Map.create(MapKind.LRU_HASH, acting_flow.FLOW_SIZE, 4, MOST_PINS, "asked"),
+    "asked": lambda: Map.create(MapKind.LRU_HASH, acting_flow.FLOW_SIZE, ASKED_SIZE, MOST_PINS, "asked"),
     "conns": lambda: Map.create(MapKind.LRU_HASH, entries.KEY_SIZE, entries.VALUE_SIZE, MOST_CONNS, "conns"),
 }
 
