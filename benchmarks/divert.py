@@ -92,7 +92,7 @@ class Stage:
         for place in places:
             namespaces.pin_new(place, quiet)
         for number, name in enumerate(SIDES, 1):
-            _pair(*places, f"v{name}", f"p{name}", mac(number))
+            pair(*places, f"v{name}", f"p{name}", mac(number))
         with namespaces.inside(places[1]):
             self.taps = {name: Tap(f"p{name}") for name in SIDES}
 
@@ -155,7 +155,7 @@ async def add_edge(plane: DataPlane, namespace: str) -> None:
     await plane.put(Wire(id="line", a="ran", b="core", learn_gtp=True))
 
 
-def _pair(near: Path, far: Path, name: str, peer: str, address: str) -> None:
+def pair(near: Path, far: Path, name: str, peer: str, address: str) -> None:
     """A veth pair between two namespaces, both ends up."""
     with syscalls.network_kept():
         namespaces.enter(far)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -230,12 +230,14 @@ class Node:
 
     def _data_plane(self) -> DataPlane:
         folder = self.settings.data_dir / "dataplane"
-        return DataPlane(
-            Ledger(self.store),
-            Hosting(self.settings.node, folder, self.clock, self.settings.dataplane_engine),
-            self.clock,
-            tell=self._data_plane_tells,
-        )
+        hosting = Hosting(self.settings.node, folder, self.clock, self.settings.dataplane_engine)
+        hosting.users = self._users_changed
+        return DataPlane(Ledger(self.store), hosting, self.clock, tell=self._data_plane_tells)
+
+    def _users_changed(self, device: str, came: Sequence[str], went: Sequence[str]) -> None:
+        """Applications hear of users that a control plane spoke of."""
+        zone = next((view.device.zone for view in self.dataplane.devices() if view.device.id == device), "")
+        self.mep.users.changed(device, zone, came, went)
 
     # -- life ---------------------------------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from scapy.contrib.gtp import GTP_U_Header
 from scapy.layers.inet import IP, TCP
 from scapy.layers.l2 import Ether
 
-from benchmarks.divert import _pair, ip, mac, udp
+from benchmarks.divert import ip, mac, pair, udp
 from skerry.dataplane.intents import Device, Port, Side, Topology, Wire
 from skerry.linux import namespaces
 from skerry.linux.frames import Tap
@@ -69,7 +69,7 @@ class Pier:
         for place in (here, there):
             await asyncio.to_thread(namespaces.pin_new, place, QUIET)
         for number, name in enumerate(self.seen, 1):
-            await asyncio.to_thread(_pair, here, there, f"v{name}", f"p{name}", mac(number))
+            await asyncio.to_thread(pair, here, there, f"v{name}", f"p{name}", mac(number))
         with namespaces.inside(there):
             self.taps = {name: Tap(f"p{name}") for name in self.seen}
         ports = tuple(

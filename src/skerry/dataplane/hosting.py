@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -23,11 +24,14 @@ from skerry.model.time import Clock
 
 if TYPE_CHECKING:
     from skerry.dataplane.gtp.snooping import Snooper
-    from skerry.dataplane.gtp.tracker import Sides
+    from skerry.dataplane.gtp.tracker import Changes, Sides
 
 log = logging.getLogger(__name__)
 
 Told = Callable[[EngineEvent], None]
+Users = Callable[[str, Sequence[str], Sequence[str]], None]
+"""Told of the users of a device that a control plane spoke of: those who came or moved, and those who went."""
+
 OWNER = "dataplane"
 
 
@@ -49,6 +53,7 @@ class Hosting:
         self._listening: list[asyncio.Task[None]] = []
         self._snoopers: dict[Place, Snooper] = {}
         self.told: Told = lambda _: None
+        self.users: Users = lambda *_: None
 
     async def close(self) -> None:
         """Let go; forwarding goes on."""
@@ -175,6 +180,7 @@ class Hosting:
             from skerry.dataplane.gtp.snooping import Snooper  # noqa: PLC0415 - few nodes need it
 
             snooper = Snooper(self.engine_of(place.device), place.device, wanted[place], self._clock)
+            snooper.told = partial(self._spoken_of, place.device)
             try:
                 await snooper.start(place.namespace, place.interface)
             except OSError as error:
@@ -183,6 +189,9 @@ class Hosting:
                     suggestion="see that it is up",
                 ) from error
             self._snoopers[place] = snooper
+
+    def _spoken_of(self, device: str, changes: Changes) -> None:
+        self.users(device, sorted(changes.put), sorted(changes.gone - changes.put.keys()))
 
     async def strays(self) -> list[tuple[str, str]]:
         """Devices that engines serve for this node and nobody knows: (engine, device)."""

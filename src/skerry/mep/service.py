@@ -21,7 +21,9 @@ from skerry.mep.registry import Registry
 from skerry.mep.rules import Rules, following
 from skerry.mep.steering import Steering
 from skerry.mep.telling import APPLICATIONS, SERVICES, Post, Teller
+from skerry.mep.topics import Hearing, Topics
 from skerry.mep.transports import TOKENS, Transports, offered
+from skerry.mep.users import Users
 from skerry.mep.zones import Zones
 from skerry.model import appd
 from skerry.model.mec import (
@@ -96,6 +98,8 @@ class Platform:
         self.apps = Apps(database, events, clock, ids, self._teller, clients)
         self.services = Registry(database, events, clock, ids, self._teller, Transports(root))
         self.rules = Rules(database, events, clock, steering, names)
+        self.topics: Topics[Hearing] = Topics()
+        self.users = Users(self.topics, clock)
         self.zones = Zones(database, events, clock, names)
 
     async def start(self) -> None:

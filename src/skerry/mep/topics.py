@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from skerry.errors import MalformedError
+
+RESERVED = "platform/"
+"""Topics below this are the platform's own to publish."""
+
+
+class Hearing(Protocol):
+    """Somebody on the bus."""
+
+    def hear(self, frame: bytes) -> bool:
+        """Take a frame; False where that is too much."""
+        ...
+
 
 Listener = TypeVar("Listener")
 

@@ -24,7 +24,7 @@ from skerry.api import problem, rights
 from skerry.api.problem import HttpError
 from skerry.api.services import Services
 from skerry.errors import ForbiddenError, MalformedError, SkerryError, TooLargeError
-from skerry.mep.topics import Topics, checked
+from skerry.mep.topics import RESERVED, Hearing, Topics, checked
 
 ROOT = "/mp1/v1"
 ROOTS = ("/mec_app_support/", "/mec_service_mgmt/", "/mp1/")
@@ -74,7 +74,7 @@ NOTHING = msgspec.Raw(b"null")
 class Session:
     """One connection."""
 
-    def __init__(self, socket: WebSocket, topics: Topics[Session]) -> None:
+    def __init__(self, socket: WebSocket, topics: Topics[Hearing]) -> None:
         self.socket = socket
         self.principal: Principal = socket.scope["skerry.principal"]
         self._topics = topics
@@ -146,6 +146,8 @@ class Session:
         elif frame.publish:
             topic = checked(frame.publish, pattern=False)
             _permit(self.principal, Right.CHANGE)
+            if topic.startswith(RESERVED):
+                raise ForbiddenError(f"cannot publish to {topic}: it is the platform's", suggestion="use another topic")
             heard = _encode(Heard(topic=topic, body=frame.body or NOTHING, sender=self.principal.client))
             reached = sum(one.hear(heard) for one in self._topics.listeners(tenant, topic))
             return _reply(frame.id, 202, _encode({"receivers": reached}))
@@ -286,7 +288,6 @@ async def _deliver(socket: WebSocket, services: Services) -> None:
 
 def routes(services: Services) -> list[BaseRoute]:
     """The WebSockets of a node."""
-    topics: Topics[Session] = Topics()
 
     async def bus(socket: WebSocket) -> None:
         try:
@@ -294,7 +295,7 @@ def routes(services: Services) -> list[BaseRoute]:
         except SkerryError as error:
             await socket.close(GONE, error.detail[:100])
             return
-        await Session(socket, topics).run()
+        await Session(socket, services.mep.topics).run()
 
     async def notifications(socket: WebSocket) -> None:
         await _deliver(socket, services)

@@ -9,7 +9,7 @@ import asyncio
 import ctypes
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from ipaddress import ip_address
 from typing import Protocol
 
@@ -85,12 +85,14 @@ def read(seen: Seen) -> list[Fact]:
 class Snooper:
     """Listens where the control plane passes, and keeps the snooped sessions of a device right.
 
-    `failed` is the last error: an engine that refused, or a protocol that cannot be read here; listening goes on.
+    `failed` is the last error: an engine that refused, or a protocol that cannot be read here; listening goes on. `told` hears
+    of each change at once, before the engine does.
     """
 
     def __init__(self, engine: Sessions, device: str, sides: Sides, clock: Clock) -> None:
         self.tracker = Tracker(sides)
         self.failed: SkerryError | None = None
+        self.told: Callable[[Changes], None] = lambda _: None
         self._engine, self._device, self._clock = engine, device, clock
         self._tap: Tap | None = None
         self._waiting: asyncio.Queue[Changes] = asyncio.Queue()
@@ -124,7 +126,10 @@ class Snooper:
                 except UnsupportedError as error:
                     self.failed = error
                     continue
-                self._waiting.put_nowait(self.tracker.feed(facts, self._clock.monotonic()))
+                changes = self.tracker.feed(facts, self._clock.monotonic())
+                if changes.put or changes.gone:
+                    self.told(changes)
+                self._waiting.put_nowait(changes)
 
     async def _tell(self) -> None:
         while True:
