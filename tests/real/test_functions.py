@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from skerry.errors import ConflictError, InvalidError, RejectedError
+from skerry.errors import ConflictError, InvalidError, NotFoundError, RejectedError
 from skerry.model.states import OperationState
 from skerry.model.vnf import VnfInstance
 from skerry.settings import Settings, Vim
@@ -124,6 +124,13 @@ TINY = (Vim(id="tiny", type="lvnf"),)
 async def test_a_node_without_containers_runs_functions_only(site: Site) -> None:
     vnf = await site.vnf()
     assert vnf.functions == ("unit-0",)
+    (mine,) = await site.node.vnfm.functions.all(tenant=vnf.tenant)
+    assert (mine.id, mine.vnfc, mine.vim) == (name_of(vnf), "unit-0", "tiny")
+    assert mine.function is not None
+    assert mine.function.state is FunctionState.RUNNING
+    assert await site.node.vnfm.functions.all(tenant="other") == []
+    with pytest.raises(NotFoundError):
+        await site.node.vnfm.functions.read(mine.id, "answered", tenant="other")
     caller = await site.node.vnfm.create(await site.onboard(HERE / "functions" / "caller"), name="caller")
     with pytest.raises(RejectedError, match="it runs no containers, as unit-0 needs"):
         await site.node.vnfm.plan("vnf.instantiate", caller.id, {"flavourId": "default"})

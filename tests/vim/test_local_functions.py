@@ -12,7 +12,7 @@ import pytest
 
 from skerry.errors import ConflictError, InvalidError, NotFoundError, UnsupportedError
 from skerry.lvnf.backends import talk
-from skerry.vim.driver import Compute, ComputeSpec, ComputeState, FunctionState, ImageSpec, NicSpec
+from skerry.vim.driver import Compute, ComputeSpec, ComputeState, FunctionState, Handover, ImageSpec, NicSpec
 from tests.vim.conftest import Local, eventually
 
 pytestmark = pytest.mark.real
@@ -278,7 +278,7 @@ async def test_it_moves_to_another_vim_with_its_state(local: Local, tmp_path: Pa
         await local.driver.start_compute("f")
         await local.driver.write_handler("f", "way", "1")
         state = await local.driver.hand_over("f")
-        assert state == {"way": "1"}
+        assert state == Handover(state={"way": "1"})
         assert await local.driver.hand_over("f") == state
         left = await local.driver.get_function("f")
         assert left.state is FunctionState.STOPPED

@@ -16,6 +16,7 @@ from skerry.dataplane.views import DeviceView, RuleView
 from skerry.lvnf.agent.messages import FunctionSpec, Stats, Status
 from skerry.lvnf.agents import AgentView, Hang, Send
 from skerry.lvnf.agents import Session as AgentSession
+from skerry.lvnf.backend import Handler
 from skerry.mep.service import Platform
 from skerry.model.alarms import AckState, Alarm, Scope, Severity
 from skerry.model.app import AppGrant, AppInstance, AppPkgInfo, MecHost
@@ -37,7 +38,7 @@ from skerry.model.time import Clock
 from skerry.model.vnf import VimConnection, VnfInstance, VnfPkgInfo, VnfSnapshotInfo, VnfSnapshotPkgInfo
 from skerry.policy.performance import Callback
 from skerry.settings import Settings
-from skerry.vim.driver import ComputeStats, ExecResult, Image, LogLine
+from skerry.vim.driver import ComputeStats, ExecResult, Function, Image, LogLine
 
 
 class Catalogue(Protocol):
@@ -155,11 +156,46 @@ class Snapshots(Protocol):
     async def delete(self, id: str, *, tenant: str) -> None: ...
 
 
+class SeenFunction(Protocol):
+    """A micro network function: whose it is, and how it is now."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def vnf(self) -> VnfInstance: ...
+    @property
+    def vnfc(self) -> str: ...
+    @property
+    def vim(self) -> str: ...
+    @property
+    def function(self) -> Function | None: ...
+    @property
+    def stats(self) -> ComputeStats | None: ...
+    @property
+    def problem(self) -> str: ...
+    @property
+    def downtime_ms(self) -> float | None: ...
+
+
+class VnfFunctions(Protocol):
+    """Micro network functions of VNFs."""
+
+    async def all(self, *, tenant: str) -> Sequence[SeenFunction]: ...
+    async def get(self, id: str, *, tenant: str) -> SeenFunction: ...
+    async def handlers(self, id: str, *, tenant: str) -> Sequence[Handler]: ...
+    async def read(self, id: str, handler: str, *, tenant: str) -> str: ...
+    async def write(self, id: str, handler: str, value: str, *, tenant: str) -> None: ...
+    async def swap(self, id: str, configuration: str, *, tenant: str) -> SeenFunction: ...
+    def place(self, id: str, *, tenant: str) -> tuple[str, str]: ...
+
+
 class Vnfm(Protocol):
     """VNF life-cycle."""
 
     @property
     def snapshots(self) -> Snapshots: ...
+    @property
+    def functions(self) -> VnfFunctions: ...
 
     async def create(
         self,

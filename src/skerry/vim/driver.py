@@ -307,6 +307,14 @@ class Function(Value, frozen=True, kw_only=True):
     state_handlers: tuple[str, ...] = ()
 
 
+class Handover(Value, frozen=True, kw_only=True):
+    """What a function takes along when it moves: its state by the names of its state handlers, and its configuration where that
+    is not its image's any more."""
+
+    state: Mapping[str, str] = {}
+    configuration: str = ""
+
+
 class DriverContext(Value, frozen=True, kw_only=True):
     """What wiring hands to a driver.
 
@@ -542,11 +550,10 @@ class Functions(Protocol):
         state. `InvalidError` with every fault; the old one goes on then."""
         ...
 
-    async def hand_over(self, name: str) -> Mapping[str, str]:
-        """Stop it for good here, to go on elsewhere; its state by the names of its state handlers. Doing it again gives the
-        same."""
+    async def hand_over(self, name: str) -> Handover:
+        """Stop it for good here, to go on elsewhere. Doing it again gives the same."""
         ...
 
-    async def take_over(self, name: str, state: Mapping[str, str]) -> Function:
-        """Start it with the state that it had elsewhere."""
+    async def take_over(self, name: str, brought: Handover) -> Function:
+        """Start it with what it brings from elsewhere."""
         ...

@@ -20,6 +20,7 @@ from skerry.vim.driver import ComputeStats, Driver, Exec, ExecResult, LogLine, L
 from skerry.vnfm.change import ChangeFlavour, ChangePackage
 from skerry.vnfm.connect import ChangeExtConn
 from skerry.vnfm.desk import Desk
+from skerry.vnfm.functions import VnfFunctions
 from skerry.vnfm.heal import Heal
 from skerry.vnfm.instantiate import Instantiate
 from skerry.vnfm.membership import require_alone
@@ -65,6 +66,7 @@ class Vnfm:
         steps.register(engine)
         Moving(desk, steps).register(engine)
         self.snapshots = SnapshotRecords(desk, engine, ids)
+        self.functions = VnfFunctions(desk)
 
     async def create(
         self,

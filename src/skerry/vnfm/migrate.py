@@ -23,7 +23,7 @@ from skerry.model.time import stamp
 from skerry.model.vnf import VnfInstance
 from skerry.placement.solve import FUNCTION
 from skerry.store.database import Transaction
-from skerry.vim.driver import Functions
+from skerry.vim.driver import Functions, Handover
 from skerry.vnfm.desk import Desk, change
 from skerry.vnfm.forms import forms
 from skerry.vnfm.goal import Goal, current, require_vnfcs
@@ -96,8 +96,7 @@ class Migrate(VnfOperation):
     def stepped(self, tx: Transaction, operation: Operation, step: Step, phase: str, result: Mapping[str, Any]) -> None:
         super().stepped(tx, operation, step, phase, result)
         if step.action == LEAVE and phase == "done":
-            carried = {"state": dict(result["state"]), "since": result["since"]}
-            change(tx, operation.subject, carried={_vnfc(step): carried})
+            change(tx, operation.subject, carried={_vnfc(step): dict(result)})
 
     def moved(self, tx: Transaction, operation: Operation, state: OperationState) -> None:
         super().moved(tx, operation, state)
@@ -145,8 +144,8 @@ class Moving:
         """Stop it where it is; what it carries."""
         began = self._desk.clock.now()
         driver, name = await self._driver(context)
-        state = await driver.hand_over(name)
-        return {"state": dict(state), "since": stamp(began)}
+        brought = await driver.hand_over(name)
+        return {"brought": msgspec.to_builtins(brought), "since": stamp(began)}
 
     async def arrive(self, context: StepContext) -> Mapping[str, Any]:
         """Start it where it goes, or again where it was, with what it carries."""
@@ -155,7 +154,7 @@ class Moving:
         if carried is None:  # it was stopped by a step whose end was not written down: it is still there
             return await self._steps.switch_on(context)
         await self._steps.provide(context)
-        shown = await driver.take_over(name, carried["state"])
+        shown = await driver.take_over(name, msgspec.convert(carried["brought"], Handover))
         stood = (self._desk.clock.now() - datetime.fromisoformat(carried["since"])).total_seconds() * 1000
         await context.say(f"stood still for {stood:.0f} ms", downtime_ms=round(stood, 1))
         return {"started_at": shown.since, "downtime_ms": round(stood, 1)}

@@ -11,6 +11,7 @@ from skerry.api.own import (
     instances,
     keys,
     lvnf_agents,
+    lvnfs,
     mep,
     node,
     operations,
@@ -39,6 +40,7 @@ ROUTES = (
     *indicators.ROUTES,
     *dataplane.ROUTES,
     *lvnf_agents.ROUTES,
+    *lvnfs.ROUTES,
     *mep.ROUTES,
     *access.ROUTES,
 )

@@ -11,6 +11,7 @@ from skerry.api import body
 from skerry.api.mec010 import app_instances
 from skerry.api.mec010.types import InstantiateAppRequest
 from skerry.api.own import types as own
+from skerry.api.own.lvnfs import MigrateRequest
 from skerry.api.route import Call, Endpoint, Query
 from skerry.api.sol003 import translate, vnf_instances
 from skerry.api.sol003.types import CancelMode, VnfInfoModificationRequest
@@ -29,6 +30,7 @@ KINDS: dict[str, type[Any]] = {
     **{kind: body for kind, body, _ in app_instances.TASKS.values()},
     "app.relocate": InstantiateAppRequest,
     "vnf.modify": VnfInfoModificationRequest,
+    "vnf.migrate": MigrateRequest,
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 
 import msgspec
 
@@ -11,7 +11,7 @@ from skerry.errors import SkerryError
 from skerry.lvnf.backend import Handler, Running
 from skerry.lvnf.backends.files import LOG
 from skerry.lvnf.control import every_handler, read_any, split_handler
-from skerry.vim.driver import ComputeStats, Function, FunctionState, LogLine, Nic
+from skerry.vim.driver import ComputeStats, Function, FunctionState, Handover, LogLine, Nic
 from skerry.vim.local import admission, execution, logfile
 from skerry.vim.local.lives import RUN, Lives, Living
 
@@ -71,7 +71,7 @@ class Functions(Lives):
         self._edge.news.tell("compute", name, "changed")
         return await self.show(name)
 
-    async def hand_over(self, name: str) -> Mapping[str, str]:
+    async def hand_over(self, name: str) -> Handover:
         """As `Functions.hand_over`: no frame passes any more when the state is read."""
         one = self._one(name)
         async with one.lock:
@@ -80,29 +80,30 @@ class Functions(Lives):
             _, running = self._live(name, "move")
             self._enter(one, FunctionState.MIGRATING_STOP)
             try:
-                state = await self._edge.work(self._leave, one, running)
+                brought = await self._edge.work(self._leave, one, running)
             except (SkerryError, OSError) as wrong:
                 await self._edge.work(self._carry, one, True)
                 self._enter(one, FunctionState.RUNNING)
                 raise admission.as_skerry_error(f"cannot read the state of {name}", wrong) from wrong
-            one.life = msgspec.structs.replace(one.life, handed=state)
+            one.life = msgspec.structs.replace(one.life, handed=brought)
             await self._edge.work(self._save, one)
             await self._end(one)
-            return state
+            return brought
 
-    def _leave(self, one: Living, running: Running) -> dict[str, str]:
+    def _leave(self, one: Living, running: Running) -> Handover:
         self._carry(one, False)
         options = one.birth.options
-        return {name: read_any(running, *split_handler(options.handlers[name])) for name in options.state_handlers}
+        state = {name: read_any(running, *split_handler(options.handlers[name])) for name in options.state_handlers}
+        return Handover(state=state, configuration=one.life.configuration)
 
-    async def take_over(self, name: str, state: Mapping[str, str]) -> Function:
+    async def take_over(self, name: str, brought: Handover) -> Function:
         """As `Functions.take_over`. One that runs already has it."""
         one = self._one(name)
         async with one.lock:
             await self._settled(one)
             self._refuse_failed(one, "start")
             if one.life.state is FunctionState.STOPPED:
-                await self._begin(one, FunctionState.MIGRATING_START, state)
+                await self._begin(one, FunctionState.MIGRATING_START, brought)
         return await self.show(name)
 
     async def logs(self, name: str, *, follow: bool, tail: int | None) -> AsyncIterator[LogLine]:

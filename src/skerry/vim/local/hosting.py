@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from skerry.lvnf.backend import Handler
-from skerry.vim.driver import DriverContext, Function
+from skerry.vim.driver import DriverContext, Function, Handover
 from skerry.vim.local.edge import Edge
 from skerry.vim.local.functions import Functions
 from skerry.vim.local.settings import EdgeSettings
@@ -46,10 +46,10 @@ class FunctionHost(Edge):
         """Exchange its configuration."""
         return await self.functions.swap(name, configuration)
 
-    async def hand_over(self, name: str) -> Mapping[str, str]:
+    async def hand_over(self, name: str) -> Handover:
         """Stop it to go on elsewhere."""
         return await self.functions.hand_over(name)
 
-    async def take_over(self, name: str, state: Mapping[str, str]) -> Function:
-        """Start it with the state that it had elsewhere."""
-        return await self.functions.take_over(name, state)
+    async def take_over(self, name: str, brought: Handover) -> Function:
+        """Start it with what it brings from elsewhere."""
+        return await self.functions.take_over(name, brought)

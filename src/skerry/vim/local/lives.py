@@ -25,6 +25,7 @@ from skerry.vim.driver import (
     ComputeSpec,
     ComputeState,
     FunctionState,
+    Handover,
     Image,
     ImageSpec,
     Nic,
@@ -72,7 +73,7 @@ class Life(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     why: tuple[str, ...] = ()
     times_ms: dict[str, float] = {}
     started_at: str = ""
-    handed: dict[str, str] | None = None
+    handed: Handover | None = None
 
 
 class Living:
@@ -263,16 +264,18 @@ class Lives:
                 await self._begin(one, FunctionState.SPAWNING, one.life.handed)
         return self.public(one)
 
-    async def _begin(self, one: Living, state: FunctionState, carried: Mapping[str, str] | None = None) -> None:
-        """Run it; with what it `carried` from elsewhere before the first frame can come."""
+    async def _begin(self, one: Living, state: FunctionState, brought: Handover | None = None) -> None:
+        """Run it; with what it `brought` from elsewhere before the first frame can come."""
         name = one.birth.spec.name
         script = await self._edge.work(self._scripts.get, one.birth.spec.image)
+        if brought:
+            one.life = msgspec.structs.replace(one.life, configuration=brought.configuration)
         graph = self._graph(one, one.life.configuration or script.text)
         backend, why = self._backends.choose(graph, one.birth.options.backend)
         one.life = msgspec.structs.replace(one.life, backend=backend.name, why=why, handed=None)
         self._enter(one, state)
         try:
-            one.running = await self._edge.work(self._run, one, graph, carried)
+            one.running = await self._edge.work(self._run, one, graph, brought)
             await self._attend(one)
         except (SkerryError, OSError) as wrong:
             if one.running:
@@ -287,13 +290,13 @@ class Lives:
             reader.set()
         self._edge.news.tell("compute", name, "started")
 
-    def _run(self, one: Living, graph: Graph, carried: Mapping[str, str] | None) -> Running:
+    def _run(self, one: Living, graph: Graph, brought: Handover | None) -> Running:
         if not self._edge.network.wired(one.birth.id):
             self._wire(one)
-        self._carry(one, carried is None)
+        self._carry(one, brought is None)
         running = self._backends.get(one.life.backend).start(graph, self._place(one))
-        if carried is not None:
-            for name, value in carried.items():
+        if brought is not None:
+            for name, value in brought.state.items():
                 running.write(*split_handler(one.birth.options.handlers.get(name, name)), value)
             self._carry(one, True)
         return running
