@@ -237,7 +237,7 @@ class Agents:
             if one.session is not None:
                 one.session.hang()
             one.session = session
-            one.functions = {}
+            one.functions, one.caps = {}, None
         one.every_s = hello.every_ms / 1000
         one.deadline = self._clock.monotonic() + one.every_s * (messages.MISSED + 1)
         one.seen_at, one.cpu = now, hello.cpu

@@ -74,9 +74,10 @@ class Site:
         await self.is_so(lambda one: not one["connected"])
 
     async def close(self) -> None:
-        """Delete its functions and end it. It is started anew before, so that this works from any state."""
-        await self.stop(signal.SIGKILL)
-        self.start()
+        """Delete its functions and end it."""
+        assert self._process is not None
+        if self._process.poll() is not None:
+            self.start()
         await self.connected()
         try:
             for one in await self.get(f"{ROOT}/{self.name}/lvnfs"):

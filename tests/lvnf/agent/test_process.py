@@ -193,16 +193,14 @@ async def test_a_function_that_dies_is_told(site: Site) -> None:
     assert (await site.get(site.at("short")))["state"] == "running"
 
 
-@pytest.mark.feature("C38")
-async def test_an_agent_tells_of_its_machine(site: Site) -> None:
+@pytest.mark.feature("C37", "C38")
+async def test_an_agent_is_small_tells_of_its_machine_and_leaves_nothing(site: Site) -> None:
     agent = await site.is_so(lambda one: one.get("cpu_busy", 0) > 0)
     assert agent["cpu_count"] == os.cpu_count()
     assert 0 < agent["cpu_busy"] <= 1
     assert 0 < agent["memory_free_bytes"] < agent["memory_bytes"]
-
-
-@pytest.mark.feature("C37")
-async def test_nothing_is_left_after_a_function(site: Site) -> None:
+    resident = int(Path(f"/proc/{site.pid}/status").read_text().partition("VmRSS:")[2].split()[0])
+    assert resident < 60_000
     await site.add("gone", ECHO, {"device": "eth0", "kind": "tap", "name": site.tap})
     pinned = {place.name for place in namespaces.FOLDER.iterdir()}
     (folder,) = (site.folder / "agent/functions").iterdir()
@@ -223,10 +221,3 @@ def test_an_agent_imports_nothing_of_a_node() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
-
-
-@pytest.mark.feature("C37")
-async def test_an_agent_is_small(site: Site) -> None:
-    status = Path(f"/proc/{site.pid}/status").read_text()
-    resident = int(status.partition("VmRSS:")[2].split()[0])
-    assert resident < 60_000

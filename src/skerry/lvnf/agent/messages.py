@@ -1,7 +1,7 @@
 """The protocol between a node and its agents: JSON texts on a WebSocket, one message each; `type` says which.
 
-The agent begins with `hello`, which it repeats as its heartbeat, and after the node's `welcome` sends `caps` and an
-`lvnf_status` for each of its functions; so it does after every reconnect. The node asks with `add_lvnf`, `del_lvnf`,
+The agent begins with `hello`, which it repeats as its heartbeat, and after the node's `welcome` sends an `lvnf_status` for
+each of its functions, then `caps`; so it does after every reconnect. The node asks with `add_lvnf`, `del_lvnf`,
 `lvnf_status`, `lvnf_stats`, `lvnf_get` and `lvnf_set`; each is answered by one `answer` with the same `id`.
 """
 

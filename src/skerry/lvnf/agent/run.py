@@ -133,9 +133,11 @@ class Agent:
                 telling.cancel()
 
     async def _introduce(self, channel: Channel) -> None:
-        """What this agent can and what it has; older news are in that."""
+        """What this agent has and, when that is told, what it can; older news are in that."""
         while not self._news.empty():
             self._news.get_nowait()
+        for status in self._functions.statuses():
+            await channel.send(messages.encode(status))
         kinds = (PortKind.BRIDGE, PortKind.TAP) if self._switch else (PortKind.TAP,)
         await channel.send(
             messages.encode(
@@ -148,8 +150,6 @@ class Agent:
                 )
             )
         )
-        for status in self._functions.statuses():
-            await channel.send(messages.encode(status))
 
     async def _tell(self, channel: Channel) -> None:
         while True:
