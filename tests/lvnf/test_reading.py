@@ -314,6 +314,21 @@ def plain(elements: Mapping[str, object]) -> dict[str, object]:
     return {name: msgspec.structs.replace(one, line=0) for name, one in elements.items()}  # type: ignore[type-var]
 
 
+MARKS = "( ) [ ] , ! && || == < & ? : - # \" ' \\ / $a é \0"
+PIECES = st.sampled_from([*MARKS.split(" "), *(text for _, text, _ in READS), " "])
+
+
+@pytest.mark.feature("C29")
+@settings(max_examples=400, deadline=None)
+@given(st.sampled_from(sorted(KINDS)), st.lists(PIECES, max_size=6).map("".join) | st.text(max_size=60))
+@example("Script", "set x 1, , loop")
+@example("IPFilter", "allow tcp, ,")
+def test_any_arguments_are_read_or_refused(name: str, text: str) -> None:
+    found = configured(name, text)
+    assert (found.config is None) == bool(found.wrong)
+    assert all(wrong.message and 0 <= wrong.offset <= len(text) for wrong in found.wrong)
+
+
 CLASSES = ("Null", "Counter", "Paint(3)", "Strip(14)", "CheckPaint(2)", "EtherMirror", "Print(x, 10)")
 
 

@@ -320,7 +320,9 @@ class _Reader:
         if self._accept(":"):
             length = _within(self._take(), 4)
         if not self._accept("]") or not length:
-            raise ValueError(f'write "{layer}[POSITION:LENGTH] VALUE" with a length from 1 to 4')
+            raise ValueError(
+                f'it is not clear which bytes; write "{layer}[POSITION:LENGTH] VALUE", a length from 1 to 4'
+            )
         mask = number(self._take()) if self._accept("&") else None
         comparison = self._take() if self.next in ("==", "!=", "<", ">", "<=", ">=") else "=="
         value = _within(self._take(), (1 << 8 * length) - 1)

@@ -164,7 +164,7 @@ def _ip_filter(reading: _Reading) -> None:
 
 
 def _filter_rule(text: str) -> configs.IPFilterRule:
-    action, *rest = text.split(None, 1)
+    action, *rest = text.split(None, 1) or [""]
     known: dict[str, int | None] = {"allow": 0, "accept": 0, "deny": None, "drop": None}
     if action.lower() not in known and not action.isdigit():
         raise ValueError(f'"{action[:40]}" is no action; write allow, deny or the number of an output')
@@ -299,7 +299,7 @@ _VERBS = (
 def _script(reading: _Reading) -> None:
     steps: list[configs.ScriptStep] = []
     for argument in reading.placed:
-        verb, *rest = argument.text.split(None, 1)
+        verb, *rest = argument.text.split(None, 1) or [""]
         if verb in _VERBS:
             steps.append(configs.ScriptStep(verb=verb, arguments=rest[0] if rest else ""))
         else:
