@@ -280,8 +280,9 @@ async def test_translation_and_drops_are_shown(rig: Rig) -> None:
     traced = await rig.client.post(
         f"{ROOT}/trace", json={"port": "app", "fields": {"ipv4_src": "10.0.0.1", "ip_proto": 17, "l4_dst": 53}}
     )
-    frame = bytes.fromhex(traced.json()["outputs"][0]["frame"])
-    assert (frame[26:30], int.from_bytes(frame[34:36], "big")) == (bytes([198, 51, 100, 7]), 5000)
+    frame = bytes.fromhex(traced.json()["frame"])
+    left = bytes.fromhex(traced.json()["outputs"][0]["frame"])
+    assert (left[26:30], int.from_bytes(left[34:36], "big")) == (bytes([198, 51, 100, 7]), 5000)
     rules = (await rig.client.get(f"{ROOT}/rules?intent=hide")).json()
     assert [rule["state"] for rule in rules] == ["VERIFIED"]
     assert "source=198.51.100.7/32:5000-5000" in rules[0]["actions"][0]
@@ -291,6 +292,15 @@ async def test_translation_and_drops_are_shown(rig: Rig) -> None:
     assert world.send("s1", 4, bytes(64), 0.0) == []
     shown = (await rig.client.get(f"{ROOT}/drops?device=s1")).json()
     assert shown == [{"device": "s1", "port": "lvnf", "reason": "no-match", "packets": 1}]
+    assert [emitted.port for _, emitted in world.send("s1", 3, frame, 1e12)] == [5]
+    known = (await rig.client.get(f"{ROOT}/connections")).json()
+    assert [(one["zone"], one["opened"], one["onward"]) for one in known] == [
+        ("lan", "10.0.0.1:49152 > 192.0.2.2:53", "198.51.100.7:5000 > 192.0.2.2:53")
+    ]
+    answer = {"ipv4_src": "192.0.2.2", "ipv4_dst": "198.51.100.7", "ip_proto": 17, "l4_src": 53, "l4_dst": 5000}
+    traced = await rig.client.post(f"{ROOT}/trace", json={"port": "mon", "fields": answer})
+    (left,) = traced.json()["outputs"]
+    assert (left["port"], bytes.fromhex(left["frame"])[30:34]) == ("app", bytes([10, 0, 0, 1]))
     wrong = {**intents[1], "actions": [{**hide, "zone": "wan"}]}
     refused = await rig.client.put(f"{ROOT}/intents/hide", json=wrong)
     assert (refused.status_code, "there is no zone wan" in refused.text) == (422, True)

@@ -305,6 +305,30 @@ async def test_where_no_port_is_free_nothing_leaves(lab: Lab) -> None:
 
 
 @pytest.mark.feature("E46")
+async def test_connections_are_told(lab: Lab) -> None:
+    """What is remembered, whole and half, of every protocol; and it outlives the driver."""
+    rig = lab.rig
+    await lab.gate(source=PUBLIC, low=30000, high=39999)
+    went = await lab.there(tcp(33150, "S"))
+    assert went is not None
+    assert await lab.back(turned(went, flags="SA", seq=9, ack=1)) is not None
+    other = await lab.there(udp(33151))
+    assert await lab.there(frame(IP(src=HOST, dst=SERVER) / ICMP(type=8, id=99, seq=1) / b"data")) is not None
+    if rig.type != catalogue.SIMULATED:
+        await rig.restart()
+    known = [one for one in await rig.engine.connections(DEVICE) if one.zone == lab.zone]
+    found = {one.proto: one for one in known}
+    assert set(found) == {1, 6, 17}
+    assert (found[6].opened, found[6].answered) == ((HOST, 33150, SERVER, 80), True)
+    assert found[6].onward == ends(went)
+    assert (found[17].opened, found[17].onward) == ((HOST, 33151, SERVER, 53), ends(other))
+    assert (found[1].opened, found[1].onward) == ((HOST, 99, SERVER, 0), (PUBLIC, 99, SERVER, 0))
+    assert not found[17].answered
+    later = await lab.there(tcp(33150, "A"))
+    assert ends(later) == ends(went)
+
+
+@pytest.mark.feature("E46")
 async def test_zones_know_nothing_of_each_other(lab: Lab) -> None:
     other = Lab(lab.rig)
     rules = lab.gate_rules(source=PUBLIC, low=30000, high=39999)

@@ -12,7 +12,7 @@ from skerry.dataplane.compile import Network
 from skerry.dataplane.driver import Effective
 from skerry.dataplane.intents import Intents, Link, Port, Topology
 from skerry.dataplane.trace import Trace
-from skerry.dataplane.views import DeviceView, RuleView
+from skerry.dataplane.views import ConnectionView, DeviceView, RuleView
 from skerry.lvnf.agent.messages import FunctionSpec, Stats, Status
 from skerry.lvnf.agents import AgentView, Hang, Send
 from skerry.lvnf.agents import Session as AgentSession
@@ -461,6 +461,7 @@ class DataPlane(Protocol):
     ) -> None: ...
     async def rules(self, *, tenant: str | None = ..., device: str = ..., owner: str = ...) -> Sequence[RuleView]: ...
     async def effective(self, device: str = ...) -> Sequence[Effective]: ...
+    async def connections(self, *, tenant: str | None = ..., device: str = ...) -> Sequence[ConnectionView]: ...
     async def trace(self, port: str, frame: bytes, *, tenant: str | None = ...) -> Trace: ...
 
 

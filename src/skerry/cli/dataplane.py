@@ -156,6 +156,30 @@ def drops(session: Session, device: str) -> None:
 
 
 @dataplane.command()
+@click.option("--device", default="", help="Only of this device.")
+@command
+def connections(session: Session, device: str) -> None:
+    """List the connections that devices remember, and what they are translated to."""
+    found = client(session).connections(device)
+    if session.as_json:
+        session.emit(found)
+        return
+    names = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmp6"}
+    rows = [
+        (
+            one.device,
+            one.zone,
+            names.get(one.proto, str(one.proto)),
+            one.opened,
+            one.onward,
+            "yes" if one.answered else "",
+        )
+        for one in found
+    ]
+    output.table(("DEVICE", "ZONE", "PROTOCOL", "OPENED", "BECOMES", "ANSWERED"), rows)
+
+
+@dataplane.command()
 @command
 def chains(session: Session) -> None:
     """List chains as they are laid out: service path, functions in order."""

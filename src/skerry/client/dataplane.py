@@ -32,6 +32,17 @@ class RuleShown(View, frozen=True, kw_only=True):
     verified_at: str = ""
 
 
+class ConnectionShown(View, frozen=True, kw_only=True):
+    """A connection that a device remembers: what its opener sends and what that becomes, as `SOURCE:PORT > TARGET:PORT`."""
+
+    device: str
+    zone: str
+    proto: int
+    opened: str
+    onward: str
+    answered: bool = False
+
+
 class DropShown(View, frozen=True, kw_only=True):
     """How many frames were dropped for a reason. `port` is where they came in, "" where the engine does not know it."""
 
@@ -156,6 +167,10 @@ class DataPlaneClient:
     def drops(self, device: str = "") -> list[DropShown]:
         """Frames that were dropped, by reason."""
         return self.http.get(f"{ROOT}/drops", list[DropShown], device=device)
+
+    def connections(self, device: str = "") -> list[ConnectionShown]:
+        """Connections that devices remember."""
+        return self.http.get(f"{ROOT}/connections", list[ConnectionShown], device=device)
 
     def chains(self) -> list[ChainShown]:
         """Chains as they are laid out."""

@@ -56,6 +56,17 @@ class Connection(msgspec.Struct):
         return now - self.seen > (most if self.answered else min(most, UNANSWERED_S))
 
 
+def ends_told(proto: int, told: tuple[str, int, str, int]) -> Ends:
+    """Ends from text: source, port, target, port."""
+    source, sport, target, dport = told
+    return Ends(proto, ip_address(source).packed, sport, ip_address(target).packed, dport)
+
+
+def tell(ends: Ends) -> tuple[str, int, str, int]:
+    """The way back."""
+    return str(ip_address(ends.src)), ends.sport, str(ip_address(ends.dst)), ends.dport
+
+
 class Found(msgspec.Struct):
     """What a frame is to a zone. `back`: it comes from the side that did not open the connection. `ends` are its own, or,
     of an error, those of the frame it is about, turned round."""

@@ -134,6 +134,17 @@ class Probed(Value, frozen=True, kw_only=True):
     dry: bool = True
 
 
+class Remembered(Value, frozen=True, kw_only=True):
+    """A connection that a device remembers: what its opener sends (source, port, target, port; of an echo, its identifier is
+    the first port), and what that becomes. `answered` as far as the engine tells."""
+
+    zone: int
+    proto: int
+    opened: tuple[str, int, str, int]
+    onward: tuple[str, int, str, int]
+    answered: bool = False
+
+
 class EventKind(enum.StrEnum):
     """What engines tell."""
 
@@ -205,6 +216,10 @@ class Driver(Protocol):
     async def put_sessions(self, device: str, sessions: Sequence[Session], gone: Sequence[str] = ()) -> None:
         """Add or replace sessions that were snooped, and forget those of the UEs `gone`, outside of any revision. Static
         ones stay as they are."""
+        ...
+
+    async def connections(self, device: str) -> Sequence[Remembered]:
+        """The connections that are remembered now, by `Connect` of the device."""
         ...
 
     async def probe(self, device: str, port: int, frame: bytes) -> Probed:

@@ -31,7 +31,7 @@ from skerry.dataplane.proofs import MOST_PROBES, Proofs, Waiting
 from skerry.dataplane.records import DeviceRecord, IntentRecord, Ledger, Wishes
 from skerry.dataplane.refusals import shared_by
 from skerry.dataplane.trace import Trace, trace
-from skerry.dataplane.views import DeviceView, RuleView
+from skerry.dataplane.views import ConnectionView, DeviceView, RuleView, connection_of, zones_of
 from skerry.errors import ConflictError, Fault, InvalidError, NotFoundError, SkerryError
 from skerry.model.time import Clock, stamp
 
@@ -463,6 +463,19 @@ class DataPlane:
         """The compiled network, with the chains as they are laid out."""
         return self._network
 
+    async def connections(self, *, tenant: str | None = None, device: str = "") -> list[ConnectionView]:
+        """The connections that devices remember, with the intent of their zone."""
+        found: list[ConnectionView] = []
+        for id in self._hosting.served():
+            zones = zones_of(self._network.states[id]) if device in ("", id) else {}
+            known = await self._hosting.engine_of(id).connections(id) if zones else ()
+            found += [
+                ConnectionView(device=id, zone=zones[one.zone].owner, connection=one)
+                for one in known
+                if one.zone in zones and (tenant is None or zones[one.zone].tenant == tenant)
+            ]
+        return found
+
     async def trace(self, port: str, frame: bytes, *, tenant: str | None = None) -> Trace:
         """Where a frame goes that comes in at a port, with what the devices know now; what is not the tenant's is not told."""
         self.port(port, tenant=tenant)
@@ -470,6 +483,8 @@ class DataPlane:
         for device in self._hosting.served():
             effective = await self._effective(device)
             memories[device] = Memory(sessions={session.ue: session for session in effective.sessions})
+            for one in await self._hosting.engine_of(device).connections(device):
+                memories[device].connections.put(connection_of(one, self._clock.monotonic()))
         found = trace(self._network, port, frame, memories=memories, now=self._clock.monotonic())
         return found if tenant is None else self._veil(tenant).trace(found)
 

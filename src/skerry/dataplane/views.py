@@ -6,8 +6,11 @@ import enum
 
 import msgspec
 
-from skerry.dataplane.flows import Rule
+from skerry.dataplane.connections import Connection, ends_told
+from skerry.dataplane.driver import Remembered
+from skerry.dataplane.flows import DeviceState, Rule, Track
 from skerry.dataplane.intents import Device
+from skerry.dataplane.sheets import ARRIVE
 
 
 class RuleState(enum.StrEnum):
@@ -28,6 +31,26 @@ class RuleView(msgspec.Struct, frozen=True, kw_only=True):
     packets: int = 0
     bytes: int = 0
     verified_at: str = ""
+
+
+class ConnectionView(msgspec.Struct, frozen=True, kw_only=True):
+    """A connection that a device remembers; `zone` is the intent."""
+
+    device: str
+    zone: str
+    connection: Remembered
+
+
+def zones_of(state: DeviceState) -> dict[int, Rule]:
+    """A rule that tracks, for each zone of a device."""
+    rules = ((action.zone, rule) for rule in state.rules for action in rule.actions if isinstance(action, Track))
+    return {zone: rule for zone, rule in rules if rule.table == ARRIVE}
+
+
+def connection_of(told: Remembered, now: float) -> Connection:
+    """A connection as the reference keeps it, seen now."""
+    opened, onward = (ends_told(told.proto, ends) for ends in (told.opened, told.onward))
+    return Connection(told.zone, opened, onward, 86_400, now, answered=told.answered)
 
 
 class DeviceView(msgspec.Struct, frozen=True, kw_only=True):

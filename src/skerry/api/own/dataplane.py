@@ -15,6 +15,7 @@ from skerry.api.own.types import Asked
 from skerry.api.route import Call, Endpoint, Query
 from skerry.client.dataplane import (
     ChainShown,
+    ConnectionShown,
     DeviceShown,
     DropShown,
     HopShown,
@@ -242,6 +243,29 @@ async def drops(call: Call) -> Response:
     )
 
 
+async def connections(call: Call) -> Response:
+    """The connections that devices remember in the caller's zones."""
+    found = await call.services.dataplane.connections(tenant=call.tenant, device=call.query("device"))
+    return call.show(
+        [
+            ConnectionShown(
+                device=view.device,
+                zone=view.zone,
+                proto=view.connection.proto,
+                opened=_ends(view.connection.opened),
+                onward=_ends(view.connection.onward),
+                answered=view.connection.answered,
+            )
+            for view in found
+        ]
+    )
+
+
+def _ends(ends: tuple[str, int, str, int]) -> str:
+    source, sport, target, dport = (f"[{one}]" if ":" in str(one) else str(one) for one in ends)
+    return f"{source}:{sport} > {target}:{dport}"
+
+
 async def chains(call: Call) -> Response:
     """Chains as they are laid out."""
     known = {intent.id for intent in call.services.dataplane.intents(tenant=call.tenant)}
@@ -435,6 +459,14 @@ ROUTES = (
     Endpoint("DELETE", INTENT, delete_intent, "Remove an intent", status=204),
     Endpoint("GET", f"{ROOT}/rules", rules, "List rules with their states", answer=list[RuleShown], query=RULES),
     Endpoint("GET", f"{ROOT}/drops", drops, "List dropped frames", answer=list[DropShown], query=RULES[:1]),
+    Endpoint(
+        "GET",
+        f"{ROOT}/connections",
+        connections,
+        "List remembered connections",
+        answer=list[ConnectionShown],
+        query=RULES[:1],
+    ),
     Endpoint("GET", f"{ROOT}/chains", chains, "List chains as laid out", answer=list[ChainShown]),
     Endpoint("GET", NEXT, show_next, "Read the next hops of a port", answer=list[NextShown]),
     Endpoint("PUT", NEXT, put_next, "Set the next hop of a port on a flowspace", NextRequest, NextShown),

@@ -20,6 +20,7 @@ from skerry.dataplane.driver import (
     EngineEvent,
     EventKind,
     Probed,
+    Remembered,
     resource_name,
 )
 from skerry.dataplane.ebpf import layout, sessions
@@ -160,6 +161,12 @@ class Driver:
         found = self._get(device)
         async with self._turn:
             await asyncio.to_thread(found.put_sessions, sessions, gone)
+
+    async def connections(self, device: str) -> Sequence[Remembered]:
+        """Those of the kernel's map."""
+        found = self._get(device)
+        async with self._turn:
+            return await asyncio.to_thread(found.connections)
 
     async def probe(self, device: str, port: int, frame: bytes) -> Probed:
         """Run a frame through a program that reads the same maps, and sends and remembers nothing."""

@@ -16,6 +16,7 @@ from skerry.dataplane.driver import (
     EngineEvent,
     EventKind,
     Probed,
+    Remembered,
 )
 from skerry.dataplane.flows import Change, PortState, Session
 from skerry.dataplane.ovs import instance, matches, translate
@@ -196,6 +197,10 @@ class Driver:
             raise UnsupportedError(
                 "cannot keep tunnel sessions with Open vSwitch", suggestion="use the engine ebpf for this device"
             )
+
+    async def connections(self, device: str) -> Sequence[Remembered]:
+        """Those of the switch, in the zones of the device."""
+        return await self._get(device).connections()
 
     async def probe(self, device: str, port: int, frame: bytes) -> Probed:
         """Send a frame through, and see what leaves."""

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from skerry.dataplane.connections import tell
 from skerry.dataplane.driver import (
     Capabilities,
     Counted,
@@ -24,6 +25,7 @@ from skerry.dataplane.driver import (
     EngineEvent,
     EventKind,
     Probed,
+    Remembered,
 )
 from skerry.dataplane.flows import (
     Action,
@@ -232,6 +234,20 @@ class Driver:
         for session in sessions:
             if session.ue not in known or known[session.ue].origin is not Origin.STATIC:
                 known[session.ue] = session
+
+    async def connections(self, device: str) -> Sequence[Remembered]:
+        """Those of the world."""
+        known = self._get(device).memory.connections.every(self._clock.monotonic())
+        return [
+            Remembered(
+                zone=one.zone,
+                proto=one.opened.proto,
+                opened=tell(one.opened),
+                onward=tell(one.onward),
+                answered=one.answered,
+            )
+            for one in known
+        ]
 
     async def probe(self, device: str, port: int, frame: bytes) -> Probed:
         """Run a frame without leaving a trace."""

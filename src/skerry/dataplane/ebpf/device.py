@@ -21,8 +21,8 @@ from typing import Any
 
 import msgspec
 
-from skerry.dataplane.driver import DeviceSpec, Effective, Probed
-from skerry.dataplane.ebpf import acting_flow, acting_gtp, entries, peers, program, sessions
+from skerry.dataplane.driver import DeviceSpec, Effective, Probed, Remembered
+from skerry.dataplane.ebpf import acting_flow, acting_gtp, entries, peers, program, remembering, sessions
 from skerry.dataplane.ebpf.acting_name import ASKED_SIZE
 from skerry.dataplane.ebpf.assembler import R0, R1, R2, R3, Assembler
 from skerry.dataplane.ebpf.generation import Generation, note_map, note_text, scratch_map, write_note
@@ -413,6 +413,12 @@ class Device:
         put = {key: sessions.value(one, now) for one in new if (key := _session_key(one)) not in static}
         known.put_many(put)
         self.sweep(now)
+
+    def connections(self) -> list[Remembered]:
+        """What is remembered and not over."""
+        known, now = self.shared.get("conns"), time.monotonic_ns()
+        found = (remembering.connection(key, value, now) for key, value in (known.items() if known else ()))
+        return [one for one in found if one is not None]
 
     def sweep(self, now: int) -> None:
         """Forget learned sessions that were idle for too long, and the TEIDs that led to them."""

@@ -16,6 +16,7 @@ from skerry.dataplane.driver import (
     Effective,
     Emitted,
     Probed,
+    Remembered,
     labels,
     resource_name,
 )
@@ -302,6 +303,13 @@ class Device:
             domains=tuple(one for one in intact if isinstance(one, Domain)),
             dropped=dropped,
         )
+
+    async def connections(self) -> list[Remembered]:
+        """What the switch remembers in the zones of the device."""
+        zones = tracking.zones_of(value for value in self._table.values.values() if isinstance(value, Rule))
+        told = await self._instance.command("dpctl/dump-conntrack") if zones else ""
+        found = (tracking.remembered(line) for line in told.splitlines())
+        return [one for one in found if one is not None and one.zone in zones]
 
     # -- frames -------------------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ actions is a rule of its own, named by a register as every rest is (`translate`)
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import reduce
 from ipaddress import ip_address, ip_network
@@ -13,6 +14,7 @@ from math import gcd
 
 from skerry.dataplane import flows
 from skerry.dataplane.connections import CLOSING_S, UNANSWERED_S
+from skerry.dataplane.driver import Remembered
 from skerry.dataplane.flows import Connect, Rule, Target, Track
 from skerry.dataplane.ovs import actions as act
 from skerry.dataplane.ovs import layout, matches, oxm
@@ -72,6 +74,35 @@ def zones_of(rules: Iterable[Rule]) -> dict[int, Mapping[str, int]]:
     """How long connections of the zones of rules may be idle."""
     found = (action for rule in rules for action in rule.actions if isinstance(action, Connect))
     return {action.zone: idle_of(action) for action in found}
+
+
+_LINE = re.compile(
+    r"^(?P<kind>\w+),orig=\(src=(?P<src>[^,]+),dst=(?P<dst>[^,]+),(?P<ports>[^)]+)\),"
+    r"reply=\(src=(?P<rsrc>[^,]+),dst=(?P<rdst>[^,]+),(?P<rports>[^)]+)\)(?:,.*?zone=(?P<zone>\d+))?"
+)
+_KINDS = {"tcp": 6, "udp": 17, "icmp": 1, "icmpv6": 58}
+
+
+def remembered(line: str) -> Remembered | None:
+    """A connection as the switch tells it; None for what is none of the contract's."""
+    found = _LINE.match(line)
+    if found is None or found["kind"] not in _KINDS:
+        return None
+    (sport, dport), (rsport, rdport) = _ports(found["ports"]), _ports(found["rports"])
+    echo = found["kind"].startswith("icmp")
+    return Remembered(
+        zone=int(found["zone"] or 0),
+        proto=_KINDS[found["kind"]],
+        opened=(found["src"], sport, found["dst"], 0 if echo else dport),
+        onward=(found["rdst"], sport if echo else rdport, found["rsrc"], 0 if echo else rsport),
+        answered="state=ESTABLISHED" in line,
+    )
+
+
+def _ports(told: str) -> tuple[int, int]:
+    """Both ports; of an echo, its identifier and its type."""
+    numbers = [int(part.partition("=")[2]) for part in told.split(",")]
+    return numbers[0], numbers[1]
 
 
 def guards(action: Connect) -> list[list[oxm.Condition]]:
