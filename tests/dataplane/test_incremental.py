@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -21,6 +21,7 @@ from skerry.dataplane.intents import (
     Duplicate,
     Forward,
     Intents,
+    LinkMember,
     NextHop,
     Pass,
     Port,
@@ -31,6 +32,7 @@ from skerry.dataplane.intents import (
     Steer,
     Steering,
     Topology,
+    VirtualLink,
     Wire,
 )
 from skerry.dataplane.planning import Planner
@@ -91,6 +93,45 @@ def intent(chance: random.Random, id: str) -> Intents:
     )
 
 
+def line() -> Wishes:
+    """A device in the middle of a line, with a chain."""
+    return wishes(edge(), Wire(id="line", a="ran", b="core"), CHAIN)
+
+
+WIDE = ("s1.1", "s1.2", "s1.3", "s1.4", "s1.5", "s1.6", "s2.1", "s2.2", "s2.5")
+
+
+def wide() -> Wishes:
+    """Two devices with a link, a virtual link, a chain, a light function at s1.3, ports of a tenant."""
+    known = switches("s1", "s2", links=(("s1", "s2"),))
+    changes: Mapping[str, Mapping[str, Any]] = {
+        "s1.3": {"side": Side.LVNF},
+        **{id: {"tenant": "blue"} for id in ("s1.5", "s1.6", "s2.5")},
+    }
+    ports = tuple(msgspec.structs.replace(port, **changes.get(port.id, {})) for port in known.ports)
+    wires = (Wire(id="w1", a="s1.1", b="s1.2"), Wire(id="w2", a="s2.1", b="s2.6"))
+    chain = Chain(id="chain", hops=(hop(function("f", "s2.3", "s2.4")),))
+    joined = VirtualLink(id="vl", members=(LinkMember(port="s1.4"), LinkMember(port="s2.2")))
+    return wishes(Topology(devices=known.devices, ports=ports, links=known.links), *wires, chain, joined)
+
+
+def wide_intent(chance: random.Random, id: str) -> Intents:
+    tenant = chance.choice(("", "", "blue"))
+    chosen = Classifier(
+        ports=tuple(chance.sample(WIDE, chance.choice((0, 1, 1, 2)))),
+        proto=chance.choice((None, 6)),
+        ip_src=chance.choice(PREFIXES),
+        ip_dst=chance.choice(PREFIXES),
+    )
+    if chance.random() < 0.1:
+        alone = msgspec.structs.replace(chosen, ports=())
+        return NextHop(id=id, tenant=tenant, port=chance.choice(WIDE), classifier=alone, next=chance.choice(WIDE))
+    out = Forward(port=chance.choice(WIDE))
+    kinds: Sequence[tuple[Any, ...]] = ((Drop(),), (Pass(),), (out,), (out,), (Rewrite(dscp=3), out), (Drop(),))
+    some = (Steer(chain="chain"),) if chance.random() < 0.03 else chance.choice(kinds)
+    return Steering(id=id, tenant=tenant, classifier=chosen, actions=some, priority=chance.choice((100, 500, 900)))
+
+
 def wishes(topology: Topology, *intents: Intents) -> Wishes:
     return Wishes(
         devices={device.id: DeviceRecord(device=device) for device in topology.devices},
@@ -124,12 +165,19 @@ def done(states: Mapping[str, DeviceState], plan: Sequence[Change]) -> dict[str,
     return found
 
 
+def _above(tables: Tables) -> dict[int, set[int]]:
+    return {key: {id(rule) for rule in above} for key, above in tables.higher.items()}
+
+
 @pytest.mark.feature("E71", "E118")
-@pytest.mark.parametrize("seed", range(4))
-async def test_any_sequence_of_changes_comes_out_as_if_all_was_done_anew(seed: int) -> None:
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("base", "made"), [(line, intent), (wide, wide_intent)])
+async def test_any_sequence_of_changes_comes_out_as_if_all_was_done_anew(
+    base: Callable[[], Wishes], made: Callable[[random.Random, str], Intents], seed: int
+) -> None:
     chance = random.Random(seed)
     planner = Planner(many=0)
-    now = wishes(edge(), Wire(id="line", a="ran", b="core"), CHAIN)
+    now = base()
     network, _ = await planner.plan(Wishes(), now, Network(topology=Topology(), states={}), failing=False)
     short = refused = 0
     for _ in range(60):
@@ -139,7 +187,7 @@ async def test_any_sequence_of_changes_comes_out_as_if_all_was_done_anew(seed: i
             if id in draft.intents and chance.random() < 0.4:
                 del draft.intents[id]
             else:
-                draft.intents[id] = IntentRecord(intent=intent(chance, id))
+                draft.intents[id] = IntentRecord(intent=made(chance, id))
         wanted = full(draft)
         try:
             found, plan = await planner.plan(now, draft, network, failing=False)
@@ -153,18 +201,17 @@ async def test_any_sequence_of_changes_comes_out_as_if_all_was_done_anew(seed: i
         if plan is not None:
             short += 1
             assert sorted_states(done(network.states, plan)) == sorted_states(wanted.states)
-            tables, fresh = planner.tables(found, "s1"), Tables(found.states["s1"])
-            assert tables is not None
-            assert {key: len(above) for key, above in tables.higher.items()} == {
-                key: len(above) for key, above in fresh.higher.items()
-            }
+            for device, state in found.states.items():
+                tables, fresh = planner.tables(found, device), Tables(state)
+                assert tables is not None
+                assert _above(tables) == _above(fresh)
         put, drop = difference(now, draft)
         assert {record.id for record in put} | set(drop) == {
             f"intent/{id}" for id in {*now.intents, *draft.intents} if now.intents.get(id) != draft.intents.get(id)
         }
         now, network = draft, found
-    assert short > 5
-    assert refused > 2
+    assert short
+    assert refused
 
 
 @pytest.mark.feature("E71")

@@ -14,10 +14,22 @@ import msgspec
 
 from skerry.dataplane.compile import Compiler, Network
 from skerry.dataplane.flows import Change, Field, Rule
-from skerry.dataplane.intents import Count, Drop, Forward, Intents, NextHop, Pass, Rewrite, Side, Steering, Zone
+from skerry.dataplane.intents import (
+    Count,
+    Drop,
+    Forward,
+    Intents,
+    NextHop,
+    Pass,
+    Rewrite,
+    Side,
+    Steering,
+    Topology,
+    Zone,
+)
 from skerry.dataplane.proof import Tables
 from skerry.dataplane.refusals import Look
-from skerry.dataplane.sheets import Levels, Sheet
+from skerry.dataplane.sheets import Candidate, Levels, Sheet
 from skerry.dataplane.verify import right, seen
 
 _MOST_OWNERS = 500
@@ -42,6 +54,10 @@ def local(intent: Intents) -> bool:
         and _plain(intent)
         and all(isinstance(action, _LOCAL) for action in intent.actions)
     )
+
+
+def _offered(topology: Topology, intents: Sequence[Intents]) -> Mapping[str, Sequence[Candidate]] | None:
+    return Compiler(topology, sorted(intents, key=lambda one: one.id), ()).offered()
 
 
 def _plain(intent: Steering | NextHop) -> bool:
@@ -77,8 +93,9 @@ class Increment:
         look = Look(topology, new)
         if not all(local(one) for one in (*gone, *new)) or any(any(look.at(one)) for one in new):
             return None
-        offered = Compiler(topology, sorted(new, key=lambda one: one.id), ()).offered()
-        if offered is None:
+        # What goes may have laid paths as well, which others go on to need or not.
+        offered, former = (_offered(topology, some) for some in (new, gone))
+        if offered is None or former is None:
             return None
         names = [intent.id for intent in gone]
         rules: dict[str, tuple[list[Rule], list[Rule]]] = {}
