@@ -351,6 +351,16 @@ def test_programs_of_the_host_are_packed_with_what_they_load(images: Images) -> 
         assert list(root.rglob("terminfo/x/xterm"))
 
 
+@pytest.mark.real
+@pytest.mark.feature("C40")
+@pytest.mark.skipif(not Path("/usr/sbin/squid").exists(), reason="needs squid")
+def test_the_part_of_a_package_for_all_machines_is_packed_too(tmp_path: Path) -> None:
+    hostpack.pack(hostpack.find(["squid"]), tmp_path)
+    assert (tmp_path / "usr/sbin/squid").is_file()
+    assert (tmp_path / "usr/share/squid/mime.conf").is_file(), "of squid-common"
+    assert not (tmp_path / "usr/share/doc").exists()
+
+
 def test_programs_that_are_not_installed_are_all_named(images: Images) -> None:
     with pytest.raises(InvalidError, match="no-such-a, no-such-b"):
         images.ensure(ImageSpec(name="x", source="host:no-such-a,bash,no-such-b"))
