@@ -29,7 +29,11 @@ def decap(writer: Writer, _: Step, __: bool) -> None:
     """Parameters: destination and source of the new Ethernet header."""
     asm, six, typed, other = writer.asm, writer.asm.label("ipv6"), writer.asm.label("typed"), writer.asm.label("mixed")
     writer.require(Has.INNER, reason=Reason.GTP)
+    unclamped = asm.label("unclamped")
+    asm.load(1, R1, R9, SLOT[Field.INNER_PROTO])
+    asm.jump_if(Jump.NE, R1, PROTO_TCP, unclamped)
     writer.call("clamp", clamp_function)
+    asm.place(unclamped)
     writer.tail(layout.IP_END)
     for part in range(0, 12, 4):
         asm.load(4, R1, R7, writer.at + part)
