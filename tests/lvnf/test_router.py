@@ -100,7 +100,7 @@ def test_what_is_not_there_is_told() -> None:
         lab.read("c.x")
     assert "byte_count" in error.value.suggestion
     with pytest.raises(NotFoundError):
-        lab.write("c.count", "1")
+        lab.write("c.rate", "1")
     with pytest.raises(NotFoundError):
         lab.read("nothing")
 

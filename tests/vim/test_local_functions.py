@@ -12,7 +12,7 @@ import pytest
 
 from skerry.errors import ConflictError, InvalidError, NotFoundError, UnsupportedError
 from skerry.lvnf.backends import talk
-from skerry.vim.driver import Compute, ComputeSpec, ComputeState, FunctionState, Handover, ImageSpec, NicSpec
+from skerry.vim.driver import Compute, ComputeSpec, ComputeState, FunctionState, ImageSpec, NicSpec
 from tests.vim.conftest import Local, eventually
 
 pytestmark = pytest.mark.real
@@ -266,19 +266,28 @@ async def test_a_control_socket_on_loopback_where_the_descriptor_asks(local: Loc
 
 
 @pytest.mark.feature("C31", "C30")
-async def test_it_moves_to_another_vim_with_its_state(local: Local, tmp_path: Path, local_images: Path) -> None:
+@pytest.mark.parametrize("backends", [("ebpf", "process"), ("process", "ebpf")], ids=">".join)
+async def test_it_moves_to_another_vim_with_its_state(
+    local: Local, tmp_path: Path, local_images: Path, backends: tuple[str, str]
+) -> None:
     other = Local(tmp_path / "other", local_images)
     await other.driver.open()
-    text = "FromDevice(eth0) -> s :: Switch(0); s [0] -> Discard; s [1] -> Discard;"
-    options = {"lvnf": {"backend": "process", "handlers": {"way": "s.switch"}, "state_handlers": ["way"]}}
+    text = "FromDevice(eth0) -> c :: Counter -> s :: Switch(0); s [0] -> Discard; s [1] -> Discard;"
+    moves = {"handlers": {"way": "s.switch", "count": "c.count"}, "state_handlers": ["way", "count"]}
     try:
-        for one in (local, other):
+        for one, backend in ((local, backends[0]), (other, backends[1])):
             await one.network("net")
+            options = {"lvnf": {"backend": backend, **moves}}
             await one.driver.create_compute(spec(one, "f", await script(one, text), "net", options=options))
         await local.driver.start_compute("f")
+        await local.run("a", networks=("net",))
         await local.driver.write_handler("f", "way", "1")
+        await local.ask("a", "arping", "-c", "3", "-w", "5", "-I", "eth0", "-b", "172.20.0.99")
+        seen = int(await local.driver.read_handler("f", "count"))
+        assert seen >= 3
         state = await local.driver.hand_over("f")
-        assert state == Handover(state={"way": "1"})
+        assert state.state["way"] == "1"
+        assert int(state.state["count"]) >= seen
         assert await local.driver.hand_over("f") == state
         left = await local.driver.get_function("f")
         assert left.state is FunctionState.STOPPED
@@ -287,6 +296,7 @@ async def test_it_moves_to_another_vim_with_its_state(local: Local, tmp_path: Pa
         assert arrived.state is FunctionState.RUNNING
         assert arrived.times_ms["migrating_start"] > 0
         assert await other.driver.read_handler("f", "way") == "1"
+        assert await other.driver.read_handler("f", "count") == state.state["count"]
         assert (await other.driver.take_over("f", state)).state is FunctionState.RUNNING
     finally:
         await other.clear()

@@ -59,6 +59,7 @@ def _code(codes: str, port: int) -> str:
 
 _COUNTED = ("count r", "reset_counts w")
 _TABLES = ("table r", "tcp_table r", "udp_table r")
+_WRITABLE = ("count rw", "byte_count rw")
 _COUNTS = ("count r", "byte_count r", "rate r", "byte_rate r", "reset w")
 
 KINDS: Mapping[str, ElementKind] = {
@@ -84,7 +85,7 @@ KINDS: Mapping[str, ElementKind] = {
             (configs.ICMPPingResponder, "1/1-2", "a/ah", ()),
             (configs.CheckIPHeader, "1/1-2", "a/ah", ("drops r", *_COUNTED)),
             (configs.IPRewriter, "1-/1-", "h/h", ("nmappings r", "mapping_failures r", *_TABLES, "clear w")),
-            (configs.Counter, "1/1", "a/a", (*_COUNTS, "bit_rate r", "reset_counts w")),
+            (configs.Counter, "1/1", "a/a", (*_WRITABLE, *_COUNTS[2:], "bit_rate r", "reset_counts w")),
             (configs.AverageCounter, "1/1", "a/a", _COUNTS),
             (configs.Tee, "1/1-", "h/h", ()),
             (configs.Switch, "1/1-", "h/h", ("switch rw",)),

@@ -209,7 +209,8 @@ class IPRewriter(Config, frozen=True, kw_only=True, tag=True):
 
 
 class Counter(Config, frozen=True, kw_only=True, tag=True):
-    """Counts packets and bytes. Handlers: count, byte_count, rate, bit_rate, byte_rate; reset, reset_counts."""
+    """Counts packets and bytes. Handlers: count, byte_count (read, and written where a function goes on that ran elsewhere),
+    rate, bit_rate, byte_rate; reset, reset_counts."""
 
 
 class AverageCounter(Config, frozen=True, kw_only=True, tag=True):

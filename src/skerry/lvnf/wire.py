@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from functools import reduce
 from operator import or_
-from typing import Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from skerry.lvnf.configs import Config
 from skerry.lvnf.graph import Connection, Element, Graph
 
-_CONFIGS: Any = reduce(or_, Config.__subclasses__())
+if TYPE_CHECKING:
+    AnyConfig = Config
+else:
+    AnyConfig = reduce(or_, Config.__subclasses__())
 
 
 class _Element(msgspec.Struct, frozen=True):
     name: str
     class_name: str
-    config: _CONFIGS
+    config: AnyConfig
     text: str = ""
     line: int = 0
     inputs: int = 0

@@ -48,8 +48,9 @@ def _become(data: bytes, answer: int, orders: socket.socket) -> None:
         worker.run(msgspec.json.decode(data, type=Order), answer)
         code = 0
     finally:
-        if code:
-            sys.excepthook(*sys.exc_info())
+        kind, wrong, trace = sys.exc_info()
+        if kind is not None and wrong is not None:
+            sys.excepthook(kind, wrong, trace)
             sys.stderr.flush()
         os._exit(code)
 

@@ -11,15 +11,17 @@ from typing import Protocol, cast
 
 from skerry.lvnf import configs
 from skerry.lvnf.backend import Handler, HandlerKind
-from skerry.lvnf.bytecode import slots
+from skerry.lvnf.bytecode import rewriting, slots
 from skerry.lvnf.bytecode.counting import BYTE_SCALE, EPOCH_NS, EPOCHS, PACKET_SCALE, limits
 from skerry.lvnf.elements.behaviour import boolean, integer, real, spelled
+from skerry.lvnf.elements.counting import MOST
 from skerry.lvnf.elements.headers import address_text, mac_text
 from skerry.lvnf.elements.rates import Average, fixed_point
 from skerry.lvnf.graph import Element
 
 _TEIDS = 0xFFFFFFFF
 _HALVES = 1 << 32
+_U32, _U64 = struct.Struct("<I"), struct.Struct("<Q")
 
 
 class State(Protocol):
@@ -39,6 +41,14 @@ class State(Protocol):
 
     def now(self) -> int:
         """The time."""
+        ...
+
+    def flows(self, name: str) -> dict[bytes, bytes]:
+        """What an IPRewriter knows: keys and values."""
+        ...
+
+    def forget(self, name: str) -> None:
+        """Let it know nothing any more."""
         ...
 
 
@@ -144,6 +154,38 @@ def _arp_table(_: State, element: Element) -> str:
     return "".join(f"{address_text(one.network)}/{one.prefix} {mac_text(one.mac)}\n" for one in entries)
 
 
+def _known(state: State, element: Element) -> list[tuple[bytes, bytes]]:
+    """The flows whose time is not over, each in the direction that made it, in the order in which they were made."""
+    config, found, now = cast("configs.IPRewriter", element.config), state.flows(element.name), state.now()
+    known: list[tuple[int, bytes, bytes]] = []
+    for key, value in found.items():
+        flags = _U32.unpack_from(value, rewriting.FLAGS)[0]
+        other = found.get(value[rewriting.OTHER : rewriting.OTHER + rewriting.KEY], value)
+        seen = max(_U64.unpack_from(one, rewriting.SEEN)[0] for one in (value, other))
+        done = flags & _U32.unpack_from(other, rewriting.FLAGS)[0] & rewriting.FINISHED
+        if flags & rewriting.FORWARD and now - seen <= rewriting.lifetime(config, key[0], finished=bool(done)):
+            known.append((_U32.unpack_from(value, rewriting.PLACE)[0], key, value))
+    return [(key, value) for _, key, value in sorted(known)]
+
+
+def _table(*protocols: int) -> Read:
+    def read(state: State, element: Element) -> str:
+        known = _known(state, element)
+        return "".join(_flow(*one) for protocol in protocols for one in known if one[0][0] == protocol)
+
+    return read
+
+
+def _flow(key: bytes, value: bytes) -> str:
+    output = _U32.unpack_from(value, rewriting.OUTPUT)[0]
+    return f"{_ends(key[4:16])} => {_ends(value[:12])} [{output}]\n"
+
+
+def _ends(data: bytes) -> str:
+    ports = struct.unpack(">HH", data[8:12])
+    return f"({address_text(data[:4])}, {ports[0]}, {address_text(data[4:8])}, {ports[1]})"
+
+
 def _fixed(attribute: str, text: Callable[[object], str] = str) -> Read:
     return lambda _, element: text(getattr(element.config, attribute))
 
@@ -176,6 +218,13 @@ READS: Mapping[str, Mapping[str, Read]] = {
         "byte_rate": _mean(slots.BYTES),
     },
     "Meter": {"rate": _meter_rate, "meters": _meters},
+    "IPRewriter": {
+        "nmappings": lambda state, element: str(len(_known(state, element))),
+        "mapping_failures": _COUNT,
+        "table": _table(6, 17),
+        "tcp_table": _table(6),
+        "udp_table": _table(17),
+    },
     "Switch": {"switch": _word(slots.SETTING)},
     "Paint": {"color": _word(slots.SETTING)},
     "CheckPaint": {"color": _word(slots.SETTING)},
@@ -223,6 +272,16 @@ def _reset(*words: int) -> Write:
     return write
 
 
+def _count_from(word: int, what: str) -> Write:
+    """Counting goes on from another number."""
+
+    def write(state: State, element: Element, value: str) -> None:
+        wanted = integer(value, what, 0, MOST)
+        state.set(element.name, slots.BASE + word, (sum(state.counts(element.name, word)) - wanted) % (1 << 64))
+
+    return write
+
+
 def _reset_average(state: State, element: Element, _: str) -> None:
     _reset(slots.PACKETS, slots.BYTES)(state, element, "")
     state.set(element.name, slots.FIRST_SEEN, 0)
@@ -265,8 +324,14 @@ WRITES: Mapping[str, Mapping[str, Write]] = {
     "ToDevice": {"reset_counts": _RESET_ONE},
     "Discard": {"reset_counts": _RESET_ONE},
     "CheckIPHeader": {"reset_counts": _RESET_BOTH},
-    "Counter": {"reset": _RESET_BOTH, "reset_counts": _RESET_BOTH},
+    "Counter": {
+        "reset": _RESET_BOTH,
+        "reset_counts": _RESET_BOTH,
+        "count": _count_from(slots.PACKETS, "a count"),
+        "byte_count": _count_from(slots.BYTES, "a count of bytes"),
+    },
     "AverageCounter": {"reset": _reset_average},
+    "IPRewriter": {"clear": lambda state, element, _: state.forget(element.name)},
     "Switch": {"switch": _turn},
     "Paint": {"color": _COLOR},
     "CheckPaint": {"color": _COLOR},

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from skerry.lvnf import configs
-from skerry.lvnf.elements.behaviour import Action, Behaviour, Read, Write, button
+from skerry.lvnf.elements.behaviour import Action, Behaviour, Read, Write, button, integer
 from skerry.lvnf.elements.packet import Packet
 from skerry.lvnf.elements.rates import EPOCHS, Average, fixed_point
+
+MOST = (1 << 63) - 1
+"""The highest count that a counter can be set to."""
 
 
 class Counter(Action[configs.Counter]):
@@ -51,7 +54,15 @@ class Counter(Action[configs.Counter]):
         return {
             "reset": button(self.reset),
             "reset_counts": button(self.reset),
+            "count": self._set_count,
+            "byte_count": self._set_byte_count,
         }
+
+    def _set_count(self, value: str) -> None:
+        self.count = integer(value, "a count", 0, MOST)
+
+    def _set_byte_count(self, value: str) -> None:
+        self.byte_count = integer(value, "a count of bytes", 0, MOST)
 
     def adopt(self, old: Behaviour[configs.Counter]) -> None:
         if isinstance(old, Counter):
