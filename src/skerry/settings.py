@@ -51,6 +51,13 @@ class ForeignNfvo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     ca: Annotated[Path | None, Meta(description="PEM file of an authority to trust there, beside the system's.")] = None
 
 
+class LoginNode(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The node where callers of this one may have logged in."""
+
+    endpoint: Annotated[str, Meta(pattern="^https?://[^/]+", description="Its address: `https://host:port`.")]
+    ca: Annotated[Path | None, Meta(description="PEM file of an authority to trust there, beside the system's.")] = None
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything that can be configured about a node."""
 
@@ -143,6 +150,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Meta(
             description="The NFVO of somebody else to ask for grants before resources of VNFs are allocated, as a table "
             "`[granting_nfvo]`; without it this node grants them itself."
+        ),
+    ] = None
+    login_node: Annotated[
+        LoginNode | None,
+        Meta(
+            description="Another node whose access tokens are taken here, as a table `[login_node]`: it is asked whose they "
+            "are, and its tenants and roles count."
         ),
     ] = None
     package_signatures: Annotated[

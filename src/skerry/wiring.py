@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from skerry.access.clients import Clients
+from skerry.access.elsewhere import Elsewhere
 from skerry.access.roles import Principal
 from skerry.dataplane.hosting import Hosting
 from skerry.dataplane.service import DataPlane
@@ -50,6 +51,7 @@ from skerry.nfvo.orphans import Orphans
 from skerry.nfvo.quotas import Quotas
 from skerry.nfvo.snapshot_packages import SnapshotPackages
 from skerry.notifications.http import Files, HttpSender
+from skerry.notifications.login import vouched
 from skerry.notifications.sending import Sender
 from skerry.notifications.service import Notifications, Rules
 from skerry.notifications.targets import Policy
@@ -100,7 +102,7 @@ class Node:
         self.ready = False
         self._telling: set[asyncio.Task[None]] = set()
         self._pruning: asyncio.Task[None] | None = None
-        self._caller: HttpSender | None = None
+        self._callers: list[HttpSender] = []
         data = settings.data_dir
         self._fetches = self._fetcher()
         self.store = store or Database(data / "skerry.db", inline=inline)
@@ -149,6 +151,7 @@ class Node:
         self.orphans = Orphans(desk, self.engine)
         self.nfvo = Nfvo(self._ns_desk(), self.engine, self.ids)
         self.clients = Clients(data / "access", os.urandom)
+        self.elsewhere = self._login_node()
         managed = ManagedSteering(PlaneSteering(self.dataplane))
         self.mep = self._platform(steering or managed)
         self.applications = self._applications()
@@ -290,8 +293,8 @@ class Node:
         await self.lvnf_agents.stop()
         await self.notifications.stop()
         await self._elements.close()
-        if self._caller:
-            await self._caller.close()
+        for caller in self._callers:
+            await caller.close()
         await self.dataplane.stop()
         await asyncio.gather(*self._telling, return_exceptions=True)
         await self.vims.close()
@@ -371,12 +374,23 @@ class Node:
             who = Authentication(
                 oauth2=ClientCredentials(client_id=asked.client_id, client_password=secret, token_endpoint=place)
             )
-        files = self._files()
-        trusting = msgspec.structs.replace(files, authorities=(*files.authorities, *((asked.ca,) if asked.ca else ())))
-        # the administrator named it: no address is forbidden
-        self._caller = HttpSender(Policy(allowed=("0.0.0.0/0", "::/0"), loopback=True), self.clock, trusting)
-        exchange = partial(self._caller.call, who=who)
+        exchange = partial(self._caller_of(asked.ca).call, who=who)
         return ForeignNfvo(asked.endpoint, self._own_root(), exchange, self.vims, self._keep_vim)
+
+    def _caller_of(self, authority: Path | None) -> HttpSender:
+        """Calls one whom the administrator named: no address is forbidden."""
+        files = self._files()
+        trusting = msgspec.structs.replace(files, authorities=(*files.authorities, *((authority,) if authority else ())))
+        made = HttpSender(Policy(allowed=("0.0.0.0/0", "::/0"), loopback=True), self.clock, trusting)
+        self._callers.append(made)
+        return made
+
+    def _login_node(self) -> Elsewhere | None:
+        """Where callers of this node may have logged in."""
+        named = self.settings.login_node
+        if named is None:
+            return None
+        return Elsewhere(partial(vouched, named.endpoint, self._caller_of(named.ca).call), self.clock)
 
     def _own_root(self) -> str:
         """The node's address, for links in what it asks of others."""

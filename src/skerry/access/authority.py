@@ -13,6 +13,7 @@ import msgspec
 from skerry.access.bearer import HINT, Bearer, Claims
 from skerry.access.certificates import issue_client
 from skerry.access.clients import Client, Clients
+from skerry.access.elsewhere import Elsewhere
 from skerry.access.keys import SigningKeys
 from skerry.access.limits import Limiter
 from skerry.access.roles import Principal, Role, covered, scopes_of, standard
@@ -63,7 +64,9 @@ class Authority:
         clock: Clock,
         random: Callable[[int], bytes],
         clients: Clients | None = None,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
+        self._elsewhere = elsewhere
         self.apis = tuple(apis)
         self.clients = clients or Clients(folder, random)
         self._tokens = tokens
@@ -84,9 +87,41 @@ class Authority:
         if self._policy.anonymous and not authorization.strip():
             return ANONYMOUS
         if scheme.lower() == "bearer" and token.count(".") == 2 and not token.startswith(PREFIX):
+            other = self._elsewhere.principal(token.strip()) if self._elsewhere else None
+            if other is not None:
+                return other
             claims, client = self._current(token.strip())
             return _principal(client, claims.scope.split())
         return self._tokens.check(authorization)
+
+    async def meet(self, authorization: str) -> None:
+        """Before `principal`: ask the node where callers log in, where there is one and the token is not our own."""
+        if self._elsewhere is not None:
+            await self._elsewhere.meet(authorization, self._policy.issuer)
+
+    def log_in(self, id: str, secret: str, scope: str) -> Issued:
+        """An access token for whoever knows the secret of a client."""
+        return self.issue(self.clients.authenticate(id, secret), scope)
+
+    def validate(self, token: str) -> tuple[Claims, Principal]:
+        """What a token of this node says, and whose it is. `UnauthorizedError` where it is not valid."""
+        claims, client = self._current(token)
+        return claims, _principal(client, claims.scope.split())
+
+    def refresh(self, token: str) -> Issued:
+        """Another token in place of a valid one, which ends."""
+        claims, client = self._current(token)
+        made = self.issue(client, claims.scope)
+        self._bearer.revoke(claims, self._clock.now())
+        return made
+
+    def log_out(self, token: str) -> None:
+        """End a token; one that is not valid is ended already."""
+        try:
+            claims, _ = self._current(token)
+        except UnauthorizedError:
+            return
+        self._bearer.revoke(claims, self._clock.now())
 
     @property
     def every_scope(self) -> list[str]:

@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from skerry.access.authority import Authority, Policy
 from skerry.access.tokens import Tokens, ensure_tokens
-from skerry.api import lvnf_agent, oauth2, openapi, points, problem, rights, versions
+from skerry.api import login, lvnf_agent, oauth2, openapi, points, problem, rights, versions
 from skerry.api.dispatch import Apis
 from skerry.api.dns_support import API as DNS_SUPPORT
 from skerry.api.gate import STARTING, Audit, Gate
@@ -73,7 +73,13 @@ def build(services: Services, tokens: Tokens | None = None, audit: Audit | None 
     routes = [Route(path, resource) for path, resource in resources(services)]
     known = tokens or ensure_tokens(services.settings.data_dir / "access", os.urandom)
     authority = authority_of(services, known)
-    pages = [*_own_pages(services), *oauth2.routes(authority), *bus.routes(services), *lvnf_agent.routes(services)]
+    pages = [
+        *_own_pages(services),
+        *oauth2.routes(authority),
+        *login.routes(authority),
+        *bus.routes(services),
+        *lvnf_agent.routes(services),
+    ]
     app = Starlette(routes=[Apis(routes), *pages], exception_handlers=dict(problem.HANDLERS))
     app.state.started = services.clock.monotonic()
     app.state.authority = authority
@@ -95,7 +101,14 @@ def authority_of(services: Services, tokens: Tokens) -> Authority:
     apis = rights.names(api.root(major) for api in APIS for major in api.versions)
     folder = settings.data_dir / "access"
     return Authority(
-        folder, tokens, policy, apis=apis, clock=services.clock, random=os.urandom, clients=services.clients
+        folder,
+        tokens,
+        policy,
+        apis=apis,
+        clock=services.clock,
+        random=os.urandom,
+        clients=services.clients,
+        elsewhere=services.elsewhere,
     )
 
 

@@ -50,6 +50,8 @@ class Gate:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Check one request, then pass it on."""
+        if scope["type"] in ("http", "websocket") and not scope["path"].startswith(OAUTH2):
+            await self._authority.meet(_given(scope).decode("latin-1"))
         if scope["type"] == "http" and scope["path"] not in OPEN:
             refusal = _too_long(scope) or self._refuse(scope)
             if refusal is not None:
@@ -89,7 +91,7 @@ class Gate:
         if scope["path"].startswith(OAUTH2):
             address = (scope.get("client") or ("",))[0]
             return self._later(scope, self._authority.wait_at(address))
-        given = next((value for key, value in scope["headers"] if key == b"authorization"), b"")
+        given = _given(scope)
         try:
             principal = self._authority.principal(given.decode("latin-1"), scope.get("skerry.peer"))
         except SkerryError as error:
@@ -112,6 +114,10 @@ class Gate:
             suggestion=f"wait {patience} s; the node's administrator can raise the limit",
         )
         return problem.answer(told, {"Retry-After": str(patience)})
+
+
+def _given(scope: Any) -> bytes:
+    return next((value for key, value in scope["headers"] if key == b"authorization"), b"")
 
 
 async def _closed(receive: Any, send: Any, refusal: Response) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence, Set
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, Protocol
 
 from skerry.access.clients import Clients
+from skerry.access.elsewhere import Elsewhere
 from skerry.access.roles import Principal
 from skerry.dataplane.compile import Network
 from skerry.dataplane.driver import Effective
@@ -35,7 +36,7 @@ from skerry.model.performance import PmJob, Report, Threshold, Usage, Value
 from skerry.model.platform import AppAddress
 from skerry.model.queries import Condition, Place
 from skerry.model.time import Clock
-from skerry.model.vnf import VimConnection, VnfInstance, VnfPkgInfo, VnfSnapshotInfo, VnfSnapshotPkgInfo
+from skerry.model.vnf import VimConnection, VnfInstance, VnfPkgInfo, VnfSketch, VnfSnapshotInfo, VnfSnapshotPkgInfo
 from skerry.policy.performance import Callback
 from skerry.settings import Settings
 from skerry.vim.driver import ComputeStats, ExecResult, Function, Image, LogLine
@@ -210,9 +211,15 @@ class Vnfm(Protocol):
     async def discard(self, id: str, *, tenant: str) -> None: ...
     def alarms(self, *, tenant: str) -> Sequence[Event]: ...
     def instances(self, *, tenant: str) -> Sequence[VnfInstance]: ...
-    def page(
-        self, *, after: Place, limit: int, conditions: Sequence[Condition] = ..., tenant: str
-    ) -> Sequence[VnfInstance]: ...
+    def part(
+        self,
+        *,
+        after: Place,
+        limit: int,
+        conditions: Sequence[Condition] = ...,
+        keep: Callable[[VnfSketch], bool] | None = ...,
+        tenant: str,
+    ) -> tuple[Sequence[VnfInstance], Place | None]: ...
     def instance(self, id: str, *, tenant: str) -> VnfInstance: ...
     async def start(self, kind: str, id: str, params: Mapping[str, Any], *, tenant: str) -> Operation: ...
     async def plan(self, kind: str, id: str, params: Mapping[str, Any], *, tenant: str) -> Plan: ...
@@ -542,3 +549,5 @@ class Services(Protocol):
     def mep(self) -> Platform: ...
     @property
     def clients(self) -> Clients: ...
+    @property
+    def elsewhere(self) -> Elsewhere | None: ...

@@ -1,0 +1,96 @@
+"""One login for a main node, an edge that trusts it, and a portal that asks it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from skerry.access.elsewhere import issuer
+from skerry.settings import LoginNode
+from tests.api.rig import Rig, running
+from tests.serving import served
+
+SERVICES = "/nslcm/v2/ns_instances"
+
+
+class Nodes:
+    """A main node that is served, an edge that trusts it, and a client's credentials at the main node."""
+
+    def __init__(self, main: Rig, edge: Rig, known: dict[str, str]) -> None:
+        self.main, self.edge, self.known = main, edge, known
+
+    async def login(self, **changes: str) -> httpx.Response:
+        return await self.main.client.post(
+            "/oauth2/login", json={**self.known, **changes}, headers={"Authorization": ""}
+        )
+
+    async def token(self) -> str:
+        return str((await self.login()).json()["accessToken"])
+
+    async def as_holder(self, rig: Rig, token: str, path: str = SERVICES, method: str = "GET", **more: Any) -> int:
+        headers = {"Authorization": f"Bearer {token}"}
+        return (await rig.client.request(method, path, headers=headers, **more)).status_code
+
+
+@pytest.fixture
+async def nodes(tmp_path: Path) -> AsyncGenerator[Nodes]:
+    async with (
+        running(tmp_path / "main", node="main") as main,
+        served(main) as url,
+        running(tmp_path / "edge", node="edge", login_node=LoginNode(endpoint=url)) as edge,
+    ):
+        anna = {"name": "anna", "tenant": "default", "role": "guest"}
+        made = await main.client.post("/skerry/v1/access/clients", json=anna)
+        assert made.status_code == 201, made.text
+        said = made.json()
+        yield Nodes(main, edge, {"clientId": said["client"]["id"], "clientSecret": said["client_secret"]})
+
+
+@pytest.mark.feature("B60")
+async def test_one_login_opens_main_node_edge_and_portal_until_the_logout(nodes: Nodes) -> None:
+    token = await nodes.token()
+    assert issuer(token) == "urn:skerry:node:main"
+    assert await nodes.as_holder(nodes.main, token) == 200
+    assert await nodes.as_holder(nodes.edge, token) == 200
+    shown = await nodes.main.client.post("/oauth2/validate", headers={"Authorization": f"Bearer {token}"})
+    assert (shown.status_code, shown.json()["name"], shown.json()["role"]) == (200, "anna", "guest")
+    assert await nodes.as_holder(nodes.edge, token, method="POST", json={"nsdId": "x"}) == 403, "a guest there, too"
+    assert await nodes.as_holder(nodes.main, token, "/oauth2/logout", "POST") == 204
+    assert await nodes.as_holder(nodes.main, token) == 401
+    assert await nodes.as_holder(nodes.main, token, "/oauth2/validate", "POST") == 401
+    nodes.edge.node.elsewhere._known.clear()  # type: ignore[union-attr]  # the seconds that an answer counts are over
+    assert await nodes.as_holder(nodes.edge, token) == 401
+
+
+@pytest.mark.feature("B60")
+async def test_a_token_is_renewed_and_the_old_one_ends(nodes: Nodes) -> None:
+    token = await nodes.token()
+    headers = {"Authorization": f"Bearer {token}"}
+    renewed = (await nodes.main.client.post("/oauth2/refresh", headers=headers)).json()
+    assert await nodes.as_holder(nodes.main, renewed["accessToken"]) == 200
+    assert await nodes.as_holder(nodes.main, token) == 401
+    assert (await nodes.main.client.post("/oauth2/refresh", headers=headers)).status_code == 401
+
+
+@pytest.mark.feature("B60")
+async def test_who_is_not_known_gets_nothing(nodes: Nodes) -> None:
+    assert (await nodes.login(clientSecret="wrong")).status_code == 401
+    assert (await nodes.login(scope="nonsense:v1:all")).status_code == 400
+    for body in (b"", b"[]", b"{", b'{"clientId": 1}'):
+        assert (await nodes.main.client.post("/oauth2/login", content=body)).status_code == 400
+    for token in ("", "a.b.c", "eyJpc3MiOiJ4In0.eyJpc3MiOiJ4In0.x"):
+        assert await nodes.as_holder(nodes.edge, token) == 401
+        assert await nodes.as_holder(nodes.main, token, "/oauth2/validate", "POST") == 401
+
+
+@pytest.mark.feature("B60")
+async def test_an_edge_without_its_main_node_takes_its_own_tokens_only(tmp_path: Path, nodes: Nodes) -> None:
+    token = await nodes.token()
+    gone = LoginNode(endpoint="http://127.0.0.1:9")
+    async with running(tmp_path / "alone", node="alone", login_node=gone) as alone:
+        assert await nodes.as_holder(alone, token) == 401
+        assert (await alone.client.get(SERVICES)).status_code == 200
