@@ -51,7 +51,10 @@ async def _serve(socket: WebSocket, services: Services) -> None:
         while True:
             await session.hear((await socket.receive_text()).encode())
 
-    tasks = [asyncio.create_task(read()), asyncio.create_task(over.wait())]
+    async def hang() -> None:
+        await over.wait()
+
+    tasks = [asyncio.create_task(read()), asyncio.create_task(hang())]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -179,7 +179,7 @@ class Functions:
         return graph
 
     @contextlib.contextmanager
-    def _held(self, spec: FunctionSpec) -> Iterator[Function]:
+    def _held(self, spec: FunctionSpec) -> Generator[Function]:
         """The function, new if there is none, for one thread at a time."""
         while True:
             with self._lock:
