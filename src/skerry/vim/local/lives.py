@@ -16,6 +16,7 @@ from skerry.lvnf import described
 from skerry.lvnf.backend import Place, Running
 from skerry.lvnf.backends.choice import Backends
 from skerry.lvnf.control import split_handler
+from skerry.lvnf.fronts import Fronts
 from skerry.lvnf.graph import Graph
 from skerry.model.time import stamp
 from skerry.vim import ipam
@@ -32,7 +33,6 @@ from skerry.vim.driver import (
 )
 from skerry.vim.local import admission, records, supervise, workshop
 from skerry.vim.local.edge import Edge, Member
-from skerry.vim.local.fronts import Fronts
 from skerry.vim.local.scripts import Script, Scripts
 
 RUN = "run"
