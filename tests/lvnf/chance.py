@@ -72,6 +72,10 @@ BRANCHES = (
     ("Switch(1)", 2),
     ("RoundRobinSwitch", 2),
     ("Meter(1000000)", 2),
+    ("IPRewriter(pattern 9.9.9.9 1024-1026 - - 0 1)", 2),
+    ("IPRewriter(pattern 10.0.0.9 - 10.0.0.1 80 1 0)", 2),
+    ("IPRewriter(keep 0 1)", 2),
+    ("IPRewriter(pass 1)", 2),
 )
 
 

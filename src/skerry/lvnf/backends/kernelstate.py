@@ -8,8 +8,8 @@ import time
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
-from skerry.dataplane.ebpf.kernel import MMAPABLE, Map, MapKind, used
-from skerry.lvnf.bytecode import framing, handling, slots
+from skerry.dataplane.ebpf.kernel import MMAPABLE, NO_PREALLOC, Map, MapKind, used
+from skerry.lvnf.bytecode import framing, handling, rewriting, slots
 from skerry.lvnf.bytecode.slots import Slots
 from skerry.lvnf.graph import Graph
 
@@ -32,6 +32,7 @@ class Memory:
         """New maps, with what handlers set at first."""
         folder.mkdir(parents=True, mode=0o700)
         found = cls(folder, {}, allotted)
+        found._add_flows(graph, graph.elements)
         found._add(slots.COUNTS, MapKind.PERCPU_ARRAY, allotted.size, 1)
         found._add(slots.CONTROL, MapKind.ARRAY, allotted.size, 1, MMAPABLE)
         found._add_copies(graph)
@@ -71,6 +72,33 @@ class Memory:
             (self._folder / slots.COPIES).unlink()
         if levels and (known is None or known.entries < levels):
             self._add(slots.COPIES, MapKind.PERCPU_ARRAY, framing.COPY_ROOM, levels)
+
+    def _add_flows(self, graph: Graph, names: Collection[str]) -> None:
+        """Maps for those of these elements that know flows."""
+        for name in names:
+            if graph.elements[name].class_name == "IPRewriter":
+                number = self._slots.places[name]
+                self._replace(slots.flows(number), rewriting.KEY, rewriting.VALUE, 2 * rewriting.MOST_FLOWS)
+                self._replace(slots.ring(number), 4, rewriting.ROOM, 1)
+
+    def _replace(self, name: str, key: int, value: int, entries: int) -> None:
+        """A map of this name that is empty."""
+        kind, flags = (MapKind.ARRAY, 0) if entries == 1 else (MapKind.HASH, NO_PREALLOC)
+        if name in self._maps:
+            self._maps.pop(name).close()
+            (self._folder / name).unlink()
+        one = self._maps[name] = Map.create(kind, key, value, entries, name, flags)
+        one.pin(self._folder / name)
+
+    def flows(self, name: str) -> dict[bytes, bytes]:
+        """The flows that an element knows."""
+        return dict(self._maps[slots.flows(self._slots.places[name])].items())
+
+    def forget(self, name: str) -> None:
+        """It knows none any more."""
+        one = self._maps[slots.flows(self._slots.places[name])]
+        for key in self.flows(name):
+            one.delete(key)
 
     def descriptors(self) -> Mapping[str, int]:
         """The maps as programs are loaded with them."""
@@ -124,11 +152,25 @@ class Memory:
     def carry(self, before: Memory, graph: Graph, old: Graph, stays: Collection[str], *, moved: bool) -> None:
         """What is remembered, before the programs change: new words for those that do not stay; in new maps, the old words of
         those that do."""
-        self.begin(graph, [name for name in graph.elements if moved or name not in stays])
+        fresh = [name for name in graph.elements if moved or name not in stays]
+        self.begin(graph, fresh)
+        self._add_flows(graph, [name for name in fresh if not moved])
         for name in _both(graph, old, self._slots, before._slots):
             if moved and name in stays:
+                self._inherit(before, name)
                 for word in range(_SET):
                     self.set(name, word, before.control(name, word))
+
+    def _inherit(self, before: Memory, name: str) -> None:
+        """Other maps for its state, the same flows."""
+        for kind in (slots.flows, slots.ring):
+            known = before._maps.get(kind(before._slots.places[name]))
+            if known is not None:
+                mine = kind(self._slots.places[name])
+                self._maps.pop(mine).close()
+                (self._folder / mine).unlink()
+                known.pin(self._folder / mine)
+                self._maps[mine] = Map.open(self._folder / mine)
 
     def add_counts(self, before: Memory, graph: Graph, old: Graph, stays: Collection[str], *, moved: bool) -> None:
         """What was counted by the programs before, now that they run no more."""

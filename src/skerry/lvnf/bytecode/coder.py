@@ -32,8 +32,8 @@ LARGEST_COPY = 9216
 # The stack.
 PAINT, GROWN, LENGTH, TEMP, MORE = -8, -16, -24, -32, -40
 LEVELS = -48
-SPACE = LEVELS - 24 * DEEPEST - 96
-"""96 bytes for the element that is at work."""
+SPACE = LEVELS - 24 * DEEPEST - 168
+"""168 bytes for the element that is at work."""
 
 
 class Context(NamedTuple):
@@ -176,8 +176,9 @@ class Coder:
             self.asm.store(width, base, at + offset, value)
 
     def move(self, source: tuple[Reg, int], target: tuple[Reg, int], size: int, by: Reg = R1) -> None:
-        """Copy a few bytes, piece by piece upwards."""
-        for width, offset in _pieces(size, widest=8):
+        """Copy a few bytes, piece by piece upwards; on the stack, pieces are aligned (to four bytes at least)."""
+        aligned = all(at % 8 == 0 for base, at in (source, target) if base is FP)
+        for width, offset in _pieces(size, widest=8 if aligned else 4):
             self.asm.load(width, by, source[0], source[1] + offset)
             self.asm.store(width, target[0], target[1] + offset, by)
 

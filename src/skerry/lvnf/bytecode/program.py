@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from skerry.dataplane.ebpf.assembler import FP, R0, R1, R2, R3, R6, R8, R9, Assembler, Jump
 from skerry.dataplane.ebpf.layout import Helper, Skb, big
 from skerry.lvnf import configs
-from skerry.lvnf.bytecode import conditions, counting, framing, headers, internet, slots, steering, tunnels
+from skerry.lvnf.bytecode import conditions, counting, framing, headers, internet, rewriting, slots, steering, tunnels
 from skerry.lvnf.bytecode.coder import DEEPEST, GROWN, LENGTH, PAINT, SPACE, Coder, Context, Write, growth
 from skerry.lvnf.bytecode.slots import Slots
 from skerry.lvnf.graph import Graph, Processing
@@ -19,6 +19,7 @@ WRITERS: Mapping[str, Write] = {
     **internet.WRITERS,
     **tunnels.WRITERS,
     **conditions.WRITERS,
+    **rewriting.WRITERS,
 }
 """What writes the code of each class."""
 

@@ -61,6 +61,16 @@ STATELESS = frozenset(
 )
 
 
+def flows(number: int) -> str:
+    """The map of the flows of an IPRewriter, by its slot."""
+    return f"flows{number}"
+
+
+def ring(number: int) -> str:
+    """The map with its next ports and the ring of its flows."""
+    return f"ring{number}"
+
+
 class Slots(msgspec.Struct, frozen=True, kw_only=True):
     """The slot of each element that remembers something, and how many there is room for."""
 
