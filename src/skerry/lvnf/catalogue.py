@@ -60,6 +60,7 @@ def _code(codes: str, port: int) -> str:
 _COUNTED = ("count r", "reset_counts w")
 _TABLES = ("table r", "tcp_table r", "udp_table r")
 _WRITABLE = ("count rw", "byte_count rw")
+_SETTABLE = ("count rw", "byte_count rw", "rate r", "byte_rate r", "reset w")
 _COUNTS = ("count r", "byte_count r", "rate r", "byte_rate r", "reset w")
 
 KINDS: Mapping[str, ElementKind] = {
