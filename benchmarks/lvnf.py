@@ -16,15 +16,21 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
+
 from benchmarks import lgw, packets
 from benchmarks.figures import Figure, Scale
 from skerry.linux import namespaces, netlink, syscalls
 from skerry.lvnf.backend import Backend, Place
 from skerry.lvnf.backends.ebpf import EbpfBackend
+from skerry.lvnf.backends.process import ProcessBackend
 from skerry.lvnf.checking import read
 
 FIGURES: Mapping[str, Figure] = {
     "lvnf.boot_ebpf_ms": Figure("a function in the kernel: from its text to the first packet through it, ms", most=25),
+    "lvnf.boot_process_ms": Figure("the same for one that is a process, ms", most=60),
+    "lvnf.boot_process_p99_ms": Figure("the slowest of a hundred such starts, ms"),
+    "lvnf.process_mb": Figure("what each of 20 processes takes, its share of what they share included, MB", most=6),
     "lvnf.ebpf_mb": Figure("what the kernel accounts for its maps and programs, MB", most=1),
     "lvnf.veth_mpps": Figure("a bare veth pair, million packets/s on one core"),
     "lvnf.decap_mpps": Figure("out of GTP-U, counted, forwarded: million packets/s on one core"),
@@ -34,6 +40,7 @@ FIGURES: Mapping[str, Figure] = {
 }
 MANY = 500
 SWAPS = 20
+_TOGETHER = 20
 SWAP_SECONDS = 2.0
 DECAP = """
 FromDevice(eth0) -> Strip(14) -> CheckIPHeader -> Strip(28) -> GTPDecap -> counted :: Counter
@@ -61,6 +68,18 @@ class Function:
                 return time.perf_counter() - begun
             finally:
                 running.stop()
+
+    def weight(self, count: int) -> float:
+        """The bytes that each of so many functions takes."""
+        running = [
+            self.backend.start(read(DECAP), msgspec.structs.replace(self.place, folder=self.place.folder / str(number)))
+            for number in range(count)
+        ]
+        try:
+            return statistics.mean(one.usage().memory_bytes for one in running)
+        finally:
+            for one in running:
+                one.stop()
 
     def rate(self, seconds: float) -> tuple[float, float]:
         """Packets a second that arrive, and the bytes of memory that it uses."""
@@ -177,6 +196,22 @@ async def measure(scale: Scale, tell: Callable[[str], None]) -> dict[str, float]
     return await asyncio.to_thread(_measure, scale, tell)
 
 
+def _processes(scale: Scale) -> dict[str, float]:
+    backend = ProcessBackend()
+    try:
+        with function(backend) as one:
+            one.boot()  # the first one warms up what all are forked from
+            boots = sorted(one.boot() for _ in range(9 * scale.rounds))
+            weight = one.weight(_TOGETHER)
+    finally:
+        backend.close()
+    return {
+        "lvnf.boot_process_ms": round(statistics.median(boots) * 1e3, 2),
+        "lvnf.boot_process_p99_ms": round(boots[int(len(boots) * 0.99)] * 1e3, 2),
+        "lvnf.process_mb": round(weight / 1e6, 2),
+    }
+
+
 def _measure(scale: Scale, tell: Callable[[str], None]) -> dict[str, float]:
     backend = EbpfBackend()
     boots: list[float] = []
@@ -196,7 +231,9 @@ def _measure(scale: Scale, tell: Callable[[str], None]) -> dict[str, float]:
     many = MANY if scale.rounds > 1 else 10
     tell(f"micro functions: {many} at once")
     seconds = boot_many(backend, many)
+    tell(f"micro functions: {9 * scale.rounds} boots of processes")
     return {
+        **_processes(scale),
         "lvnf.boot_ebpf_ms": round(statistics.median(boots) * 1e3, 2),
         "lvnf.ebpf_mb": round(memory / 1e6, 3),
         "lvnf.veth_mpps": round(statistics.median(bare) / 1e6, 3),
