@@ -88,8 +88,10 @@ async def remove(call: Call) -> Response:
 
 
 async def show_dynamic(call: Call) -> Response:
-    """What a name leads to."""
-    name = _name(call)
+    """What a name leads to; without one, what all of them do."""
+    name = call.query("name")
+    if not name:
+        return call.show([one for zone in call.services.mep.zones.all(tenant=call.tenant) for one in zone.records])
     zone = call.services.mep.zones.of(name, tenant=call.tenant)
     return call.show([one for one in zone.records if one.name == name.rstrip(".").lower()])
 
