@@ -133,7 +133,7 @@ class Run:
     def __init__(self, index: Index, memory: Memory, in_port: int, frame: bytes, now: float) -> None:
         self._index, self._memory, self._now = index, memory, now
         self._in_port, self._frame = in_port, frame
-        self._registers = dict.fromkeys(REGISTERS, 0)
+        self._registers: dict[Field, int] = dict.fromkeys(REGISTERS, 0)
         self._registers[Field.CONN] = 0
         self._found: connections.Found | None = None
         self._parsed: Parsed | None = None

@@ -64,7 +64,7 @@ KNOWN = (_TRACKED | _ESTABLISHED, _TRACKED | _ESTABLISHED)
 """Of a connection that was remembered before."""
 SOUND = (_TRACKED, _TRACKED | _INVALID)
 """Of a connection, or of one that may be."""
-_CONNECTIONS_BACK = {wire: conn for conn, wire in CONNECTIONS.items()}
+_CONNECTIONS_BACK: Mapping[tuple[int, int], Conn] = {wire: conn for conn, wire in CONNECTIONS.items()}
 _LAYOUT = (
     "in_port eth_src eth_dst eth_type vlan_vid ipv4_src ipv4_dst ipv6_src ipv6_dst ip_frag ip_dscp ip_ttl ip_proto tcp_src "
     "tcp_dst udp_src udp_dst sctp_src sctp_dst arp_op nsh_spi nsh_si nsh_c1 nsh_c2 nsh_c3 nsh_c4 reg0 reg1 reg2 reg3 "

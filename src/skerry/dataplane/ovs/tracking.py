@@ -109,7 +109,10 @@ def guards(action: Connect) -> list[list[oxm.Condition]]:
     """What a frame has that goes on: a translated source, or a connection that was there before, translated or not. Others,
     for which no port was free, end. Empty where all go on."""
     passed = (matches.ANSWERS, matches.TRANSLATED, matches.KNOWN)
-    return [[("ct_state", *one)] for one in passed] if action.source else []
+    found: list[list[oxm.Condition]] = []
+    for value, mask in passed if action.source else ():
+        found.append([("ct_state", value, mask)])
+    return found
 
 
 def of_family(action: Connect, eth_type: int) -> bool:
