@@ -49,7 +49,8 @@ FINISHED, FORWARD = 1, 2
 _TCP, _UDP = 6, 17
 _FIN, _RST = 1, 4
 _DONE = 240.0
-_TRIES = 32
+_TRIES, _PLACES = 16, 4
+"""How many ports, and places in the ring, a packet tries. The next packet goes on where this one gave up."""
 _KEY, _NEW, _BACK, _NOW, _HEADER, _PLACE, _TURN, _PORT, _VALUE = (
     SPACE + at for at in (0, 16, 32, 48, 56, 64, 72, 80, 88)
 )
@@ -303,8 +304,14 @@ class _Rewriter:
         asm.add(R1, 1)
         asm.store(8, FP, _TURN, R1)
         asm.jump_if(Jump.LT, R1, min(_TRIES, last - first + 1), again)
+        if last - first >= _TRIES:
+            self._remember_port()
         asm.jump(self._failed)
         asm.place(got)
+        self._remember_port()
+
+    def _remember_port(self) -> None:
+        asm = self._asm
         asm.map_value(R1, self._state, 8 * self._input)
         asm.load(8, R2, FP, _PORT)
         asm.store(8, R1, 0, R2)
@@ -340,7 +347,7 @@ class _Rewriter:
         asm.load(8, R1, FP, _TURN)
         asm.add(R1, 1)
         asm.store(8, FP, _TURN, R1)
-        asm.jump_if(Jump.LT, R1, _TRIES, again)
+        asm.jump_if(Jump.LT, R1, _PLACES, again)
         asm.jump(self._failed)
         asm.place(free)
         self._ring(R2)
