@@ -12,7 +12,7 @@ import socket
 import statistics
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from ipaddress import ip_address
 from pathlib import Path
@@ -247,7 +247,7 @@ def _measured(generator: packets.Generator, far: Path, seconds: float) -> float:
 
 
 @contextmanager
-def _one_core() -> Iterator[None]:
+def _one_core() -> Generator[None]:
     """All threads of this process, and the processes that it starts, on one core."""
     every = os.sched_getaffinity(0)
     try:
@@ -263,7 +263,7 @@ def _pinned(cores: set[int]) -> None:
 
 
 @contextmanager
-def sink(place: Path, interface: str) -> Iterator[None]:
+def sink(place: Path, interface: str) -> Generator[None]:
     """Where frames end: they are for this interface, and nothing is done with them but counting."""
     asm = Assembler("sink")
     asm.mov(R0, _DROP)

@@ -19,6 +19,7 @@ from skerry.dataplane.ebpf import (
     acting_gtp,
     acting_learn,
     acting_name,
+    acting_send,
     acting_track,
     layout,
 )
@@ -459,7 +460,7 @@ def _copy(writer: Writer, given: Plan, step: Step, last: bool) -> None:
 
 
 _WRITE: dict[str, Callable[[Writer, Step, bool], None]] = {
-    "output": acting.output,
+    "output": acting_send.output,
     "goto": acting.goto,
     "setfield": acting.set_field,
     "pushvlan": acting.push_vlan,
