@@ -89,9 +89,17 @@ def lvnfs(session: Session, agent: str) -> None:
     "--tap", "taps", multiple=True, metavar="DEVICE=NAME[,ADDRESS]", help="A port that is an interface of its machine."
 )
 @click.option("--backend", default="", help="Back end; default: the agent chooses.")
+@click.option("--control", default="", metavar="ADDRESS", help="Serve its ControlSocket there, as 127.0.0.1:7777.")
 @command
 def add(
-    session: Session, agent: str, lvnf: str, file: Path, bridges: tuple[str, ...], taps: tuple[str, ...], backend: str
+    session: Session,
+    agent: str,
+    lvnf: str,
+    file: Path,
+    bridges: tuple[str, ...],
+    taps: tuple[str, ...],
+    backend: str,
+    control: str,
 ) -> None:
     """Run the Click configuration FILE as LVNF at AGENT. One of that name gets it without losing a packet."""
     try:
@@ -99,7 +107,8 @@ def add(
     except OSError as error:
         raise NotFoundError(f"cannot read {file}: {error.strerror}", suggestion="name a Click file") from error
     ports = [{"device": device, "kind": "bridge"} for device in bridges] + [_tap(one) for one in taps]
-    made = client(session).add(agent, lvnf, {"configuration": text, "ports": ports, "backend": backend})
+    wanted = {"configuration": text, "ports": ports, "backend": backend, "control": control}
+    made = client(session).add(agent, lvnf, wanted)
     if session.as_json:
         session.emit(made)
     else:

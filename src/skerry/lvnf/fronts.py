@@ -1,5 +1,5 @@
-"""ControlSockets that the node serves for functions: on a Unix socket for those that have no process of their own to do it, and
-on an address of loopback where a descriptor asks for one. They stop while the node is down."""
+"""ControlSockets that a node or an agent serves for functions: on a Unix socket for those that have no process of their own to
+do it, and on an address of loopback where one is asked for. They stop while the node or agent is down."""
 
 from __future__ import annotations
 

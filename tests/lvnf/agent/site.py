@@ -157,7 +157,8 @@ class Site:
         """What the bridge says of a port by OpenFlow."""
         assert self.switch is not None
         door = f"unix:{self.switch.management(self.bridge)}"
-        return self._said("ovs-ofctl", "-O", "OpenFlow10", "dump-ports-desc", door, name)
+        call = [program("ovs-ofctl"), "-O", "OpenFlow10", "dump-ports-desc", door, name]
+        return subprocess.run(call, check=False, capture_output=True, text=True).stdout
 
     @staticmethod
     def _said(name: str, *arguments: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import shutil
 import signal
 import socket
@@ -95,6 +96,51 @@ async def test_functions_on_a_bridge(bridged: Site) -> None:
     events = await bridged.get("/skerry/v1/events?kind=lvnf-agent")
     stopped = [event["data"]["times_ms"]["stop"] > 0 for event in events if event["state"] == "deleted"]
     assert stopped == [True, True]
+
+
+@pytest.mark.feature("C38")
+async def test_ports_stay_silent_when_the_switch_is_started_anew(bridged: Site) -> None:
+    made = await bridged.add("one", ECHO, {"device": "eth0"}, backend="process")
+    interface = made["ports"][0]["interface"]
+    assert bridged.switch is not None
+    pid = int((bridged.switch.folder / "ovs-vswitchd.pid").read_text())
+    ended = os.pidfd_open(pid)
+    os.kill(pid, signal.SIGKILL)
+    await asyncio.to_thread(select.select, [ended], [], [], LIMIT_S)
+    os.close(ended)
+    await bridged.switch.ensure()
+
+    async def silent() -> bool:
+        return "NO_FLOOD" in bridged.port(interface)
+
+    await bridged.sees(silent, True)
+
+
+@pytest.mark.feature("C38")
+@pytest.mark.parametrize("backend", ["process", "ebpf"])
+async def test_a_control_socket_on_the_agents_machine(site: Site, backend: str) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    tap = {"device": "eth0", "kind": "tap", "name": site.tap}
+    wanted = {"configuration": ECHO, "ports": [tap], "backend": backend, "control": address}
+    answer = await site.client.put(site.at("spoken"), json=wanted, timeout=LIMIT_S)
+    assert answer.status_code == 200, answer.text
+    host, _, port = address.rpartition(":")
+    async with asyncio.timeout(LIMIT_S):
+        while True:
+            try:
+                reader, writer = await asyncio.open_connection(host, int(port))
+                break
+            except ConnectionRefusedError:
+                await asyncio.sleep(0.02)
+        assert await reader.readline() == b"Click::ControlSocket/1.3\r\n"
+        writer.write(b"READ c.class\r\nWRITE c.reset\r\nQUIT\r\n")
+        said = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    assert b"Counter" in said
+    assert b"200 Write handler 'c.reset' OK" in said
 
 
 @pytest.mark.feature("C37", "C38")

@@ -13,16 +13,18 @@ from skerry.api import body
 from skerry.api.own.types import Asked
 from skerry.api.route import Call, Endpoint, Query
 from skerry.client.lvnf_agents import AgentShown, FunctionShown, HandlerShown, StatsShown
-from skerry.lvnf.agent.messages import FunctionSpec, PortSpec, Status
+from skerry.lvnf.agent.messages import Control, FunctionSpec, PortSpec, Status
 from skerry.lvnf.agents import AgentView
 
 
 class FunctionRequest(Asked, frozen=True, kw_only=True):
-    """A function as it is wanted: a Click configuration, its ports, a back end ("" = the agent chooses)."""
+    """A function as it is wanted: a Click configuration, its ports, a back end ("" = the agent chooses), and an address of
+    loopback on the agent's machine where its ControlSocket is served ("" = none)."""
 
     configuration: Annotated[str, Meta(max_length=500_000)]
     ports: tuple[PortSpec, ...] = ()
     backend: Annotated[str, Meta(max_length=40)] = ""
+    control: Control = ""
 
 
 class HandlerRequest(Asked, frozen=True, kw_only=True):

@@ -26,6 +26,7 @@ from skerry.lvnf.graph import Graph
 WANTED = "wanted.json"
 GONE = "gone.json"
 """What `WANTED` is called from the moment that the function is to go."""
+_SERVE_THEMSELVES = ("process", "click")
 MOST = 4096
 """Functions that one agent takes."""
 
@@ -79,6 +80,7 @@ class Functions:
         self._monotonic = monotonic
         self._known: dict[str, Function] = {}
         self._lock = threading.Lock()
+        self._mending = False
 
     # -- life of the agent --------------------------------------------------------------------------------------------
 
@@ -128,12 +130,30 @@ class Functions:
         for one in list(self._known.values()):
             with one.lock:
                 if one.state is State.RUNNING and one.running is not None and not one.running.alive():
-                    stopped = getattr(one.running, "said_stop", lambda: False)()
-                    one.running = None
-                    if stopped:
-                        self._enter(one, State.STOPPED)
-                    else:
-                        self._fail(one, "it ended by itself")
+                    self._ended(one, one.running)
+        if self._wiring.forgotten() or self._mending:
+            self._mending = not self._mended()
+
+    def _ended(self, one: Function, running: Running) -> None:
+        stopped = getattr(running, "said_stop", lambda: False)()
+        one.running = None
+        if stopped:
+            self._enter(one, State.STOPPED)
+        else:
+            self._fail(one, "it ended by itself")
+
+    def _mended(self) -> bool:
+        """Tell the switch about the ports of all again: it was started anew and has forgotten what is not in its database.
+        Whether it is done with that."""
+        for one in list(self._known.values()):
+            with one.lock:
+                if one.state is State.RUNNING:
+                    try:
+                        one.ports = self._wiring.wire(one.spec)
+                    except SkerryError:
+                        return False  # it is not up yet
+                    self._changed(one.status())
+        return True
 
     # -- what the node asks for ---------------------------------------------------------------------------------------
 
@@ -204,9 +224,10 @@ class Functions:
         self._enter(one, State.RUNNING)
 
     def _replace(self, one: Function, spec: FunctionSpec, graph: Graph) -> None:
-        if (spec.ports, spec.backend) != (one.spec.ports, one.spec.backend):
+        fixed = [(one.ports, one.backend, one.control) for one in (spec, one.spec)]
+        if fixed[0] != fixed[1]:
             raise ConflictError(
-                f"cannot change the ports or the back end of {spec.name} while it runs", suggestion="delete it first"
+                f"cannot change more than the configuration of {spec.name} while it runs", suggestion="delete it first"
             )
         refused = self._backends.get(one.backend).refusals(graph)
         if refused:
@@ -272,6 +293,15 @@ class Functions:
     def set(self, name: str, handler: str, value: str) -> None:
         """Write a handler."""
         self._running(self._one(name)).write(*split_handler(handler), value)
+
+    def front(self, name: str) -> tuple[Running, Path | None, str] | None:
+        """What to serve a ControlSocket for: the function, the folder for the socket (None: the function has one itself) and
+        the address; None where there is nothing to serve."""
+        one = self._known.get(name)
+        if one is None or one.running is None:
+            return None
+        folder = None if one.backend in _SERVE_THEMSELVES else self._place(one.spec).folder
+        return (one.running, folder, one.spec.control) if folder or one.spec.control else None
 
     # -- inside -------------------------------------------------------------------------------------------------------
 

@@ -24,6 +24,8 @@ LARGEST = 1 << 20
 
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
 """Names of agents and functions."""
+Control = Annotated[str, Meta(pattern=r"^$|^127(\.[0-9]{1,3}){3}:[0-9]{1,5}$")]
+"""Addresses of loopback where ControlSockets are served."""
 Interface = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,14}$")]
 """Names of network interfaces."""
 
@@ -49,12 +51,14 @@ class PortSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
 
 
 class FunctionSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A function as it is wanted: a Click configuration and its ports. `backend` empty: the agent chooses."""
+    """A function as it is wanted: a Click configuration and its ports. `backend` empty: the agent chooses. `control` is an
+    address of loopback on the agent's machine, "127.0.0.1:7777", where it serves the function's ControlSocket ("" = none)."""
 
     name: Name
     configuration: Annotated[str, Meta(max_length=500_000)]
     ports: tuple[PortSpec, ...] = ()
     backend: Annotated[str, Meta(max_length=40)] = ""
+    control: Control = ""
 
 
 class State(StrEnum):

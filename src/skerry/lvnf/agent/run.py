@@ -8,7 +8,7 @@ import logging
 import random
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 
 import msgspec
@@ -19,11 +19,12 @@ from skerry.lvnf.agent import messages
 from skerry.lvnf.agent.channel import Channel, Target
 from skerry.lvnf.agent.functions import Functions
 from skerry.lvnf.agent.machine import Machine
-from skerry.lvnf.agent.messages import Answer, Caps, Hello, PortKind, Status, Trouble
+from skerry.lvnf.agent.messages import Answer, Caps, Hello, PortKind, State, Status, Trouble
 from skerry.lvnf.agent.switch import RUN, Switch
 from skerry.lvnf.agent.wiring import Wiring
 from skerry.lvnf.backends.choice import Backends
 from skerry.lvnf.catalogue import KINDS
+from skerry.lvnf.fronts import Fronts
 
 log = logging.getLogger("skerry.agent")
 
@@ -56,6 +57,8 @@ class Agent:
         self._seq = 0
         self._wait = _FIRST_WAIT_S
         self._tasks: set[asyncio.Task[None]] = set()
+        self._fronts = Fronts()
+        self._served: set[str] = set()
         self._room = asyncio.Semaphore(_TOGETHER)
         self._functions = Functions(
             options.folder / "functions",
@@ -80,6 +83,7 @@ class Agent:
         finally:
             for task in (looking, *self._tasks):
                 task.cancel()
+            self._fronts.close()
             await asyncio.to_thread(self._functions.close)
 
     async def _connected(self) -> None:
@@ -159,11 +163,33 @@ class Agent:
         """A function has a new state; called in any thread."""
         if self._loop is not None:
             with contextlib.suppress(RuntimeError):  # the loop has ended, and with it the agent
-                self._loop.call_soon_threadsafe(self._news.put_nowait, messages.encode(status))
+                self._loop.call_soon_threadsafe(self._tidings, status)
+
+    def _tidings(self, status: Status) -> None:
+        self._news.put_nowait(messages.encode(status))
+        if status.state is not State.RUNNING:
+            self._served.discard(status.lvnf)
+            self._fronts.withdraw(status.lvnf)
+        elif status.lvnf not in self._served:
+            self._served.add(status.lvnf)
+            self._begin(self._front(status.lvnf))
+
+    async def _front(self, name: str) -> None:
+        """Serve the ControlSocket of a function that does not do so itself."""
+        found = self._functions.front(name)
+        if found is not None:
+            running, folder, address = found
+            try:
+                await self._fronts.serve(name, running, folder=folder, address=address)
+            except (SkerryError, OSError) as error:
+                log.warning("no ControlSocket for %s: %s", name, error)
 
     def _spawn(self, question: messages.Question, channel: Channel) -> None:
         """Answer beside what comes next."""
-        task = asyncio.get_running_loop().create_task(self._answer(question, channel))
+        self._begin(self._answer(question, channel))
+
+    def _begin(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

@@ -67,15 +67,12 @@ class Switch:
         """Take the port away; one that is not there is no error."""
         self._call("ovs-vsctl", "--if-exists", "del-port", self.bridge, interface)
 
-    def ports(self) -> dict[str, str]:
-        """The ports that agents made: interface and owner."""
-        rows = self._call("ovs-vsctl", "--bare", "--columns=name,external_ids", "find", "interface").split("\n\n")
-        found: dict[str, str] = {}
-        for name, _, labels in (row.strip().partition("\n") for row in rows):
-            owner = next((one.partition("=")[2] for one in labels.split() if one.startswith(f"{LABEL}=")), "")
-            if owner:
-                found[name] = owner.strip('"')
-        return found
+    def started(self) -> str:
+        """What changes when the switch is started anew; "" while it does not run."""
+        try:
+            return (self._run_folder / "ovs-vswitchd.pid").read_text().strip()
+        except FileNotFoundError:
+            return ""
 
     @property
     def _door(self) -> str:

@@ -28,6 +28,13 @@ class Wiring:
     def __init__(self, agent: str, switch: Switch | None) -> None:
         self._agent = agent
         self._switch = switch
+        self._known_as = switch.started() if switch else ""
+
+    def forgotten(self) -> bool:
+        """Whether the switch has been started anew since the last call."""
+        started = self._switch.started() if self._switch else ""
+        before, self._known_as = self._known_as, started or self._known_as
+        return bool(started) and started != before
 
     def id(self, function: str) -> str:
         """A short name that is the same each time, and another for each agent and function."""
