@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skerry.api import paging
+from skerry.api import filters, paging
 from skerry.errors import MalformedError
-from tests.api.rig import Rig
+from tests.api.rig import VNFD, Rig
 
 
 class Item(msgspec.Struct, frozen=True):
@@ -54,3 +54,54 @@ async def test_link_header(rig: Rig) -> None:
     second = await rig.client.get(first.links["next"]["url"])
     assert "next" not in second.links
     assert [*first.json(), *second.json()] == whole
+
+
+DEEP = [
+    "(eq,metadata/site,north)",
+    "(neq,metadata/site,north)",
+    "(cont,metadata/site,o)",
+    "(in,metadata/rack,3,4)",
+    "(gt,metadata/rack,3)",
+    "(nin,metadata/list,a)",
+    "(eq,metadata/@key,rack)",
+    "(eq,metadata/password,no)",
+    "(eq,instantiatedVnfInfo/vnfState,STARTED)",
+    "(neq,instantiatedVnfInfo/flavourId,default)",
+    "(eq,vnfInstanceDescription,third);(eq,metadata/site,south)",
+    "(eq,vnfInstanceName,vnf-4);(cont,metadata/site,nowhere)",
+    "(eq,instantiatedVnfInfo/vnfcResourceInfo/vduId,server);(eq,metadata/site,north)",
+]
+
+
+@pytest.mark.feature("A92")
+async def test_a_filter_by_what_is_inside_finds_what_it_means_on_every_page(rig: Rig) -> None:
+    rig.node.settings = msgspec.structs.replace(rig.node.settings, page_size=3)
+    await rig.onboard("server")
+    root = "/vnflcm/v2/vnf_instances"
+    started = await rig.vnf()
+    await rig.client.patch(f"{root}/{started}", json={"metadata": {"site": "north"}})
+    for number in range(12):
+        metadata = {
+            "site": ("north", "south", "east")[number % 3],
+            "rack": number % 5,
+            "list": ["a", "b"][: number % 3],
+        }
+        if number % 4 == 0:
+            metadata["password"] = "no"
+        body = {"vnfdId": VNFD, "vnfInstanceName": f"vnf-{number}", "metadata": metadata}
+        await rig.client.post(root, json={**body, "vnfInstanceDescription": "third" if number % 3 else ""})
+
+    async def ids(query: str) -> list[str]:
+        found, page = [], f"{root}?{query}"
+        while page:
+            answer = await rig.client.get(page)
+            assert answer.status_code == 200, answer.text
+            found += answer.json()
+            page = answer.links.get("next", {}).get("url", "")
+        return found
+
+    everything = await ids("all_fields")
+    assert len(everything) == 13
+    for text in DEEP:
+        wanted = [one["id"] for one in everything if filters.matches(one, filters.parse(text))]
+        assert [one["id"] for one in await ids(f"filter={text}")] == wanted, text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -51,6 +51,11 @@ def conditions(terms: Iterable[Term], columns: Mapping[str, str]) -> tuple[Condi
         for term in terms
         if len(term.path) == 1 and term.path[0] in columns and all(term.values)
     )
+
+
+def among(terms: Iterable[Term], heads: Container[str]) -> tuple[Term, ...]:
+    """The terms about these attributes and what is in them; `a/b` stands for an attribute of an attribute."""
+    return tuple(term for term in terms if term.path[0] in heads or "/".join(term.path) in heads)
 
 
 def _plain(value: str) -> str:

@@ -159,29 +159,30 @@ class Call:
 
     async def paged(
         self,
-        fetch: Callable[[Place, int, Sequence[Condition]], Sequence[Item]],
+        fetch: Callable[[Place, int, Sequence[Condition]], tuple[Sequence[Item], Place | None]],
         render: Callable[[Item], Any],
         hide: Sequence[str],
         columns: Mapping[str, str],
     ) -> Response:
-        """`listed` for long lists: `fetch` reads a part of it. Of the filter, the store looks at attributes that have
-        `columns`; what remains is looked at here, a part at a time, so that others have their turn."""
+        """`listed` for long lists: `fetch` reads a part of it and says where the next begins. Of the filter, the store looks
+        at attributes that have `columns`; what remains is looked at here, a part at a time, so that others have their
+        turn."""
         terms = filters.parse(self.query("filter"))
         chosen = filters.selection(self.request.query_params, hide)
         conditions = filters.conditions(terms, columns)
         rest = len(conditions) < len(terms)
         size = self.services.settings.page_size
-        place, shown, more = paging.after(self.query(paging.MARKER)), list[tuple[Item, Any]](), True
-        while more and len(shown) <= size:
-            items = fetch(place, size + 1, conditions)
-            more = len(items) > size
+        place: Place | None = paging.after(self.query(paging.MARKER))
+        shown = list[tuple[Item, Any]]()
+        while place is not None and len(shown) <= size:
+            items, place = fetch(place, size + 1, conditions)
             for item in items:
                 plain = msgspec.to_builtins(render(item))
                 if not rest or filters.matches(plain, terms):
                     shown.append((item, plain))
-            if more:
-                place = Place(*paging.order(items[-1]))
-                await asyncio.sleep(0)
+                if len(shown) > size:
+                    break
+            await asyncio.sleep(0)
         headers = (
             {"Link": paging.link(str(self.request.url), paging.marker_of(shown[size - 1][0]))}
             if len(shown) > size

@@ -123,6 +123,18 @@ class VnfInstance(Record, frozen=True, kw_only=True, omit_defaults=True):
         return joined(self.vnfcs, self.standbys)
 
 
+class VnfSketch(msgspec.Struct, frozen=True, kw_only=True):
+    """The small part of a `VnfInstance` that long lists are filtered by: to read it alone costs a tenth of reading all."""
+
+    vnf_instance_description: str = ""
+    instantiation_state: InstantiationState = InstantiationState.NOT_INSTANTIATED
+    flavour_id: str = ""
+    vnf_state: VnfOperationalState = VnfOperationalState.STOPPED
+    vnf_configurable_properties: Mapping[str, Any] = {}
+    metadata: Mapping[str, Any] = {}
+    extensions: Mapping[str, Any] = {}
+
+
 def joined(*groups: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
     """Groups by VDU put together, each name once."""
     vdus = dict.fromkeys(vdu for group in groups for vdu in group)

@@ -14,11 +14,25 @@ from skerry.store import paging
 from skerry.store.database import Database, Transaction
 
 D = TypeVar("D", bound=msgspec.Struct)
+S = TypeVar("S", bound=msgspec.Struct)
 
 Revs = Set[int] | None
 """The revisions of which a change may be (`If-Match`); None: of any."""
 
+SIFTED = 500
+
 _encode = msgspec.json.Encoder(order=None).encode
+
+
+class Sieve(Generic[S]):
+    """Looks at a part of documents: decodes only the attributes of `kind`, and asks `keep`."""
+
+    def __init__(self, kind: type[S], keep: Callable[[S], bool]) -> None:
+        self._decode = msgspec.json.Decoder(kind).decode
+        self._keep = keep
+
+    def __call__(self, doc: bytes) -> bool:
+        return self._keep(self._decode(doc))
 
 
 class Collection(Generic[D]):
@@ -112,14 +126,31 @@ class Collection(Generic[D]):
     ) -> list[D]:
         """At most `limit` documents of a tenant in the order of creation, from behind a place on. For collections with the
         column `created_at`; conditions are on columns."""
+        return self.part(source, tenant=tenant, after=after, limit=limit, conditions=conditions)[0]
+
+    def part(
+        self,
+        source: Database | Transaction,
+        *,
+        tenant: str,
+        after: Place,
+        limit: int,
+        conditions: Sequence[Condition] = (),
+        sieve: Sieve[Any] | None = None,
+    ) -> tuple[list[D], Place | None]:
+        """Like `page`, and the place of the last document that was looked at, None where it is the last of all. With a
+        `sieve` `SIFTED` documents are looked at, only as far as it needs, and those that it lets through are read."""
         unknown = {condition.attribute for condition in conditions} - self.columns.keys()
         if unknown:
             raise KeyError(f"no column {sorted(unknown)} in {self.table}")
+        size = SIFTED if sieve else limit
         text, values = paging.where(tenant, after, conditions)
         # The inner query reads an index alone; only the documents of the page are fetched.
-        inner = f"SELECT rowid FROM {self.table} WHERE {text} ORDER BY {paging.ORDERED} LIMIT {int(limit)}"  # noqa: S608
-        sql = f"SELECT doc FROM {self.table} WHERE rowid IN ({inner}) ORDER BY {paging.ORDERED}"  # noqa: S608
-        return [self._decode(row[0]) for row in rows(source, sql, values)]
+        inner = f"SELECT rowid FROM {self.table} WHERE {text} ORDER BY {paging.ORDERED} LIMIT {int(size)}"  # noqa: S608
+        sql = f"SELECT {paging.ORDERED}, doc FROM {self.table} WHERE rowid IN ({inner}) ORDER BY {paging.ORDERED}"  # noqa: S608
+        found = rows(source, sql, values)
+        wanted = [row[2] for row in found if sieve is None or sieve(row[2])]
+        return [self._decode(doc) for doc in wanted], Place(*found[-1][:2]) if len(found) == size else None
 
     def walk(self, source: Database, size: int = 500) -> Iterator[D]:
         """Every document, oldest first, some at a time: a long table does not fill the memory. What comes meanwhile is

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 from skerry.engine.engine import Engine
@@ -11,11 +11,12 @@ from skerry.model.operations import Event, Operation, Plan
 from skerry.model.queries import Condition, Place
 from skerry.model.states import InstantiationState
 from skerry.model.time import Ids, stamp
-from skerry.model.vnf import VnfInstance
+from skerry.model.vnf import VnfInstance, VnfSketch
 from skerry.notifications import facts
 from skerry.policy.alarms import as_event
 from skerry.store import aggregates, journal
 from skerry.store.database import Transaction
+from skerry.store.documents import Sieve
 from skerry.vim.driver import ComputeStats, Driver, Exec, ExecResult, LogLine, Logs, Stats
 from skerry.vnfm.change import ChangeFlavour, ChangePackage
 from skerry.vnfm.connect import ChangeExtConn
@@ -149,12 +150,24 @@ class Vnfm:
     def instances(self, *, tenant: str = "") -> list[VnfInstance]:
         return aggregates.vnf_instances.select(self.desk.database, tenant=tenant)
 
-    def page(
-        self, *, after: Place, limit: int, conditions: Sequence[Condition] = (), tenant: str = ""
-    ) -> list[VnfInstance]:
-        """A part of `instances` in the order of creation."""
-        return aggregates.vnf_instances.page(
-            self.desk.database, tenant=tenant, after=after, limit=limit, conditions=conditions
+    def part(
+        self,
+        *,
+        after: Place,
+        limit: int,
+        conditions: Sequence[Condition] = (),
+        keep: Callable[[VnfSketch], bool] | None = None,
+        tenant: str = "",
+    ) -> tuple[list[VnfInstance], Place | None]:
+        """A part of `instances` in the order of creation: those that `keep` lets through, and from where to go on (None where
+        this is the end)."""
+        return aggregates.vnf_instances.part(
+            self.desk.database,
+            tenant=tenant,
+            after=after,
+            limit=limit,
+            conditions=conditions,
+            sieve=Sieve(VnfSketch, keep) if keep else None,
         )
 
     def instance(self, id: str, *, tenant: str = "") -> VnfInstance:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from starlette.responses import Response
 
-from skerry.api import body
+from skerry.api import body, filters
 from skerry.api.route import LIST_QUERY, Call, Endpoint, Handler
 from skerry.api.sol003 import translate
 from skerry.api.sol003 import types as wire
 from skerry.api.wire import Links, links
 from skerry.errors import InvalidError, NotFoundError
+from skerry.model.configuration import shown as masked
 from skerry.model.descriptors import DeploymentFlavour
 from skerry.model.queries import Condition, Place
 from skerry.model.states import InstantiationState
-from skerry.model.vnf import VnfInstance
+from skerry.model.vnf import VnfInstance, VnfSketch
 
 MAPS = {
     "vnfConfigurableProperties": "vnf_configurable_properties",
@@ -35,6 +36,38 @@ COLUMNS = {
 """Attributes by which the store itself can filter."""
 
 HIDDEN = ("vnfConfigurableProperties", "vimConnectionInfo", "instantiatedVnfInfo", "metadata", "extensions")
+
+
+SKETCHED = frozenset(
+    {
+        "vnfInstanceDescription",
+        "vnfConfigurableProperties",
+        "metadata",
+        "extensions",
+        "instantiatedVnfInfo/flavourId",
+        "instantiatedVnfInfo/vnfState",
+    }
+)
+"""Attributes that a sketch has as they are shown."""
+
+
+def sieve_of(terms: Sequence[filters.Term]) -> Callable[[VnfSketch], bool]:
+    """Whether terms about such attributes hold for a sketch."""
+    heads = {term.path[0] for term in terms}
+    maps = {name: attribute for name, attribute in MAPS.items() if name in heads}
+
+    def keep(sketch: VnfSketch) -> bool:
+        told: dict[str, Any] = {}
+        if sketch.vnf_instance_description:
+            told["vnfInstanceDescription"] = sketch.vnf_instance_description
+        if sketch.instantiation_state is InstantiationState.INSTANTIATED:
+            told["instantiatedVnfInfo"] = {"flavourId": sketch.flavour_id, "vnfState": sketch.vnf_state.value}
+        for name, attribute in maps.items():
+            if value := getattr(sketch, attribute):
+                told[name] = masked(value)
+        return filters.matches(told, terms)
+
+    return keep
 
 
 def flavour_of(call: Call, record: VnfInstance) -> DeploymentFlavour | None:
@@ -101,8 +134,11 @@ async def listing(call: Call) -> Response:
     vims = call.services.nfvo.vims()
     flavours: dict[tuple[str, str], DeploymentFlavour | None] = {}
 
-    def fetch(after: Place, limit: int, conditions: Sequence[Condition]) -> Sequence[VnfInstance]:
-        return call.services.vnfm.page(after=after, limit=limit, conditions=conditions, tenant=call.tenant)
+    early = filters.among(filters.parse(call.query("filter")), SKETCHED)
+    keep = sieve_of(early) if early else None
+
+    def fetch(after: Place, limit: int, conditions: Sequence[Condition]) -> tuple[Sequence[VnfInstance], Place | None]:
+        return call.services.vnfm.part(after=after, limit=limit, conditions=conditions, keep=keep, tenant=call.tenant)
 
     def shown(record: VnfInstance) -> wire.VnfInstance:
         flavour = None
