@@ -246,9 +246,11 @@ def request(host: str) -> bytes:
 _ports = iter(range(20000, 30000))
 
 
-def conversation(data: bytes, *, v6: bool = False, gtp: bool = False, options: bool = True) -> list[Packet]:
+def conversation(
+    data: bytes, *, v6: bool = False, gtp: bool = False, options: bool = True, port: int = 0
+) -> list[Packet]:
     """SYN, ACK, data, more data, of a connection of its own."""
-    ends = {"sport": next(_ports), "dport": 443}
+    ends = {"sport": port or next(_ports), "dport": 443}
     kind, src, dst = (IPv6, "2001:db8::1", "2001:db8::2") if v6 else (IP, "10.45.0.2", "10.9.0.10")
     told = [("Timestamp", (1, 2))] if options else []
     parts = [("S", b""), ("A", b""), ("PA", data), ("PA", b"more"), ("FA", b"")]
@@ -381,6 +383,20 @@ async def test_a_server_name_in_a_later_segment(engine: Rig) -> None:
     other = late_hello("www.example.net", 1300)
     assert await ways(engine, *segments(other[:1200], other[1200:], b"more")) == [2, 2, 2]
     assert await ways(engine, *segments(data[:1200], data[1200:], lost=7)) == [2, 2]
+
+
+@pytest.mark.feature("E99")
+@pytest.mark.parametrize("gtp", [False, True], ids=["plain", "in-a-tunnel"])
+async def test_the_same_ports_again_are_another_connection(engine: Rig, gtp: bool) -> None:
+    """A SYN ends what was known of a flow, whether it had a name or none."""
+    inside = msgspec.structs.replace(WWW, gtp=GtpClassifier()) if gtp else WWW
+    if not await put(engine, *steering(inside)):
+        return
+    named, other = hello("www.example.org"), hello("www.example.net")
+    port = next(_ports)
+    for data, expected in ((named, BY_DATA), (other, NOT), (named, BY_DATA), (b"SSH-2.0", NOT), (named, BY_DATA)):
+        frames = conversation(data, gtp=gtp, port=port)
+        assert await ways(engine, *frames) == expected
 
 
 @pytest.mark.feature("E99")

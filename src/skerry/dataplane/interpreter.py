@@ -188,6 +188,8 @@ class Run:
         flow = packets.flow_of(self._read())
         if flow is None:
             return 0
+        if naming.opens(self._read()):
+            self._memory.names.pop(flow, None)
         known, segment = self._memory.names.get(flow), naming.segment_of(self._read())
         if segment is not None and (known is None or known.left):
             found = naming.look(segment, known, self._index.state.names)

@@ -24,6 +24,7 @@ MOST_NAME = 100
 MOST_EXTENSIONS = 24
 """Extensions of a ClientHello among which the server name must be."""
 _HANDSHAKE, _CLIENT_HELLO = 22, 1
+_SYN, _ACK = 2, 16
 NAME = re.compile(r"^(\*\.)?[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*$")
 _HOST = re.compile(rb" ?([!-9;-~]*)[\r :]")
 
@@ -43,6 +44,14 @@ class Segment(msgspec.Struct, frozen=True):
 
     data: bytes
     seq: int
+
+
+def opens(parsed: Parsed) -> bool:
+    """Whether a frame opens a TCP connection: then nothing that was known of its flow is right any more."""
+    ip = parsed.inner or parsed.ip
+    if ip is None or ip.proto != PROTO_TCP or ip.frag is Frag.LATER or len(parsed.frame) < ip.payload + 20:
+        return False
+    return parsed.frame[ip.payload + 13] & (_SYN | _ACK) == _SYN
 
 
 def segment_of(parsed: Parsed) -> Segment | None:

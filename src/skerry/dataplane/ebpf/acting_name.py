@@ -9,7 +9,7 @@ from __future__ import annotations
 from skerry.dataplane import naming
 from skerry.dataplane.ebpf import layout
 from skerry.dataplane.ebpf.acting_flow import flow
-from skerry.dataplane.ebpf.assembler import R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, Alu, Jump, Label
+from skerry.dataplane.ebpf.assembler import FP, R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, Alu, Jump, Label
 from skerry.dataplane.ebpf.layout import BUFFER, FLOW, SCRATCH, SLOT, Has, Helper
 from skerry.dataplane.ebpf.writing import Writer
 from skerry.dataplane.flows import PROTO_TCP, Field
@@ -26,6 +26,7 @@ _LENGTH, _HERE = 356, 360  # bytes of data, its place in the stream
 _STATE, _END, _SIZE, _COUNT = 408, 412, 416, 420
 _HOST = int.from_bytes(b"\r\nhost:", "little")
 _HOST_LENGTH = 7
+_SYN, _SYN_ACK = 2, 18
 
 
 def key_of(name: str) -> bytes:
@@ -37,12 +38,26 @@ def key_of(name: str) -> bytes:
 
 def named(writer: Writer) -> None:
     """What the flow of a frame that entered asks for, into the slot of NAME."""
-    asm, none, first = writer.asm, writer.asm.label("unnamed"), writer.asm.label("first_data")
+    asm, none, first, known = (
+        writer.asm,
+        *(writer.asm.label(name) for name in ("unnamed", "first_data", "asked_before")),
+    )
     asm.store(4, R9, SLOT[Field.NAME], 0)
     asm.store(4, R9, _LEFT, 0)
     flow(writer, none)
     writer.lookup("asked", FLOW)
     asm.jump_if(Jump.EQ, R0, 0, first)
+    asm.store(8, FP, -8, R0)
+    writer.call("opens", opens_function)
+    asm.mov(R1, R0)
+    asm.load(8, R0, FP, -8)
+    asm.jump_if(Jump.EQ, R1, 0, known)
+    if not writer.probe:
+        asm.map(R1, "asked")
+        writer.scratch(R2, FLOW)
+        asm.call(Helper.MAP_DELETE)
+    asm.jump(none)
+    asm.place(known)
     for at in range(0, ASKED_SIZE, 4):
         asm.load(4, R1, R0, at)
         asm.store(4, R9, _VALUE + at, R1)
@@ -56,6 +71,39 @@ def named(writer: Writer) -> None:
         asm.jump_if(Jump.EQ, R0, 0, none)
         writer.update("asked", FLOW, _VALUE)
     asm.place(none)
+
+
+def opens_function(writer: Writer, label: Label) -> None:
+    """`r0 = opens(frame, scratch)`: 1 for a SYN of TCP without ACK, of the inner packet where one is."""
+    asm, outer, read, no = writer.asm, *(writer.asm.label(name) for name in ("outer_tcp", "tcp_at", "opens_nothing"))
+    told = asm.label("opens_told")
+    writer.frame_start(label)
+    asm.load(4, R8, R9, layout.FLAGS)
+    writer.unless(Has.INNER, outer)
+    writer.unless(Has.INNER_PORTS, no)
+    asm.load(1, R1, R9, SLOT[Field.INNER_PROTO])
+    asm.load(4, R2, R9, layout.INNER_L4)
+    asm.jump(read)
+    asm.place(outer)
+    writer.unless(Has.PORTS, no)
+    asm.load(1, R1, R9, SLOT[Field.IP_PROTO])
+    asm.load(4, R2, R9, layout.L4)
+    asm.place(read)
+    asm.jump_if(Jump.NE, R1, PROTO_TCP, no)
+    asm.mov(R1, R2)
+    asm.add(R1, 20)
+    asm.load(4, R3, R9, layout.CAP)
+    asm.jump_if(Jump.GT, R1, R3, no)
+    asm.and_(R2, 511)
+    asm.add(R2, R9)
+    asm.load(1, R1, R2, BUFFER + 13)
+    asm.and_(R1, _SYN_ACK)
+    asm.mov(R0, 1)
+    asm.jump_if(Jump.EQ, R1, _SYN, told)
+    asm.place(no)
+    asm.mov(R0, 0)
+    asm.place(told)
+    asm.exit()
 
 
 def ask_function(writer: Writer, label: Label) -> None:
