@@ -201,6 +201,20 @@ async def test_names_that_lead_elsewhere_are_refused(rig: Rig) -> None:
         assert answer.status_code == 422, answer.text
 
 
+@pytest.mark.feature("E46")
+async def test_addresses_of_ports_are_addresses(rig: Rig) -> None:
+    await laid(rig)
+    for given, told in (
+        ({"vxlan": {"local": "here", "remote": "10.0.0.2", "vni": 7}}, "'here' is no address for an end of a tunnel"),
+        ({"vxlan": {"local": "10.0.0.1", "remote": "fd00::2", "vni": 7}}, "of different families"),
+        ({"ips": ["10.0.0.300"]}, "'10.0.0.300' is no address"),
+    ):
+        port = {"id": "odd", "device": "s1", "side": "HOST", **given}
+        answer = await rig.client.put(f"{ROOT}/ports/odd", json=port)
+        assert answer.status_code in (400, 422), answer.text
+        assert told in answer.text
+
+
 @pytest.mark.feature("A39", "E108")
 async def test_what_all_tenants_share_is_the_nodes(rig: Rig) -> None:
     await laid(rig)

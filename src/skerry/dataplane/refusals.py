@@ -20,6 +20,7 @@ from skerry.dataplane.intents import (
     Hop,
     Intents,
     NextHop,
+    Port,
     Reinsert,
     Rewrite,
     Route,
@@ -64,7 +65,26 @@ def _of_topology(topology: Topology) -> Iterator[Fault]:
             yield Fault(message="it has no number", code="topology", path=port.id)
         elif numbers[(port.device, port.number)] > 1:
             yield Fault(message=f"number {port.number} of {port.device} is taken twice", code="topology", path=port.id)
+        for message in _of_addresses(port):
+            yield Fault(message=message, code="topology", path=port.id)
     yield from _of_links(topology)
+
+
+def _of_addresses(port: Port) -> Iterator[str]:
+    """What is wrong with the addresses of a port."""
+    versions: set[int] = set()
+    for text in (port.vxlan.local, port.vxlan.remote) if port.vxlan else ():
+        try:
+            versions.add(ip_address(text).version)
+        except ValueError:
+            yield f"{text!r} is no address for an end of a tunnel"
+    if len(versions) > 1:
+        yield "the ends of its tunnel are of different families"
+    for text in port.ips:
+        try:
+            ip_network(text, strict=False)
+        except ValueError:
+            yield f"{text!r} is no address"
 
 
 def _of_links(topology: Topology) -> Iterator[Fault]:
