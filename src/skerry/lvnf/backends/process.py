@@ -31,6 +31,7 @@ from skerry.lvnf.graph import Graph
 
 _START_S = 20.0
 _END_S = 5.0
+_ENVIRONMENT = ("PATH", "PYTHONPATH", "LANG", "TZ")  # secrets of the node are none of theirs
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -79,6 +80,7 @@ class Zygote:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 cwd="/",
+                env={name: value for name, value in os.environ.items() if name in _ENVIRONMENT},
                 start_new_session=True,
             )
         self._orders = near
