@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-WIDTH, HEIGHT = 920, 560
+WIDTH, HEIGHT = 920, 624
 INK, LINE = "#1b2a33", "#2b6777"
 PALE, SAND, FOAM = "#e8f1f5", "#f6efdd", "#e4f2ea"
 STYLE = f"""\
@@ -21,34 +21,39 @@ STYLE = f"""\
 
 Box = tuple[int, int, int, int, str, str, str]
 BOXES: Sequence[Box] = (
-    (40, 20, 250, 50, "cli", "commands for people and scripts", SAND),
-    (320, 20, 250, 50, "your program", "any ETSI client", "#ffffff"),
-    (40, 120, 840, 54, "api", "SOL003 · SOL005 · our own: decode, call, encode", PALE),
-    (40, 204, 265, 60, "nfvo", "network services, catalogue, grants", PALE),
-    (328, 204, 265, 60, "vnfm", "VNFs: goal, graph, scripts", PALE),
-    (616, 204, 122, 60, "packages", "CSAR, TOSCA", PALE),
-    (758, 204, 122, 60, "placement", "pure solver", PALE),
-    (40, 296, 553, 66, "engine", "desired state → plan → steps with undo, journalled", FOAM),
-    (616, 296, 264, 66, "store", "SQLite: records, journal, events", FOAM),
-    (40, 392, 840, 50, "vim", "one contract, a catalogue that finds drivers", PALE),
-    (40, 470, 265, 60, "local", "runc + conmon, no daemon", SAND),
-    (328, 470, 265, 60, "docker", "Docker Engine API", SAND),
-    (616, 470, 264, 60, "simulated", "a world in memory, with faults", SAND),
+    (40, 20, 265, 50, "cli", "commands for people and scripts", SAND),
+    (328, 20, 265, 50, "your program", "any ETSI client", "#ffffff"),
+    (616, 20, 264, 50, "mecapp", "for edge applications: library, bus", SAND),
+    (40, 120, 840, 54, "api", "SOL002 · SOL003 · SOL005 · MEC 010-2 · MEC 011 · our own: decode, call, encode", PALE),
+    (40, 204, 195, 60, "meo", "edge applications", PALE),
+    (255, 204, 195, 60, "nfvo", "network services, grants", PALE),
+    (470, 204, 195, 60, "vnfm", "VNFs: goal, graph, scripts", PALE),
+    (685, 204, 195, 60, "mep", "platform: services, rules", PALE),
+    (40, 294, 195, 50, "packages", "CSAR, TOSCA, signatures", PALE),
+    (255, 294, 195, 50, "placement", "pure solver", PALE),
+    (470, 294, 195, 50, "policy", "alarms, thresholds, healing", PALE),
+    (685, 294, 195, 50, "notifications", "callbacks, in order", PALE),
+    (40, 374, 553, 60, "engine", "desired state → plan → steps with undo, journalled", FOAM),
+    (616, 374, 264, 60, "store", "SQLite: records, journal, events", FOAM),
+    (40, 464, 553, 50, "vim", "one contract, a catalogue that finds drivers", PALE),
+    (616, 464, 264, 50, "dataplane", "intents → rules, proven and probed", PALE),
+    (40, 544, 124, 60, "local", "runc, conmon", SAND),
+    (183, 544, 124, 60, "docker", "Docker Engine", SAND),
+    (326, 544, 124, 60, "lvnf", "micro functions", SAND),
+    (469, 544, 124, 60, "simulated", "world in memory", SAND),
+    (616, 544, 122, 60, "ebpf", "in the kernel", SAND),
+    (758, 544, 122, 60, "ovs", "Open vSwitch", SAND),
 )
 ARROWS = (
-    "M165,70 L165,118",
-    "M445,70 L445,118",
-    "M172,174 L172,202",
-    "M460,174 L460,202",
-    "M305,234 L326,234",
-    "M593,234 L614,234",
-    "M172,264 L172,294",
-    "M460,264 L460,294",
-    "M593,329 L614,329",
-    "M316,362 L316,390",
-    "M172,442 L172,468",
-    "M460,442 L460,468",
-    "M748,442 L748,468",
+    *(f"M{x},70 L{x},118" for x in (172, 460, 748)),
+    *(f"M{x},174 L{x},202" for x in (137, 352, 567, 782)),
+    *(f"M{x},234 L{x + 18},234" for x in (235, 450)),
+    *(f"M{x},264 L{x},292" for x in (137, 352, 567, 782)),
+    *(f"M{x},344 L{x},372" for x in (316, 748)),
+    "M593,404 L614,404",
+    "M316,434 L316,462",
+    "M593,489 L614,489",
+    *(f"M{x},514 L{x},542" for x in (102, 245, 388, 531, 677, 819)),
 )
 
 
@@ -72,4 +77,4 @@ def _box(box: Box) -> str:
 
 
 def _tls() -> str:
-    return '<text class="small" x="305" y="95">HTTPS, JSON</text>'
+    return '<text class="small" x="316" y="95">HTTPS, JSON</text>'
