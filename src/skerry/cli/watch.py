@@ -14,7 +14,18 @@ from skerry.cli.session import Session, command
 from skerry.cli.vnf import find
 from skerry.model.operations import Event
 
-KINDS = ("operation", "step", "resource", "package", "alarm", "performance", "indicator", "quota", "audit")
+KINDS = (
+    "operation",
+    "step",
+    "resource",
+    "package",
+    "alarm",
+    "performance",
+    "indicator",
+    "quota",
+    "lvnf-agent",
+    "audit",
+)
 
 
 @click.command()
