@@ -84,15 +84,22 @@ def _tuple(table: int, rules: Sequence[Rule], part: list[int]) -> Tuple:
     return Tuple(table, fixed, keyed, keys, min(priorities), max(priorities))
 
 
-def terms(fixed: Iterable[Term], keyed: Shape, key: bytes) -> tuple[Term, ...]:
-    """The match of a rule, from what its tuple has in common and its key."""
-    found = [Term(Field(term[0]), term[1], term[2]) for term in fixed]
-    at = 0
-    for field, mask in keyed:
-        size = layout.slot_size(Field(field))
-        found.append(Term(Field(field), layout.unpacked(Field(field), key[at : at + size]), mask))
-        at += size
-    return tuple(sorted(found))
+class Reader:
+    """Reads the matches of a tuple's rules: what they have in common is known, the rest is in their keys."""
+
+    def __init__(self, fixed: Iterable[Term], keyed: Iterable[tuple[int, int]]) -> None:
+        self._fixed = [Term(Field(term[0]), term[1], term[2]) for term in fixed]
+        self._keyed: list[tuple[Field, int, int, int]] = []
+        at = 0
+        for number, mask in keyed:
+            field = Field(number)
+            self._keyed.append((field, mask, at, at + layout.octets(field)))
+            at += layout.slot_size(field)
+
+    def match(self, key: bytes) -> tuple[Term, ...]:
+        """The match of the rule of a key."""
+        found = [Term(field, int.from_bytes(key[at:end], "big"), mask) for field, mask, at, end in self._keyed]
+        return tuple(sorted([*self._fixed, *found]))
 
 
 def comparisons(term: Term) -> Iterator[tuple[int, int | None, int]]:

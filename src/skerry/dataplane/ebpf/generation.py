@@ -12,12 +12,12 @@ import msgspec
 from skerry.dataplane.driver import Counted, Emitted, Probed
 from skerry.dataplane.ebpf import layout, program
 from skerry.dataplane.ebpf.acting_name import NAME_SIZE, key_of
-from skerry.dataplane.ebpf.classify import terms
+from skerry.dataplane.ebpf.classify import Reader
 from skerry.dataplane.ebpf.kernel import Map, MapKind, Program
 from skerry.dataplane.ebpf.program import RECORD_HEAD, Plan
 from skerry.dataplane.ebpf.ring import Ring
 from skerry.dataplane.ebpf.shapes import Shape, decode
-from skerry.dataplane.flows import Domain, Field, Group, Meter, Named, Rule, Term
+from skerry.dataplane.flows import Actions, Domain, Field, Group, Match, Meter, Named, Rule, Term
 
 TOLD_ROOM = 1 << 18
 _U32 = struct.Struct("<I")
@@ -103,10 +103,13 @@ class Generation:
         records = self.maps["rules"].items()
         counts = _counts(counters, records, self.note.rules)
         found: list[tuple[int, Counted, int]] = []
+        decoder = _Decoder(self.note.shapes)
         for at, look in enumerate(self.note.looks):
             keys = [(b"", look.record)] if not look.keyed else self._keys(at)
+            reader = Reader(look.fixed, look.keyed)
             for key, record in keys:
-                found.append((record, *_rule(look, key, records[record][1], self.note.shapes, counts)))
+                rule, counter = decoder.rule(reader.match(key), records[record][1])
+                found.append((record, _counted(rule, counts.get(_U32.pack(counter), b"")), counter))
         return [(counted, counter) for _, counted, counter in sorted(found, key=lambda one: one[0])]
 
     def _keys(self, at: int) -> list[tuple[bytes, int]]:
@@ -150,21 +153,27 @@ def _probed(records: list[bytes]) -> Probed:
     return Probed(outputs=tuple(outputs), cookies=tuple(cookies), dry=True)
 
 
-def _rule(
-    look: Look, key: bytes, record: bytes, shapes: tuple[Shape, ...], counts: Mapping[bytes, bytes]
-) -> tuple[Counted, int]:
-    priority, number, cookie, counter, table = RECORD_HEAD.unpack_from(record)
-    shape = tuple(step for step in shapes[number] if step.do != "seen")
-    rule = Rule(
-        table=table,
-        priority=priority,
-        match=terms(look.fixed, tuple(look.keyed), key),  # type: ignore[arg-type]
-        actions=decode(shape, record[RECORD_HEAD.size :]),
-        cookie=cookie,
-    )
-    data = counts.get(_U32.pack(counter), b"")
+class _Decoder:
+    """Reads records; rules of the same actions share them."""
+
+    def __init__(self, shapes: tuple[Shape, ...]) -> None:
+        self._shapes = [tuple(step for step in shape if step.do != "seen") for shape in shapes]
+        self._known: dict[tuple[int, bytes], tuple[Actions, ...]] = {}
+
+    def rule(self, match: Match, record: bytes) -> tuple[Rule, int]:
+        """The rule of a match and a record, and the place of its counter."""
+        priority, number, cookie, counter, table = RECORD_HEAD.unpack_from(record)
+        data = record[RECORD_HEAD.size :]
+        actions = self._known.get((number, data))
+        if actions is None:
+            actions = self._known[number, data] = decode(self._shapes[number], data)
+        return Rule(table=table, priority=priority, match=match, actions=actions, cookie=cookie), counter
+
+
+def _counted(rule: Rule, data: bytes) -> Counted:
+    """A rule with what all processors have counted."""
     values = struct.unpack(f"<{len(data) // 8}Q", data)
-    return Counted(rule=rule, packets=sum(values[::2]), bytes=sum(values[1::2])), counter
+    return Counted(rule=rule, packets=sum(values[::2]), bytes=sum(values[1::2]))
 
 
 def _note(plan: Plan, revision: int) -> Note:

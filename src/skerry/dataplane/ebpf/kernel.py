@@ -245,11 +245,9 @@ class Map(_Object):
             if wanted:
                 step = wanted
                 continue
+            known, found = keys.raw, values.raw
             for at in range(count):
-                yield (
-                    keys.raw[at * self.key_size : (at + 1) * self.key_size],
-                    values.raw[at * size : (at + 1) * size],
-                )
+                yield known[at * self.key_size : (at + 1) * self.key_size], found[at * size : (at + 1) * size]
             if done:
                 return
             again = True
