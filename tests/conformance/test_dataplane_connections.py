@@ -9,8 +9,17 @@ from typing import Any
 import msgspec
 import pytest
 import pytest_asyncio
-from scapy.layers.inet import ICMP, IP, TCP, UDP, IPerror, TCPerror, UDPerror
-from scapy.layers.inet6 import ICMPv6DestUnreach, ICMPv6EchoReply, ICMPv6EchoRequest, IPerror6, IPv6
+from scapy.layers.inet import ICMP, IP, TCP, UDP, IPerror, TCPerror, UDPerror, defragment, fragment
+from scapy.layers.inet6 import (
+    ICMPv6DestUnreach,
+    ICMPv6EchoReply,
+    ICMPv6EchoRequest,
+    IPerror6,
+    IPv6,
+    IPv6ExtHdrFragment,
+    defragment6,
+    fragment6,
+)
 from scapy.layers.l2 import ARP, Dot1Q, Ether
 from scapy.packet import Packet
 
@@ -302,6 +311,54 @@ async def test_where_no_port_is_free_nothing_leaves(lab: Lab) -> None:
     await lab.lost(INSIDE, udp(6003))
     assert ends(await lab.there(udp(6001)))[1] == ports[0]
     assert ends(await lab.there(udp(6003, dport=54)))[1] in (40000, 40001)  # free towards another port
+
+
+@pytest.mark.feature("E46", "E105")
+@pytest.mark.parametrize("v6", [False, True], ids=["IPv4", "IPv6"])
+async def test_fragments_go_with_the_first_of_them(lab: Lab, v6: bool) -> None:
+    """All of a packet is translated, there and back; an engine may put it together in between."""
+    public, host, server = (PUBLIC6, HOST6, SERVER6) if v6 else (PUBLIC, HOST, SERVER)
+    await lab.gate(source=public, low=30000, high=39999)
+
+    def cut(src: str, dst: str, **ports: int) -> list[Packet]:
+        data = bytes(range(200)) * 12
+        if v6:
+            whole = IPv6(src=src, dst=dst) / IPv6ExtHdrFragment(id=77) / UDP(**ports) / data
+            parts = fragment6(IPv6(bytes(whole)), 1400)
+        else:
+            parts = fragment(IP(bytes(IP(src=src, dst=dst, id=77) / UDP(**ports) / data)), 1320)
+        assert len(parts) > 1
+        return [frame(part) for part in parts]
+
+    async def whole(port: int, parts: list[Packet]) -> Packet:
+        left: list[tuple[int, bytes]] = []
+        for place, part in enumerate(parts, 1):
+            missing = len(parts) - len(left) if place == len(parts) else 0
+            left += await lab.rig.send(port, bytes(part), expect=missing)
+        again = [Ether(sent)[IPv6 if v6 else IP] for _, sent in left]
+        assert {number for number, _ in left} == {OUTSIDE if port == INSIDE else INSIDE}
+        in_order = again if v6 else sorted(again, key=lambda one: one.frag)
+        (found,) = [defragment6(in_order)] if v6 else list(defragment(in_order))
+        return Ether() / type(found)(bytes(found))
+
+    if v6 and lab.rig.type == "ovs":  # it says that it does not: they are not sent on
+        for part in cut(host, server, sport=33180, dport=53):
+            await lab.lost(INSIDE, part)
+        return
+    there = await whole(INSIDE, cut(host, server, sport=33180, dport=53))
+    src, sport, dst, dport = ends(there)
+    assert (src, dst, dport, len(bytes(there[UDP].payload))) == (public, server, 53, 2400)
+    assert sound(there)
+    back = await whole(OUTSIDE, cut(server, public, sport=53, dport=sport))
+    assert ends(back) == (server, 53, host, 33180)
+    assert sound(back)
+    late = cut(host, server, sport=33181, dport=53)[1:]
+    for part in late:
+        if v6:
+            part[IPv6ExtHdrFragment].id = 78
+        else:
+            part[IP].id, part[IP].chksum = 78, None
+        await lab.lost(INSIDE, part)
 
 
 @pytest.mark.feature("E46")

@@ -214,7 +214,7 @@ async def test_frames_leave_as_the_reference_says(
         assert [(out, sent.hex()) for out, sent in left] == [(out, sent.hex()) for out, sent in wanted], values
 
 
-INSIDE, OUTSIDE = 1, 2
+WITHIN, BEYOND = 1, 2
 HIDDEN = ip_network("198.51.100.0/30")
 _zone_ids = itertools.count(20_000)
 
@@ -246,11 +246,9 @@ steps = st.lists(
 
 def gate(zone: int, **options: Any) -> list[Rule]:
     """Inside may open connections, outside may answer."""
-    tracked = [
-        (0, match(in_port=port, eth_type=0x800), (Track(zone=zone), Goto(table=1))) for port in (INSIDE, OUTSIDE)
-    ]
-    opened = (1, match(in_port=INSIDE), (Connect(zone=zone, **options), Output(port=OUTSIDE)))
-    known = [(1, match(in_port=OUTSIDE, conn=int(conn)), (Output(port=INSIDE),)) for conn in (Conn.REPLY, Conn.RELATED)]
+    tracked = [(0, match(in_port=port, eth_type=0x800), (Track(zone=zone), Goto(table=1))) for port in (WITHIN, BEYOND)]
+    opened = (1, match(in_port=WITHIN), (Connect(zone=zone, **options), Output(port=BEYOND)))
+    known = [(1, match(in_port=BEYOND, conn=int(conn)), (Output(port=WITHIN),)) for conn in (Conn.REPLY, Conn.RELATED)]
     return [
         Rule(table=table, priority=9, match=one, actions=done, cookie=cookie("gate", table, 9, one), owner="gate")
         for table, one, done in (*tracked, opened, *known)
@@ -303,7 +301,7 @@ async def test_connections_are_what_the_reference_says(
     index, memory = Index(state), Memory()
     went: list[tuple[bytes, bytes]] = []
     for kind, one, sport, dport in given_steps:
-        port = INSIDE if kind == "open" else OUTSIDE
+        port = WITHIN if kind == "open" else BEYOND
         if kind in ("answer", "error"):
             if not went:
                 continue
@@ -316,7 +314,7 @@ async def test_connections_are_what_the_reference_says(
         left = await engine.send(port, its, expect=len(wanted))
         assert [out for out, _ in left] == [out for out, _ in wanted]
         for (out, mine), (_, its) in zip(wanted, left, strict=True):
-            if out == INSIDE:
+            if out == WITHIN:
                 assert without_inner_checksum(its) == without_inner_checksum(mine)
                 continue
             assert with_any_port(its) == with_any_port(mine)

@@ -235,7 +235,7 @@ def test_connections_end_by_themselves() -> None:
         for when, frame in (*earlier, (at, opening)):
             found = table.track(1, parse(frame), when)
             if found.connection is None:
-                table.connect(found, flows.Connect(zone=1, tcp_s=600), when)
+                table.connect(found, parse(frame), flows.Connect(zone=1, tcp_s=600), when)
         return found.conn
 
     def tcp(flags: str, back: bool = False) -> bytes:

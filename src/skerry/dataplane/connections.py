@@ -16,7 +16,7 @@ from skerry.dataplane.packets import Ip, Parsed, word
 PROTO_ICMP6 = 58
 TRACKED = {4: (PROTO_ICMP, PROTO_TCP, PROTO_UDP), 6: (PROTO_TCP, PROTO_UDP, PROTO_ICMP6)}
 """The protocols of connections."""
-UNANSWERED_S, CLOSING_S = 60, 10
+UNANSWERED_S, CLOSING_S, PARTS_S = 60, 10, 30
 _ECHO = {PROTO_ICMP: (8, 0), PROTO_ICMP6: (128, 129)}
 _ERRORS = {PROTO_ICMP: (3, 4, 5, 11, 12), PROTO_ICMP6: (1, 2, 3, 4)}
 _FIN, _SYN, _RST, _PSH, _ACK, _URG = 1, 2, 4, 8, 16, 32
@@ -69,13 +69,14 @@ def tell(ends: Ends) -> tuple[str, int, str, int]:
 
 class Found(msgspec.Struct):
     """What a frame is to a zone. `back`: it comes from the side that did not open the connection. `ends` are its own, or,
-    of an error, those of the frame it is about, turned round."""
+    of an error, those of the frame it is about, turned round. `part`: it is a later fragment of such a frame."""
 
     zone: int
     conn: Conn
     ends: Ends | None = None
     connection: Connection | None = None
     back: bool = False
+    part: bool = False
 
 
 class Table:
@@ -83,6 +84,7 @@ class Table:
 
     def __init__(self) -> None:
         self._by_ends: dict[tuple[int, Ends], Connection] = {}
+        self._parts: dict[Whole, tuple[Found, float]] = {}
 
     def copy(self) -> Table:
         """One that may be changed without this one."""
@@ -120,6 +122,16 @@ class Table:
         """What a frame is."""
         if parsed.ip is None or parsed.ip.proto not in TRACKED[parsed.ip.version]:
             return Found(zone, Conn.NONE)
+        whole = whole_of(zone, parsed)
+        if whole is not None and parsed.ip.frag is Frag.LATER:
+            found, since = self._parts.get(whole, (Found(zone, Conn.INVALID), now))
+            return msgspec.structs.replace(found, part=True) if now - since <= PARTS_S else Found(zone, Conn.INVALID)
+        found = self._track(zone, parsed, now)
+        if whole is not None and found.connection is not None:
+            self._parts[whole] = (found, now)
+        return found
+
+    def _track(self, zone: int, parsed: Parsed, now: float) -> Found:
         about = error_of(parsed)
         if about is not None:
             known = self.get(zone, about.back(), now)
@@ -146,7 +158,7 @@ class Table:
         connection.answered = connection.answered or back
         connection.closing = connection.closing or bool(_flags(parsed) & (_FIN | _RST))
 
-    def connect(self, found: Found, action: Connect, now: float) -> Connection | None:
+    def connect(self, found: Found, parsed: Parsed, action: Connect, now: float) -> Connection | None:
         """The connection of a frame, made where there is none; None where no port is free."""
         if found.connection is not None or found.ends is None:
             return found.connection
@@ -156,6 +168,9 @@ class Table:
         idle = {PROTO_TCP: action.tcp_s, PROTO_UDP: action.udp_s}.get(found.ends.proto, action.icmp_s)
         found.connection = Connection(found.zone, found.ends, onward, idle, now)
         self.put(found.connection)
+        whole = whole_of(found.zone, parsed)
+        if whole is not None:
+            self._parts[whole] = (found, now)
         return found.connection
 
     def _onward(self, zone: int, ends: Ends, action: Connect, now: float) -> Ends | None:
@@ -198,13 +213,25 @@ def fits(action: Connect, parsed: Parsed) -> bool:
     return parsed.ip is not None and all(version == parsed.ip.version for version in told)
 
 
+Whole = tuple[int, int, bytes, bytes, bytes]
+"""What fragments of one packet have in common: zone, protocol, addresses, identification."""
+
+
+def whole_of(zone: int, parsed: Parsed) -> Whole | None:
+    """What a fragment is part of; None for a frame in one piece."""
+    ip = parsed.ip
+    if ip is None or ip.frag is Frag.NO:
+        return None
+    return zone, ip.proto, *packets.addresses(parsed.frame, ip), packets.identification(parsed.frame, ip)
+
+
 # -- reading frames -------------------------------------------------------------------------------------------------------
 
 
 def ends_of(parsed: Parsed) -> Ends | None:
-    """The ends of a frame that can be tracked: TCP, UDP, echoes, in one piece."""
+    """The ends of a frame that can be tracked: TCP, UDP, echoes."""
     ip = parsed.ip
-    return _ends(parsed.frame, ip) if ip is not None and ip.frag is Frag.NO else None
+    return _ends(parsed.frame, ip) if ip is not None and ip.frag is not Frag.LATER else None
 
 
 def _ends(data: bytes, ip: Ip) -> Ends | None:
@@ -272,8 +299,10 @@ def translated(parsed: Parsed, found: Found) -> bytes:
     was, becomes = connection.opened, connection.onward
     if found.back:
         was, becomes = becomes.back(), was.back()
-    if was == becomes:
+    if was == becomes or parsed.ip is None:
         return parsed.frame
+    if found.part:
+        return _addressed(parsed.frame, parsed.ip, becomes.src, becomes.dst)
     return _error(parsed, was, becomes) if found.conn is Conn.RELATED else _plain(parsed, becomes)
 
 

@@ -212,7 +212,8 @@ class Track(Action, frozen=True, kw_only=True):
     """Look for the connection of the frame in a zone: connections of different zones know nothing of each other. `conn` is
     what was found (`Conn`), and what comes from the side that did not open it is translated back: so rules see a
     connection as the side that opened it does. TCP, UDP and ICMP echoes are connections, and ICMP errors belong to them;
-    frames of other protocols are not tracked, fragments may be INVALID."""
+    frames of other protocols are not tracked. Fragments belong to the
+    connection of the first of them, which has to come first."""
 
     zone: int
 

@@ -323,7 +323,7 @@ class Run:
             raise _Dropped("it is of no connection that can be remembered", Reason.UNTRACKED)
         if found.back:
             return
-        if self._memory.connections.connect(found, action, self._now) is None:
+        if self._memory.connections.connect(found, self._read(), action, self._now) is None:
             raise _Dropped("no port is free for its source", Reason.EXHAUSTED)
         self._frame = connections.translated(self._read(), found)
 

@@ -157,6 +157,16 @@ def addresses(data: bytes, ip: Ip) -> tuple[bytes, bytes]:
     return data[at : at + size], data[at + size : at + 2 * size]
 
 
+def identification(data: bytes, ip: Ip) -> bytes:
+    """What fragments of one packet have in common, from the header of IPv4 or the fragment header of IPv6."""
+    if ip.version == 4:
+        return data[ip.start + 4 : ip.start + 6]
+    proto, here = data[ip.start + 6], ip.start + 40
+    while proto in _V6_EXTENSIONS and len(data) >= here + 8:
+        proto, here = data[here], here + 8 * (data[here + 1] + 1)
+    return data[here + 4 : here + 8]
+
+
 def has_ports(data: bytes, ip: Ip) -> bool:
     """Whether an IP packet has L4 ports that can be read."""
     return ip.proto in _WITH_PORTS and ip.payload >= 0 and len(data) >= ip.payload + 4

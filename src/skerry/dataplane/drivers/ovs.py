@@ -30,6 +30,8 @@ _LIMITS = (
     "GTP-U is forwarded as any UDP: its headers are neither matched nor changed",
     "a second VLAN tag is looked at only after the frame left the device and came back",
     "a copy that is given a service header has to leave at a port other than the one the frame came from",
+    "fragments of connections are put together and cut again; those of IPv6, and of less than 1200 bytes, are not connected",
+    "identifiers of echoes are not translated",
     "addresses of later fragments of UDP and TCP cannot be rewritten",
     "each direction of a pinned flow is forgotten by itself when it is idle",
     "rates of meters are multiples of 1 kbit/s, their bursts of 1 kbit",

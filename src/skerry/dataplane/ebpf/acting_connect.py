@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from skerry.dataplane.connections import PROTO_ICMP6
 from skerry.dataplane.ebpf import layout
-from skerry.dataplane.ebpf.acting_track import turned_key, unless_over
+from skerry.dataplane.ebpf.acting_track import keep_part, turned_key, unless_over
 from skerry.dataplane.ebpf.acting_translate import translate_function
 from skerry.dataplane.ebpf.assembler import FP, R0, R1, R2, R3, R4, R6, R7, R8, R9, Alu, Jump, Label
 from skerry.dataplane.ebpf.entries import (
@@ -87,9 +87,10 @@ def connect_function(writer: Writer, label: Label, version: int, targets: int) -
     else:
         _claim(writer, full, version)
     _remember(writer, version)
+    asm.store(4, R9, CONN_FOUND, OPENER | (CHANGES if version else 0))
+    keep_part(writer)
     if not version:
         asm.jump(plain)
-    asm.store(4, R9, CONN_FOUND, OPENER | CHANGES)
     asm.place(known)
     asm.load(4, R1, R9, CONN_FOUND)
     asm.and_(R1, CHANGES)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from skerry.dataplane.connections import CLOSING_S, PROTO_ICMP6, UNANSWERED_S
+from skerry.dataplane.connections import CLOSING_S, PARTS_S, PROTO_ICMP6, UNANSWERED_S
 from skerry.dataplane.ebpf import layout
 from skerry.dataplane.ebpf.acting_translate import translate_function
 from skerry.dataplane.ebpf.assembler import R0, R1, R2, R3, R4, R5, R7, R8, R9, Alu, Jump, Label, Reg
@@ -17,17 +17,23 @@ from skerry.dataplane.ebpf.entries import (
     ENDS,
     ENDS_SIZE,
     ERROR,
+    FIRST,
     FLAGS,
     FRESH,
     IDLE,
+    LATER,
     OPENER,
     OTHER,
+    PART,
+    PART_BECOMES,
+    PART_SEEN,
     SEEN,
     SPORT,
     SRC,
     TRANSLATED,
+    copy,
 )
-from skerry.dataplane.ebpf.layout import BUFFER, CONN_BECOMES, CONN_FOUND, CONN_KEY, KEY, L3, SLOT, Has, Helper
+from skerry.dataplane.ebpf.layout import BUFFER, CONN_BECOMES, CONN_FOUND, CONN_KEY, HEADERS, KEY, L3, SLOT, Has, Helper
 from skerry.dataplane.ebpf.shapes import Step
 from skerry.dataplane.ebpf.writing import Writer
 from skerry.dataplane.flows import PROTO_ICMP, PROTO_TCP, PROTO_UDP, Conn, Field, Reason
@@ -60,9 +66,16 @@ def track_function(writer: Writer, label: Label) -> None:
     _key(writer, none, invalid)
     asm.call(Helper.KTIME_COARSE)
     asm.store(8, R9, layout.NOW, R0)
+    complete = asm.label("complete")
+    asm.load(4, R1, R9, CONN_FOUND)
+    asm.jump_if(Jump.NE, R1, PART, complete)
+    _part(writer, invalid)
+    asm.jump(done)
+    asm.place(complete)
     writer.lookup("conns", CONN_KEY)
     asm.jump_if(Jump.EQ, R0, 0, unknown)
     _known(writer, unknown)
+    keep_part(writer)
     asm.jump(done)
     asm.place(unknown)
     _unknown(writer, invalid)
@@ -74,6 +87,7 @@ def track_function(writer: Writer, label: Label) -> None:
     writer.call("translate", translate_function)
     asm.exit()
     asm.place(invalid)
+    asm.store(4, R9, CONN_FOUND, 0)
     asm.store(4, R9, SLOT[Field.CONN], int(Conn.INVALID))
     asm.place(plain)
     asm.place(none)
@@ -100,18 +114,21 @@ def _key_of_version(writer: Writer, version: int, icmp: int, none: Label, invali
     """r5 is the protocol."""
     asm, echoes, error, ported = writer.asm, *(writer.asm.label(name) for name in ("echoes", "icmp_error", "ported"))
     asm.store(1, R9, CONN_KEY + 3, version)
-    tracked, fragments = asm.label("tracked_protocol"), asm.label("whole")
+    tracked, whole = asm.label("tracked_protocol"), asm.label("whole")
     for proto in (PROTO_TCP, PROTO_UDP, icmp):
         asm.jump_if(Jump.EQ, R5, proto, tracked)
     asm.jump(none)
     asm.place(tracked)
-    asm.load(1, R1, R9, SLOT[Field.IP_FRAG])
-    asm.jump_if(Jump.NE, R1, 0, invalid)
-    asm.place(fragments)
-    _within(writer, layout.L4, 8, invalid)
     asm.mov(R3, R9)
     asm.add(R3, L3)
     _ends(writer, R3, version, turned=False)
+    asm.load(1, R1, R9, SLOT[Field.IP_FRAG])
+    asm.jump_if(Jump.NE, R1, LATER, whole)
+    _identified(writer, CONN_KEY, version)
+    asm.store(4, R9, CONN_FOUND, PART)
+    asm.jump(read)
+    asm.place(whole)
+    _within(writer, layout.L4, 8, invalid)
     asm.load(4, R7, R9, layout.L4)
     asm.and_(R7, 511)
     asm.add(R7, R9)
@@ -128,6 +145,61 @@ def _key_of_version(writer: Writer, version: int, icmp: int, none: Label, invali
     asm.place(error)
     _error_key(writer, version, icmp, invalid)
     asm.jump(read)
+
+
+def _identified(writer: Writer, key: int, version: int) -> None:
+    """The identification of a fragment in the place of the ports of a key."""
+    if version == 4:
+        writer.asm.load(2, R1, R9, BUFFER + L3 + 4)
+    else:
+        writer.asm.load(4, R1, R9, layout.FRAG_ID)
+    writer.asm.store(4, R9, key + ENDS + SPORT, R1)
+
+
+def _part(writer: Writer, invalid: Label) -> None:
+    """A later fragment is what the first one was."""
+    asm = writer.asm
+    writer.lookup("parts", CONN_KEY)
+    asm.jump_if(Jump.EQ, R0, 0, invalid)
+    asm.load(8, R1, R9, layout.NOW)
+    asm.load(8, R2, R0, PART_SEEN)
+    asm.sub(R1, R2)
+    asm.constant(R2, PARTS_S * _SECOND)
+    asm.jump_if(Jump.SGT, R1, R2, invalid)
+    asm.load(4, R1, R0, 0)
+    asm.or_(R1, PART)
+    asm.store(4, R9, CONN_FOUND, R1)
+    asm.load(4, R1, R0, 4)
+    asm.store(4, R9, SLOT[Field.CONN], R1)
+    for word in range(0, 32, 4):
+        asm.load(4, R1, R0, PART_BECOMES + word)
+        asm.store(4, R9, CONN_BECOMES + word, R1)
+
+
+def keep_part(writer: Writer) -> None:
+    """What was found of a first fragment is kept for those that follow."""
+    if writer.probe:
+        return
+    asm, whole, four, six = writer.asm, *(writer.asm.label(name) for name in ("not_in_parts", "part_v4", "part_told"))
+    asm.load(1, R1, R9, SLOT[Field.IP_FRAG])
+    asm.jump_if(Jump.NE, R1, FIRST, whole)
+    copy(writer, CONN_KEY, KEY, ENDS + SPORT)
+    asm.load(1, R1, R9, CONN_KEY + 3)
+    asm.jump_if(Jump.EQ, R1, 4, four)
+    _identified(writer, KEY, 6)
+    asm.jump(six)
+    asm.place(four)
+    _identified(writer, KEY, 4)
+    asm.place(six)
+    asm.load(4, R1, R9, CONN_FOUND)
+    asm.store(4, R9, HEADERS, R1)
+    asm.load(4, R1, R9, SLOT[Field.CONN])
+    asm.store(4, R9, HEADERS + 4, R1)
+    asm.load(8, R1, R9, layout.NOW)
+    asm.store(8, R9, HEADERS + PART_SEEN, R1)
+    copy(writer, CONN_BECOMES, HEADERS + PART_BECOMES, 32)
+    writer.update("parts", KEY, HEADERS)
+    asm.place(whole)
 
 
 def _within(writer: Writer, at: int, size: int, otherwise: Label) -> None:

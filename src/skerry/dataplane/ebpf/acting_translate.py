@@ -6,7 +6,7 @@ from skerry.dataplane.connections import PROTO_ICMP6
 from skerry.dataplane.ebpf import layout
 from skerry.dataplane.ebpf.acting import fix_v4
 from skerry.dataplane.ebpf.assembler import FP, R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, Alu, Jump, Label
-from skerry.dataplane.ebpf.entries import DPORT, DST, ENDS, ERROR, SPORT, SRC, copy, old_addresses
+from skerry.dataplane.ebpf.entries import DPORT, DST, ENDS, ERROR, PART, SPORT, SRC, copy, old_addresses
 from skerry.dataplane.ebpf.layout import BUFFER, CONN_BECOMES, CONN_FOUND, CONN_KEY, HEADERS, KEY, L3, SLOT, Has, Helper
 from skerry.dataplane.ebpf.writing import Writer
 from skerry.dataplane.flows import PROTO_ICMP, PROTO_TCP, PROTO_UDP, Field
@@ -35,10 +35,13 @@ def translate_function(writer: Writer, label: Label) -> None:
 
 
 def _translate(writer: Writer, version: int, icmp: int, done: Label) -> None:
-    asm, plain, error = writer.asm, writer.asm.label("translate_plain"), writer.asm.label("translate_error")
+    asm, plain, error, part = (
+        writer.asm,
+        *(writer.asm.label(name) for name in ("plain_ends", "error_ends", "part_ends")),
+    )
     asm.load(4, R1, R9, CONN_FOUND)
-    asm.and_(R1, ERROR)
-    asm.jump_if(Jump.NE, R1, 0, error)
+    asm.jump_if(Jump.SET, R1, ERROR, error)
+    asm.jump_if(Jump.SET, R1, PART, part)
     asm.place(plain)
     for place in (SRC, DST):
         copy(writer, CONN_BECOMES + place, KEY + place, 16)
@@ -46,6 +49,10 @@ def _translate(writer: Writer, version: int, icmp: int, done: Label) -> None:
     _checksum_place(writer, icmp)
     _address_checksum(writer, icmp)
     _replace_ports(writer, icmp)
+    asm.jump(done)
+    asm.place(part)
+    copy(writer, CONN_BECOMES, KEY, 32)
+    _readdress(writer, version)
     asm.jump(done)
     asm.place(error)
     _error_ends(writer, version)

@@ -39,7 +39,7 @@ from skerry.linux import namespaces, netlink, offload, syscalls
 
 MOST_SESSIONS, MOST_PINS, MOST_MACS = 1 << 16, 1 << 15, 1 << 14
 COUNTERS = 1024
-MOST_CONNS, MOST_DROPS = 1 << 16, 1 << 12
+MOST_CONNS, MOST_PARTS, MOST_DROPS = 1 << 16, 1 << 12, 1 << 12
 SPEC_ROOM = 1 << 18
 EVENTS_ROOM = 1 << 16
 VXLAN_PORT = 4789
@@ -491,6 +491,7 @@ def _linked(path: Path, index: int) -> bool:
 _LATER: Mapping[str, Callable[[], Map]] = {
     "drops": lambda: Map.create(MapKind.HASH, 4, 8, MOST_DROPS, "drops", NO_PREALLOC),
     "asked": lambda: Map.create(MapKind.LRU_HASH, acting_flow.FLOW_SIZE, ASKED_SIZE, MOST_PINS, "asked"),
+    "parts": lambda: Map.create(MapKind.LRU_HASH, entries.KEY_SIZE, entries.PART_SIZE, MOST_PARTS, "parts"),
     "conns": lambda: Map.create(MapKind.LRU_HASH, entries.KEY_SIZE, entries.VALUE_SIZE, MOST_CONNS, "conns"),
 }
 

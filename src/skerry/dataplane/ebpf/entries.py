@@ -18,8 +18,14 @@ FLAGS, IDLE, SEEN, BECOMES = 0, 4, 8, 16
 VALUE_SIZE = 56
 BACK, ANSWERED, CLOSING, TRANSLATED = 1, 2, 4, 8
 """Flags of an entry."""
-OPENER, OTHER, ERROR, FRESH, CHANGES = 1, 2, 4, 8, 16
-"""What is found of a frame: from which side, about an error, that it may open one, that it is translated."""
+OPENER, OTHER, ERROR, FRESH, CHANGES, PART = 1, 2, 4, 8, 16, 32
+"""What is found of a frame: from which side, about an error, that it may open one, that it is translated, that it is a later
+fragment."""
+PART_SEEN, PART_BECOMES, PART_SIZE = 8, 16, 48
+"""What is kept of a first fragment: what was found, the state, when, the addresses that it got. The key has the identification
+in the place of ports."""
+FIRST, LATER = 1, 2
+"""Fragments, as they are in the slot."""
 SRC, DST, SPORT, DPORT = 0, 16, 32, 34
 ENDS = 4
 """Where the ends begin in a key."""

@@ -44,6 +44,7 @@ CONN_FOUND = 432  # what `track` found, see `entries`
 CONN_ZONE = 436
 ABOUT = 440  # where the packet begins that an ICMP error is about, and its payload
 ABOUT_L4 = 444
+FRAG_ID = 376  # of IPv6
 REASON = 428  # why a frame is dropped
 KEY = 448
 HEADERS = 704  # a header that is being made

@@ -332,6 +332,9 @@ class _Parser:
 
     def _v6_fragment(self, ip: _Ip, done: Label) -> None:
         asm = self._asm
+        if ip is _OUTER and Field.IP_FRAG in self._needs.fields:
+            asm.load(4, R0, R3, BUFFER + 4)
+            asm.store(4, R9, layout.FRAG_ID, R0)
         asm.load(1, R2, R3, BUFFER)
         asm.add(R5, 8)
         asm.load(2, R0, R3, BUFFER + 2)

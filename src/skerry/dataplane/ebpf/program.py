@@ -64,7 +64,7 @@ class Plan(msgspec.Struct, frozen=True):
     @property
     def later(self) -> frozenset[str]:
         """The maps of the device that only some rules need."""
-        found = {"drops"} | ({"conns"} if _tracks(self.shapes) else set())
+        found = {"drops"} | ({"conns", "parts"} if _tracks(self.shapes) else set())
         return frozenset(found | ({"asked"} if Field.NAME in self.needs.fields else set()))
 
     def map_name(self, at: int) -> str:
