@@ -13,6 +13,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from skerry.api import body
+from skerry.api.sol003 import types as vnf_wire
+from skerry.api.sol005 import types as ns_wire
 from skerry.dataplane.intents import Device, Port, Side, Topology, Wire
 from skerry.errors import ForbiddenError
 from skerry.meo.redirection import PlatformManagers, Redirection
@@ -209,3 +212,40 @@ async def test_rules_follow_as_the_application_had_changed_them_and_names_lead_t
         assert await leaves(edge, "west") == {"core-west"}
         await edge.does(id, "operate", {"changeStateTo": "STARTED"})
         assert await leaves(edge, "west") == {"app"}
+
+
+ORCHESTRATED = {
+    "ns.instantiate": ns_wire.InstantiateNsRequest,
+    "ns.update": ns_wire.UpdateNsRequest,
+    "ns.terminate": ns_wire.TerminateNsRequest,
+}
+MANAGED = {
+    "vnf.instantiate": vnf_wire.InstantiateVnfRequest,
+    "vnf.operate": vnf_wire.OperateVnfRequest,
+    "vnf.terminate": vnf_wire.TerminateVnfRequest,
+}
+
+
+@pytest.mark.feature("B11")
+async def test_the_log_of_calls_has_requests_of_the_standards_only(tmp_path: Path) -> None:
+    """A whole life of an application: the journal is the log. At the NFVO are SOL005 requests for it, what the NFVO
+    has done at the VNFM are SOL003 requests, and nothing reaches a VNF but through the NFVO."""
+    async with edges(tmp_path) as edge:
+        id = await edge.running(APPD)
+        await edge.does(id, "operate", {"changeStateTo": "STOPPED", "stopType": "FORCEFUL"})
+        await edge.does(id, "operate", {"changeStateTo": "STARTED"})
+        assert (await put(edge, id, state="INACTIVE")).status_code == 200
+        await relocated(edge, id)
+        await edge.does(id, "terminate", {"terminationType": "FORCEFUL"})
+        log = {one.id: one for one in edge.rig.node.engine.operations()}
+        kinds = {one.kind for one in log.values()}
+        assert {kind for kind in kinds if kind.startswith("ns.")} == set(ORCHESTRATED)
+        assert {kind for kind in kinds if kind.startswith("vnf.")} == set(MANAGED)
+        for one in log.values():
+            above = log[one.parent].kind.partition(".")[0] if one.parent else ""
+            level = one.kind.partition(".")[0]
+            assert (level, above) in {("app", ""), ("ns", "app"), ("ns", ""), ("vnf", "ns")}, one.kind
+            if known := {**ORCHESTRATED, **MANAGED}.get(one.kind):
+                body.params(dict(one.params), known)
+        alone = {one.kind for one in log.values() if one.kind.startswith("ns.") and not one.parent}
+        assert alone == {"ns.update"}, "redirections over Mm5 and Mm3*"

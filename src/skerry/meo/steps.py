@@ -17,7 +17,7 @@ from skerry.model.appd import PlatformPart
 from skerry.model.ns import NsInstance
 from skerry.model.platform import Access, HostedApp, NullPlatform, Platform
 from skerry.model.states import InstantiationState
-from skerry.packages.appd_names import PROFILE, steered_points
+from skerry.packages.appd_names import FLAVOUR, PROFILE, steered_points
 from skerry.store import aggregates
 from skerry.vim.driver import Taps
 
@@ -121,12 +121,13 @@ class AppSteps:
         ns_id = str(spec["ns"])
         label = f"{instance.app_instance_name or instance.app_name}-{instance.id[:8]}"
         nfvo = self.desk.nfvo
+        more: dict[str, Any] = {"placement": {"*": spec["vim"]}}
+        if points := await self._steered(instance, spec["vim"]):
+            more["steered"] = {PROFILE: list(points)}
+        # Nothing is awaited between this and the child: the one of before a restart may end at any moment.
         ns = await nfvo.create(spec["nsd"], name=label, tenant=instance.tenant, id=ns_id)
         if ns.ns_state is InstantiationState.NOT_INSTANTIATED:
-            more: dict[str, Any] = {"placement": {"*": spec["vim"]}}
-            if points := await self._steered(instance, spec["vim"]):
-                more["steered"] = {PROFILE: list(points)}
-            request = {"additionalParamsForNs": more}
+            request = {"nsFlavourId": FLAVOUR, "additionalParamsForNs": more}
             await context.child("ns.instantiate", ns_id, request, undone=True)
         if not spec["running"]:
             await self._switch(context, ns_id, running=False, how="FORCEFUL", name="stop")

@@ -10,6 +10,9 @@ from skerry.model.appd import AppD, TrafficRule
 PROFILE = "app"
 """The VNF profile that an application is in its NSD."""
 
+FLAVOUR = "default"
+"""The only deployment flavour of that NSD."""
+
 GRAPH = "mec"
 """The forwarding graph of that NSD: the paths that the application's traffic rules become."""
 

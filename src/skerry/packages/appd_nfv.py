@@ -28,7 +28,7 @@ from skerry.model.appd import (
 from skerry.model.descriptors import ConnectionPoint, SoftwareImage, Vdu, Vnfd
 from skerry.packages import building
 from skerry.packages.appd import is_appd
-from skerry.packages.appd_names import GRAPH, PROFILE, link_name, nsd_id, point_name, unit_name, word
+from skerry.packages.appd_names import FLAVOUR, GRAPH, PROFILE, link_name, nsd_id, point_name, unit_name, word
 from skerry.packages.archive import Archive, opened, read_small, replacing
 from skerry.packages.limits import Limits
 from skerry.packages.metafile import blocks, decode
@@ -38,7 +38,6 @@ from skerry.packages.yaml_nodes import Budget, parse, plain
 
 TYPES = "https://forge.etsi.org/rep/nfv/SOL001/raw/v4.4.1/etsi_nfv_sol001_{}_types.yaml"
 VERSION = "tosca_simple_yaml_1_3"
-FLAVOUR = "default"
 MEC_VERSION = "3.1.1"
 DEFAULT_GRACE_S = Vdu(id="").grace_s
 _UNIT = "skerry.mec.Unit"
