@@ -380,7 +380,9 @@ class Node:
     def _caller_of(self, authority: Path | None) -> HttpSender:
         """Calls one whom the administrator named: no address is forbidden."""
         files = self._files()
-        trusting = msgspec.structs.replace(files, authorities=(*files.authorities, *((authority,) if authority else ())))
+        trusting = msgspec.structs.replace(
+            files, authorities=(*files.authorities, *((authority,) if authority else ()))
+        )
         made = HttpSender(Policy(allowed=("0.0.0.0/0", "::/0"), loopback=True), self.clock, trusting)
         self._callers.append(made)
         return made
