@@ -31,6 +31,7 @@ from skerry.dataplane.intents import (
     Topology,
     Wire,
 )
+from skerry.dataplane.planning import MANY, Planner
 from skerry.dataplane.records import Forgetful
 from skerry.dataplane.service import DataPlane
 from skerry.dataplane.state import changed, difference
@@ -46,15 +47,17 @@ LINE = Wire(id="line", a="ran", b="core")
 class Bench:
     """A service on the simulated engine; `again` is what a restart makes of it."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.ledger = folder, Forgetful()
+    def __init__(self, folder: Path, many: int = MANY) -> None:
+        self.folder, self.ledger, self.many = folder, Forgetful(), many
         self.told: list[tuple[str, str, Mapping[str, Any]]] = []
         self.plane = self._make()
 
     def _make(self) -> DataPlane:
         clock = SystemClock()
         hosting = Hosting("n", self.folder, clock, "simulated")
-        return DataPlane(self.ledger, hosting, clock, tell=lambda *what: self.told.append(what))
+        return DataPlane(
+            self.ledger, hosting, clock, tell=lambda *what: self.told.append(what), planner=Planner(self.many)
+        )
 
     @property
     def world(self) -> simulated.World:
@@ -84,9 +87,9 @@ class Bench:
         return {view.state.value for view in await self.plane.rules() if view.rule.owner}
 
 
-@pytest.fixture
-async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
-    made = Bench(tmp_path)
+@pytest.fixture(params=[MANY, 0], ids=["whole", "incremental"])
+async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bench]:
+    made = Bench(tmp_path, request.param)
     await made.plane.start()
     yield made
     await made.plane.stop()
