@@ -155,7 +155,9 @@ def _where(graph: Graph, name: str) -> str:
 
 def _elements(graph: Graph) -> list[str]:
     return [
-        f"{_where(graph, name)} {_CAUSES.get(one.class_name, 'is unknown to it')}, which a program in the kernel cannot do."
+        f"{_where(graph, name)} {_CAUSES[one.class_name]}, which a program in the kernel cannot do."
+        if one.class_name in _CAUSES
+        else f"{_where(graph, name)} runs in a process only."
         for name, one in graph.elements.items()
         if one.class_name not in WRITERS
     ]
