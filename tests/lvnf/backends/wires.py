@@ -58,6 +58,8 @@ def wired(name: str) -> Iterator[Ends]:
             namespaces.enter(inner)
             with netlink.Netlink() as kernel:
                 kernel.run([netlink.link_up("eth0"), netlink.link_up("eth1")])
+            for index in (0, 1):
+                _awake(ends[index], f"eth{index}")
         yield Ends(inner, outer, (ends[0], ends[1]))
     finally:
         for end in ends:
@@ -87,6 +89,33 @@ def _pair(index: int, inside: int) -> socket.socket:
     end.bind((name, 3))
     end.settimeout(LIMIT_S)
     return end
+
+
+def _awake(far: socket.socket, near_name: str) -> None:
+    """Wait until frames pass both ways: the kernel may take a second to notice that a new pair is up."""
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)) as near:
+        near.bind((near_name, 3))
+        for source, target in ((far, near), (near, far)):
+            target.setblocking(False)
+            until(lambda source=source, target=target: _crossed(source, target), "the pair is not up")  # type: ignore[misc]
+            while _came(target):
+                continue
+    far.settimeout(LIMIT_S)
+
+
+def _crossed(source: socket.socket, target: socket.socket) -> bool:
+    source.send(bytes(12) + b"\x88\xb6" + bytes(46))
+    return _came(target)
+
+
+def _came(target: socket.socket) -> bool:
+    """Whether a frame came from the other end; it is taken."""
+    try:
+        while target.recvfrom(1 << 16)[1][2] == socket.PACKET_OUTGOING:
+            continue
+    except BlockingIOError:
+        return False
+    return True
 
 
 def until(true: Callable[[], bool], what: str) -> None:
