@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -105,3 +107,24 @@ async def test_a_filter_by_what_is_inside_finds_what_it_means_on_every_page(rig:
     for text in DEEP:
         wanted = [one["id"] for one in everything if filters.matches(one, filters.parse(text))]
         assert [one["id"] for one in await ids(f"filter={text}")] == wanted, text
+
+
+@pytest.mark.feature("A92")
+async def test_of_changes_to_the_same_revision_only_one_is_made(rig: Rig) -> None:
+    await rig.onboard("server")
+    root = "/vnflcm/v2/vnf_instances"
+    id = (await rig.client.post(root, json={"vnfdId": VNFD})).json()["id"]
+    tag = (await rig.client.get(f"{root}/{id}")).headers["ETag"]
+
+    async def change(name: str) -> int:
+        body, headers = {"vnfInstanceName": name}, {"If-Match": tag}
+        return (await rig.client.patch(f"{root}/{id}", json=body, headers=headers)).status_code
+
+    answers = await asyncio.gather(*(change(str(number)) for number in range(8)))
+    assert sorted(answers)[0] == 202
+    assert set(sorted(answers)[1:]) <= {409, 412}, answers
+    async with asyncio.timeout(30):
+        while (await change("late")) == 409:
+            await asyncio.sleep(0.01)
+    assert await change("later") == 412
+    assert (await rig.client.get(f"{root}/{id}")).json()["vnfInstanceName"] == str(answers.index(202))

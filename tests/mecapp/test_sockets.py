@@ -91,6 +91,28 @@ async def test_roles_and_scopes_count_on_sockets_too(rig: Rig, app: App) -> None
     await socket.close()
 
 
+@pytest.mark.feature("A14", "A44")
+@pytest.mark.parametrize("how", ["delete", "rotate"])
+async def test_sockets_end_with_what_their_client_was_let_in_with(rig: Rig, app: App, how: str) -> None:
+    path = await subscribed(app)
+    known = {one["id"] for one in (await rig.client.get("/skerry/v1/access/clients")).json()}
+    other = await as_client(rig, "other")
+    clients = (await rig.client.get("/skerry/v1/access/clients")).json()
+    (id,) = (one["id"] for one in clients if one["id"] not in known)
+    session = Session(app.session.endpoint, token=other["Authorization"].removeprefix("Bearer "))
+    open_ones = [await Socket.connect(session, one) for one in (path, "/mp1/v1/bus")]
+    kept = await Socket.connect(app.session, "/mp1/v1/bus")
+    one = f"/skerry/v1/access/clients/{id}"
+    done = await (rig.client.delete(one) if how == "delete" else rig.client.post(f"{one}/rotate"))
+    assert done.status_code < 300, done.text
+    async with asyncio.timeout(30):
+        assert [[text async for text in socket.texts()] for socket in open_ones] == [[], []], "both are closed"
+    await kept.send('{"id": 5, "publish": "a", "body": 1}')
+    assert json.loads(await anext(kept.texts()))["status"] == 202, "others stay"
+    for socket in (*open_ones, kept):
+        await socket.close()
+
+
 async def test_nonsense_is_told_and_the_bus_goes_on(app: App) -> None:
     socket = await Socket.connect(app.session, "/mp1/v1/bus")
     frames = socket.texts()

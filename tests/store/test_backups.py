@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from skerry.errors import ConflictError, InvalidError, UnavailableError
+from skerry.model.coordination import Coordination
+from skerry.model.grants import Asked, GrantRecord
 from skerry.model.vnf import VimConnection
 from skerry.store import aggregates, backups, journal, upkeep
 from skerry.store.database import Database, Transaction
@@ -164,6 +166,29 @@ async def test_a_store_in_use_is_not_replaced(kept: Kept, tmp_path: Path) -> Non
     before.open()
     assert pairs(before) == [0, 1]  # what was there is kept beside it
     before.close()
+
+
+async def test_pruning_forgets_old_answers_to_requests(kept: Kept) -> None:
+    def coordination(id: str, at: str) -> Coordination:
+        return Coordination(
+            id=id, created_at=at, scope="vnf", subject="v", operation="o", operation_type="SCALE", action="a"
+        )
+
+    def grant(id: str, at: str) -> GrantRecord:
+        asked = Asked(vnf_instance_id="v", vnf_lcm_op_occ_id="o", vnfd_id="d", operation="SCALE")
+        return GrantRecord(id=id, created_at=at, asked=asked)
+
+    old, new = "2020-01-01T00:00:00Z", "2030-01-01T00:00:00Z"
+
+    def work(tx: Transaction) -> None:
+        for id, at in (("old", old), ("new", new)):
+            aggregates.coordinations.insert(tx, coordination(id, at))
+            aggregates.grants.insert(tx, grant(id, at))
+
+    await kept.database.write(work)
+    await upkeep.prune(kept.database, keep_events=10, finished_before="2025-01-01T00:00:00Z")
+    assert [one.id for one in aggregates.coordinations.select(kept.database)] == ["new"]
+    assert [one.id for one in aggregates.grants.select(kept.database)] == ["new"]
 
 
 async def test_pruning_keeps_the_newest_events(kept: Kept) -> None:

@@ -39,6 +39,11 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
     certificates: tuple[str, ...] = ()
 
 
+def _ended(before: Client | None, now: Client | None) -> bool:
+    """Whether what was issued to a client is no longer good."""
+    return before is not None and (now is None or now.generation != before.generation)
+
+
 class Clients:
     """The clients of a node, in one private file that is replaced in one step."""
 
@@ -46,6 +51,7 @@ class Clients:
         self._folder = folder
         self._random = random
         self._known: dict[str, Client] | None = None
+        self._held: dict[str, list[Callable[[], object]]] = {}
 
     @property
     def _file(self) -> Path:
@@ -71,7 +77,24 @@ class Clients:
     def _keep(self, clients: dict[str, Client]) -> None:
         private_folder(self._folder)
         write_private(self._file, msgspec.json.encode(list(clients.values())))
-        self._known = clients
+        before, self._known = self._all, clients
+        for id in [id for id in self._held if _ended(before.get(id), clients.get(id))]:
+            for end in self._held.pop(id):
+                end()
+
+    def hold(self, id: str, end: Callable[[], object]) -> Callable[[], None]:
+        """Keep a connection in mind that a client opened: `end` is called when all that was issued to the client ends. The
+        answer forgets it again."""
+        ends = self._held.setdefault(id, [])
+        ends.append(end)
+
+        def forget() -> None:
+            if end in ends:
+                ends.remove(end)
+            if not ends and self._held.get(id) is ends:
+                del self._held[id]
+
+        return forget
 
     def all(self, tenant: str | None = None) -> Sequence[Client]:
         """Every client, or those of a tenant."""

@@ -103,8 +103,10 @@ class Engine:
         parent: str = "",
         id: str = "",
         automatic: bool = False,
+        check: Callable[[Transaction], object] | None = None,
     ) -> Operation:
-        """Record a new operation and begin it. `ConflictError` names the operation that holds the instance."""
+        """Record a new operation and begin it. `ConflictError` names the operation that holds the instance; `check` may refuse
+        it in the same transaction."""
         now = stamp(self.clock.now())
         operation = Operation(
             id=id or self.ids.new(),
@@ -124,6 +126,8 @@ class Engine:
                     f"cannot start {kind} of {subject}: operation {held.id} ({held.kind}) is {held.state}",
                     suggestion="wait for it, or cancel, retry, roll back or fail it",
                 )
+            if check is not None:
+                check(tx)
             self._kinds[kind].admit(tx, operation)
             inserted = journal.operations.insert(tx, operation)
             self.events.add(

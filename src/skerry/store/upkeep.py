@@ -93,8 +93,9 @@ def _in_use(target: Path) -> bool:
 
 
 async def prune(database: Database, *, keep_events: int, finished_before: str) -> tuple[int, int]:
-    """Remove the oldest events beyond `keep_events`, and finished operations (with their steps) that entered their last
-    state before the time given (RFC 3339). An operation whose parent is not finished stays. Answers how many of each."""
+    """Remove the oldest events beyond `keep_events`; finished operations (with their steps) that entered their last state
+    before the time given (RFC 3339); grants and coordinations that were answered before it. An operation whose parent is
+    not finished stays. Answers how many events and operations."""
 
     def work(tx: Transaction) -> tuple[int, int]:
         newest = tx.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0]
@@ -107,6 +108,10 @@ async def prune(database: Database, *, keep_events: int, finished_before: str) -
         parameters = (*FINAL_STATES, finished_before, *FINAL_STATES)
         tx.execute(f"DELETE FROM steps WHERE operation IN ({old})", parameters)  # noqa: S608
         operations = tx.execute(f"DELETE FROM operations WHERE id IN ({old})", parameters).rowcount  # noqa: S608
+        for table in ("grants", "app_grants", "coordinations"):
+            # Whoever asked has long had the answer.
+            sql = f"DELETE FROM {table} WHERE json_extract(CAST(doc AS TEXT), '$.created_at') < ?"  # noqa: S608
+            tx.execute(sql, (finished_before,))
         return events, operations
 
     return await database.write(work)

@@ -16,7 +16,7 @@ from skerry.notifications import facts
 from skerry.policy.alarms import as_event
 from skerry.store import aggregates, journal
 from skerry.store.database import Transaction
-from skerry.store.documents import Sieve
+from skerry.store.documents import Revs, Sieve
 from skerry.vim.driver import ComputeStats, Driver, Exec, ExecResult, LogLine, Logs, Stats
 from skerry.vnfm.change import ChangeFlavour, ChangePackage
 from skerry.vnfm.connect import ChangeExtConn
@@ -173,10 +173,16 @@ class Vnfm:
     def instance(self, id: str, *, tenant: str = "") -> VnfInstance:
         return aggregates.vnf_instances.get(self.desk.database, id, tenant=tenant)
 
-    async def start(self, kind: str, id: str, params: Mapping[str, Any], *, tenant: str = "") -> Operation:
-        """Begin an operation; it goes on by itself."""
+    async def start(
+        self, kind: str, id: str, params: Mapping[str, Any], *, match: Revs = None, tenant: str = ""
+    ) -> Operation:
+        """Begin an operation; it goes on by itself. `PreconditionError` where the VNF is in none of the revisions `match`."""
         self.instance(id, tenant=tenant)
-        return await self.engine.submit(kind, id, params, tenant=tenant)
+
+        def check(tx: Transaction) -> None:
+            aggregates.vnf_instances.matching(tx, id, tenant, match)
+
+        return await self.engine.submit(kind, id, params, tenant=tenant, check=check if match is not None else None)
 
     async def plan(self, kind: str, id: str, params: Mapping[str, Any], *, tenant: str = "") -> Plan:
         """What an operation would do; nothing is changed."""

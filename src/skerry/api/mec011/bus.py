@@ -32,6 +32,7 @@ WAITING, WAITING_BYTES = 1024, 16 << 20  # frames that a slow client may be behi
 FETCH_S = 60.0
 MOST_PATTERNS = 256
 TOO_SLOW, BAD_FRAME, GONE = 1013, 1007, 1008
+ENDED = "the client is gone, or has a newer secret"
 
 ABSENT = msgspec.Raw(b"")
 """No body: a union of `Raw` and None cannot be decoded."""
@@ -81,12 +82,14 @@ class Session:
         self._patterns: set[str] = set()
         self._going: asyncio.Queue[bytes] = asyncio.Queue(WAITING)
         self._slow = asyncio.Event()
+        self._ended = asyncio.Event()
         self._behind = 0
 
     async def run(self) -> None:
         """Serve until one of both ends it."""
         await self.socket.accept()
-        tasks = [asyncio.create_task(work()) for work in (self._read, self._write, self._slow.wait)]
+        works = (self._read, self._write, self._slow.wait, self._ended.wait)
+        tasks = [asyncio.create_task(work()) for work in works]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -97,9 +100,15 @@ class Session:
                 self._topics.remove(self.principal.tenant, pattern, self)
         if self._slow.is_set():
             await self.socket.close(TOO_SLOW, "the client reads too slowly")
+        elif self._ended.is_set():
+            await self.socket.close(GONE, ENDED)
         for task in done:
             if not task.cancelled() and (error := task.exception()) and not isinstance(error, WebSocketDisconnect):
                 raise error
+
+    def end(self) -> None:
+        """What the client was let in with is no longer good."""
+        self._ended.set()
 
     def hear(self, frame: bytes) -> bool:
         """Send a frame when its turn comes; one who is too far behind is cut off instead of being waited for."""
@@ -295,10 +304,26 @@ def routes(services: Services) -> list[BaseRoute]:
         except SkerryError as error:
             await socket.close(GONE, error.detail[:100])
             return
-        await Session(socket, services.mep.topics).run()
+        session = Session(socket, services.mep.topics)
+        forget = services.clients.hold(session.principal.client, session.end)
+        try:
+            await session.run()
+        finally:
+            forget()
 
     async def notifications(socket: WebSocket) -> None:
-        await _deliver(socket, services)
+        principal: Principal = socket.scope["skerry.principal"]
+        delivering = asyncio.ensure_future(_deliver(socket, services))
+        forget = services.clients.hold(principal.client, delivering.cancel)
+        try:
+            await asyncio.wait({delivering})
+        finally:
+            delivering.cancel()
+            forget()
+        if delivering.cancelled():
+            await socket.close(GONE, ENDED)
+        else:
+            delivering.result()
 
     return [
         WebSocketRoute("/mp1/v1/bus", bus),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from typing import Any
 
 from starlette.responses import Response
@@ -178,13 +178,12 @@ async def modify(call: Call) -> Response:
     given = modification(await call.json(), record)
     if not given:
         raise InvalidError("cannot modify nothing", suggestion="send at least one attribute")
-    call.require_match(record.rev)
-    return await begin(call, "vnf.modify", record.id, given)
+    return await begin(call, "vnf.modify", record.id, given, call.match)
 
 
-async def begin(call: Call, kind: str, id: str, params: Any) -> Response:
+async def begin(call: Call, kind: str, id: str, params: Any, match: Set[int] | None = None) -> Response:
     """Start an operation and tell where to follow it."""
-    operation = await call.services.vnfm.start(kind, id, translate.normal(params), tenant=call.tenant)
+    operation = await call.services.vnfm.start(kind, id, translate.normal(params), match=match, tenant=call.tenant)
     return call.accepted(call.href(f"/vnf_lcm_op_occs/{operation.id}"))
 
 
