@@ -14,10 +14,11 @@ from tests.api.rig import Rig
 
 
 @asynccontextmanager
-async def served(rig: Rig) -> AsyncGenerator[str]:
-    """The node's URL while it is served."""
+async def served(rig: Rig, port: int = 0) -> AsyncGenerator[str]:
+    """The node's URL while it is served, at this port or any."""
     with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
         listener.listen(128)
         listener.setblocking(False)
         config = Config(

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import ipaddress
 import os
 import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,9 @@ from skerry.dataplane.ovs.instance import Instance, program
 
 LIMIT_S = 30.0
 ROOT = "/skerry/v1/lvnf-agents"
+_NET = int(ipaddress.ip_address("198.18.0.0")) + os.getpid() % 32768 * 4
+NEAR, FAR = str(ipaddress.ip_address(_NET + 1)), str(ipaddress.ip_address(_NET + 2))
+"""Addresses of a tap and of the function behind it: others for each run, so that none meets what a killed one left."""
 ECHO = "FromDevice(eth0) -> c :: Counter -> EtherMirror -> ToDevice(eth0)"
 
 
@@ -171,10 +177,14 @@ async def ping(address: str, number: int) -> bool:
 
 
 def _ping(address: str, number: int) -> bool:
+    deadline = time.monotonic() + LIMIT_S
     with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as door:
-        door.settimeout(LIMIT_S)
-        door.sendto(bytes(ICMP(type=8, id=os.getpid() & 0xFFFF, seq=number) / Raw(b"ping")), (address, 0))
-        while True:
-            packet = IP(door.recvfrom(2000)[0])
-            if packet.src == address and packet[ICMP].type == 0 and packet[ICMP].seq == number:
-                return True
+        door.settimeout(1)
+        while time.monotonic() < deadline:
+            door.sendto(bytes(ICMP(type=8, id=os.getpid() & 0xFFFF, seq=number) / Raw(b"ping")), (address, 0))
+            with contextlib.suppress(TimeoutError):
+                while True:
+                    packet = IP(door.recvfrom(2000)[0])
+                    if packet.src == address and packet[ICMP].type == 0 and packet[ICMP].seq == number:
+                        return True
+    return False

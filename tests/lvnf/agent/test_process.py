@@ -18,7 +18,7 @@ import pytest
 from skerry.dataplane.ovs.instance import Instance, missing
 from skerry.linux import namespaces
 from tests.api.rig import TOKEN, running
-from tests.lvnf.agent.site import ECHO, LIMIT_S, Site, ping, responder
+from tests.lvnf.agent.site import ECHO, FAR, LIMIT_S, NEAR, Site, ping, responder
 from tests.serving import served
 
 pytestmark = [
@@ -145,10 +145,10 @@ async def test_a_control_socket_on_the_agents_machine(site: Site, backend: str) 
 
 @pytest.mark.feature("C37", "C38")
 async def test_a_function_on_a_tap_of_the_machine(site: Site) -> None:
-    tap = {"device": "eth0", "kind": "tap", "name": site.tap, "address": "198.18.77.1/24"}
-    made = await site.add("pong", responder("198.18.77.2"), tap, backend="process")
+    tap = {"device": "eth0", "kind": "tap", "name": site.tap, "address": f"{NEAR}/30"}
+    made = await site.add("pong", responder(FAR), tap, backend="process")
     assert made["ports"][0]["interface"] == site.tap
-    assert await ping("198.18.77.2", 1)
+    assert await ping(FAR, 1)
     counted = await site.count("pong")
     assert counted >= 2  # ARP and the echo request
     stats = await site.get(f"{site.at('pong')}/stats")
@@ -160,9 +160,9 @@ async def test_a_function_on_a_tap_of_the_machine(site: Site) -> None:
     listed = await site.get(f"{site.at('pong')}/handlers?handler=list")
     assert "ICMPPingResponder" in (await site.get(f"{site.at('pong')}/handlers?handler=p.class"))["value"]
     assert "p\n" in listed["value"]
-    await site.add("pong", responder("198.18.77.2").replace("ICMPPingResponder", "ICMPPingResponder -> Null"), tap,
+    await site.add("pong", responder(FAR).replace("ICMPPingResponder", "ICMPPingResponder -> Null"), tap,
                    backend="process")  # fmt: skip
-    assert await ping("198.18.77.2", 2)
+    assert await ping(FAR, 2)
 
 
 @pytest.mark.feature("C37")
@@ -187,7 +187,7 @@ async def test_what_an_agent_refuses_comes_back_as_a_refusal(site: Site) -> None
 
 @pytest.mark.feature("C37")
 async def test_a_silent_agent_is_lost_and_found(site: Site) -> None:
-    await site.add("pong", responder("198.18.77.2"), {"device": "eth0", "kind": "tap", "name": site.tap})
+    await site.add("pong", responder(FAR), {"device": "eth0", "kind": "tap", "name": site.tap})
     assert await site.alarms() == []
     site.send_signal(signal.SIGSTOP)
     try:
@@ -208,15 +208,15 @@ async def test_a_silent_agent_is_lost_and_found(site: Site) -> None:
 @pytest.mark.feature("C37")
 @pytest.mark.parametrize("backend", ["process", "ebpf"])
 async def test_functions_go_on_without_their_agent(site: Site, backend: str) -> None:
-    tap = {"device": "eth0", "kind": "tap", "name": site.tap, "address": "198.18.77.1/24"}
-    answering = ECHO if backend == "ebpf" else responder("198.18.77.2")
+    tap = {"device": "eth0", "kind": "tap", "name": site.tap, "address": f"{NEAR}/30"}
+    answering = ECHO if backend == "ebpf" else responder(FAR)
     await site.add("pong", answering, tap, backend=backend)
     if backend == "process":
-        assert await ping("198.18.77.2", 1)
+        assert await ping(FAR, 1)
     before = await site.count("pong")
     await site.stop(signal.SIGKILL)
     if backend == "process":
-        assert await ping("198.18.77.2", 2)
+        assert await ping(FAR, 2)
     site.start()
     await site.connected()
     await site.sees(site.lvnfs, [("pong", "running")])
@@ -225,9 +225,34 @@ async def test_functions_go_on_without_their_agent(site: Site, backend: str) -> 
 
 
 @pytest.mark.feature("C37")
+async def test_functions_go_on_without_their_node(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    tap = {"device": "eth0", "kind": "tap", "name": f"sklt{os.getpid()}", "address": f"{NEAR}/30"}
+    async with running(tmp_path) as rig:
+        site = Site(rig.client, f"http://127.0.0.1:{port}", tmp_path, TOKEN, None)
+        site.start()
+        async with asyncio.timeout(LIMIT_S):
+            while "cannot reach the node" not in (tmp_path / "agent.log").read_text():
+                await asyncio.sleep(0.02)
+        async with served(rig, port):
+            await site.connected()
+            await site.add("pong", responder(FAR), tap, backend="process")
+    assert await ping(FAR, 1)
+    async with running(tmp_path) as rig, served(rig, port):
+        site.client = rig.client
+        await site.connected()
+        await site.sees(site.lvnfs, [("pong", "running")])
+        assert await site.count("pong") >= 2
+        await site.sees(site.events, ["UP", "UP"])
+        await site.close()
+
+
+@pytest.mark.feature("C37")
 async def test_a_function_that_dies_is_told(site: Site) -> None:
     tap = {"device": "eth0", "kind": "tap", "name": site.tap}
-    await site.add("short", responder("198.18.77.2"), tap, backend="process")
+    await site.add("short", responder(FAR), tap, backend="process")
     (identity,) = (site.folder / "agent/functions").glob("*/run/process.json")
     pid = int(identity.read_text().split(":")[1].split(",")[0])
     os.kill(pid, signal.SIGKILL)
@@ -235,7 +260,7 @@ async def test_a_function_that_dies_is_told(site: Site) -> None:
         while (found := await site.get(site.at("short")))["state"] != "failed":
             await asyncio.sleep(0.02)
     assert found["trouble"]
-    await site.add("short", responder("198.18.77.2"), tap, backend="process")
+    await site.add("short", responder(FAR), tap, backend="process")
     assert (await site.get(site.at("short")))["state"] == "running"
 
 
