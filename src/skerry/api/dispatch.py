@@ -22,7 +22,7 @@ class Apis(BaseRoute):
         self._by_length: dict[tuple[str, int], list[Route]] = {}
         self._of_any_length: dict[str, list[Route]] = {}
         for route in self.routes:
-            root = root_of(route.path)
+            root = root_of(route.path).partition("/{")[0]
             if ":path}" in route.path:
                 self._of_any_length.setdefault(root, []).append(route)
             else:
@@ -34,11 +34,15 @@ class Apis(BaseRoute):
             return Match.NONE, {}
         path: str = scope["path"]
         root = root_of(path)
-        for routes in (self._by_length.get((root, path.count("/")), ()), self._of_any_length.get(root, ())):
-            for route in routes:
-                match, found = route.matches(scope)
-                if match is not Match.NONE:
-                    return match, {**found, FOUND: route}
+        for beginning in (root, root[: root.rfind("/")]):  # the second segment of a few is variable
+            for routes in (
+                self._by_length.get((beginning, path.count("/")), ()),
+                self._of_any_length.get(beginning, ()),
+            ):
+                for route in routes:
+                    match, found = route.matches(scope)
+                    if match is not Match.NONE:
+                        return match, {**found, FOUND: route}
         return Match.NONE, {}
 
     async def handle(self, scope: Any, receive: Any, send: Any) -> None:
@@ -47,6 +51,6 @@ class Apis(BaseRoute):
 
 
 def root_of(path: str) -> str:
-    """The first two segments of a path. Those of no API are variable."""
+    """The first two segments of a path."""
     second = path.find("/", path.find("/", 1) + 1)
     return path if second < 0 else path[:second]
