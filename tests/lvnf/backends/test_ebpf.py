@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import ARP, Dot1AD, Dot1Q, Ether
 from scapy.packet import Raw
 
+from benchmarks import packets
 from skerry.dataplane.ebpf.kernel import Link, Program
 from skerry.errors import ConflictError, DriverError, InvalidError, NotFoundError, UnsupportedError
 from skerry.linux import namespaces, offload
@@ -27,7 +29,11 @@ from skerry.lvnf.checking import read
 from tests.lvnf.backends import starter
 from tests.lvnf.backends.wires import Ends, until, wired
 
-pytestmark = [pytest.mark.real, pytest.mark.feature("C28")]
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.feature("C28"),
+    pytest.mark.skipif(os.geteuid() != 0, reason="needs root"),
+]
 A, B = "02:00:00:00:00:0a", "02:00:00:00:00:0b"
 INNER = IP(src="10.0.0.1", dst="10.0.0.2") / UDP(sport=1, dport=2) / Raw(b"hello")
 FRAME = bytes(Ether(src=A, dst=B) / INNER)
@@ -319,3 +325,52 @@ def test_a_function_without_its_port_is_not_alive(ends: Ends, backend: EbpfBacke
         one.replace(read(COUNT))
     one.stop()
     assert pinned(place) == []
+
+
+NAT = """FromDevice(eth0) -> in :: Classifier(12/0800, -); in[1] -> right :: ToDevice(eth1);
+    FromDevice(eth1) -> back :: Classifier(12/0800, -); back[1] -> left :: ToDevice(eth0);
+    in[0] -> Strip(14) -> h :: CheckIPHeader -> [0] r :: IPRewriter(pattern 10.7.0.9 2000-3000 - - 0 1, drop);
+    back[0] -> Strip(14) -> CheckIPHeader -> [1] r; r[0] -> Unstrip(14) -> right; r[1] -> Unstrip(14) -> left;"""
+
+
+@pytest.fixture
+def hosts() -> Iterator[tuple[Path, Path, Path]]:
+    """A client, a function's namespace, a server, one after the other; the server knows who 10.7.0.9 is."""
+    with packets.places("client", "function", "server") as (client, function, server):
+        for host, port, number in ((client, "eth0", 1), (server, "eth1", 2)):
+            packets.pair(function, port, host, "far0")
+            lines = ["link set far0 address 02:00:00:00:00:0{number}", "addr add 10.7.0.{number}/24 dev far0"]
+            for line in lines:
+                subprocess.run(["ip", "-n", host.name, *line.format(number=number).split()], check=True)
+        neighbour = "neigh add 10.7.0.9 lladdr 02:00:00:00:00:01 dev far0"
+        subprocess.run(["ip", "-n", server.name, *neighbour.split()], check=True)
+        yield client, function, server
+
+
+def test_a_connection_of_the_kernels_own_passes_address_translation(
+    hosts: tuple[Path, Path, Path], backend: EbpfBackend, tmp_path: Path
+) -> None:
+    client, function, server = hosts
+    one = backend.start(read(NAT), Place(name="nat", folder=tmp_path / "nat", namespace=function))
+    with namespaces.inside(server):
+        listening = socket.create_server(("10.7.0.2", 99))
+    with namespaces.inside(client):
+        calling = socket.socket()
+    data = bytes(range(256)) * 8192
+    echoed = bytearray()
+    with listening, calling:
+        calling.settimeout(20)
+        listening.settimeout(20)
+        calling.connect(("10.7.0.2", 99))
+        answering, address = listening.accept()
+        with answering:
+            sender = threading.Thread(target=lambda: (calling.sendall(data), calling.shutdown(socket.SHUT_WR)))
+            sender.start()
+            answering.settimeout(20)
+            while part := answering.recv(1 << 16):
+                echoed += part
+            sender.join()
+    assert bytes(echoed) == data
+    assert address == ("10.7.0.9", 2000)
+    assert (one.read("r", "nmappings"), one.read("h", "drops")) == ("1", "0")
+    one.stop()
