@@ -92,7 +92,7 @@ def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 @pytest.mark.feature("E38")
-@settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_every_body_is_answered_and_none_breaks_the_platform(fuzzed: Fuzzed, data: st.DataObject) -> None:
     root = data.draw(st.sampled_from([SUPPORT, "/mm5/v1/platforms/east/applications"]))
