@@ -79,6 +79,15 @@ class Guarded(Plant):
         self.ns = await self.node.nfvo.create("guarded", name="guarded")
         await self.run("ns.instantiate", self.ns.id, {})
 
+    async def clear(self) -> None:
+        """Leave nothing, however far it came."""
+        driver = await self.driver()
+        for compute in await driver.list_compute():
+            await driver.delete_compute(compute.name)
+        for network in await driver.list_networks():
+            await driver.delete_network(network.name)
+        await self.node.stop()
+
     def member(self, name: str) -> VnfInstance:
         return self.node.vnfm.instance(self.node.nfvo.instance(self.ns.id).members[name].vnf_instance_id)
 
@@ -115,7 +124,12 @@ async def guarded(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
     node = Node(Settings(data_dir=tmp_path / "node", node=name, vims=(vim,), dataplane_engine=engine))
     await node.start()
     made = Guarded(node, rig, tmp_path)
-    await made.deploy()
+    try:
+        await made.deploy()
+    except BaseException:
+        await made.clear()
+        rig.stop()
+        raise
     yield made
     node = made.node
     await made.run("ns.terminate", made.ns.id, {})
