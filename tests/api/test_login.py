@@ -94,3 +94,14 @@ async def test_an_edge_without_its_main_node_takes_its_own_tokens_only(tmp_path:
     async with running(tmp_path / "alone", node="alone", login_node=gone) as alone:
         assert await nodes.as_holder(alone, token) == 401
         assert (await alone.client.get(SERVICES)).status_code == 200
+
+
+@pytest.mark.feature("B60")
+async def test_callers_of_another_node_have_the_rate_of_this_one(tmp_path: Path, nodes: Nodes) -> None:
+    token = await nodes.token()
+    async with served(nodes.main) as url:
+        login = LoginNode(endpoint=url)
+        async with running(
+            tmp_path / "slow", node="slow", login_node=login, client_rate_per_s=0.001, client_burst=2
+        ) as slow:
+            assert [await nodes.as_holder(slow, token) for _ in range(3)] == [200, 200, 429]

@@ -155,12 +155,12 @@ class Authority:
 
     def wait(self, principal: Principal) -> float:
         """0 if the caller may go on now, else the seconds until it may. Tokens of the node itself have no limit."""
-        client = self.clients.find(principal.client) if principal.client else None
-        if client is None:
+        if not principal.client:
             return 0.0
-        rate = client.rate_per_s or self._policy.rate_per_s
-        burst = max(self._policy.burst, 1.0) if not client.rate_per_s else max(1.0, client.rate_per_s * 2)
-        return self._limiter.wait(client.id, rate, burst, self._clock.monotonic())
+        client = self.clients.find(principal.client)  # None for one of another node
+        own = client.rate_per_s if client else 0.0
+        burst = max(1.0, own * 2) if own else max(self._policy.burst, 1.0)
+        return self._limiter.wait(principal.client, own or self._policy.rate_per_s, burst, self._clock.monotonic())
 
     def wait_at(self, address: str) -> float:
         """The same for callers that did not say yet who they are, by their address."""

@@ -41,4 +41,10 @@ async def vouched(endpoint: str, call: Call, token: str) -> Principal | None:
         raise UnavailableError(f"cannot read what {endpoint} says of a token") from error
     if said is None:
         raise UnavailableError(f"cannot ask {endpoint} whose a token is: it answers {answer.status}")
-    return Principal(name=said.name, tenant=said.tenant, role=said.role, scopes=frozenset(said.scope.split()))
+    return Principal(
+        name=said.name,
+        tenant=said.tenant,
+        role=said.role,
+        scopes=frozenset(said.scope.split()),
+        client=f"{endpoint} {said.client_id}",
+    )
