@@ -14,6 +14,7 @@ from skerry import __version__
 from skerry.errors import InvalidError, NotFoundError, SkerryError
 from skerry.lvnf.backend import Handler, HandlerKind
 from skerry.lvnf.graph import Graph
+from skerry.lvnf.unparsing import ports_text
 
 BANNER = b"Click::ControlSocket/1.3\r\n"
 LINE_MAX = 1 << 16
@@ -294,7 +295,7 @@ def _of_element(target: Handled, element: str, name: str) -> str | None:
         "name": lambda: f"{one.name}\n",
         "config": lambda: one.text,
         "handlers": lambda: _listed(target, element),
-        "ports": lambda: _ports(graph, element),
+        "ports": lambda: ports_text(graph, element),
     }
     return values[name]() if name in values else None
 
@@ -303,20 +304,6 @@ def _listed(target: Handled, element: str) -> str:
     letters = {HandlerKind.READ: "r", HandlerKind.WRITE: "w", HandlerKind.BOTH: "rw"}
     mine = (one for one in every_handler(target) if one.element == element)
     return "".join(f"{one.name}\t{letters[one.kind]}\n" for one in sorted(mine, key=lambda one: one.name))
-
-
-def _ports(graph: Graph, element: str) -> str:
-    one = graph.elements[element]
-    lines = [f"{one.inputs} input{'' if one.inputs == 1 else 's'}"]
-    for port in range(one.inputs):
-        ends = graph.before(element, port)
-        kind = ends[0].processing.value if ends else "push"
-        lines.append(f"{kind}\t-\t{', '.join(f'{end.source} [{end.output}]' for end in ends)}")
-    lines.append(f"{one.outputs} output{'' if one.outputs == 1 else 's'}")
-    for port in range(one.outputs):
-        end = graph.next(element, port)
-        lines.append(f"{end.processing.value if end else 'push'}\t-\t{f'[{end.input}] {end.target}' if end else ''}")
-    return "\n".join(lines) + "\n"
 
 
 def split_handler(text: str) -> tuple[str, str]:
