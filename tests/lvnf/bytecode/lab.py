@@ -32,9 +32,13 @@ class Lab:
         self._frames = Map.create(MapKind.PERCPU_ARRAY, 4, framing.COPY_ROOM, 1, "frames")
         maps = {**self._memory.descriptors(), slots.TOLD: self._told.fd, slots.FRAMES: self._frames.fd}
         self._programs: dict[str, Program] = {}
-        for device in program.sources(self.graph):
-            asm = program.program(self.graph, device, allotted, {}, probe=True)
-            self._programs[device] = Program.load(asm.assemble(maps), "lab")
+        try:
+            for device in program.sources(self.graph):
+                asm = program.program(self.graph, device, allotted, {}, probe=True)
+                self._programs[device] = Program.load(asm.assemble(maps), "lab")
+        except BaseException:
+            self.__exit__()
+            raise
 
     def __enter__(self) -> Lab:
         return self
