@@ -39,8 +39,9 @@ class Stage:
         self.folder = folder
         self.rows: list[tuple[str, float, str]] = []
         self.name = f"demo{os.getpid()}"
-        own = {"SKERRY_DATA_DIR": str(folder / "node"), "SKERRY_NODE": self.name, "NO_COLOR": "1"}
-        self.env = {**os.environ, **own}
+        own = {"SKERRY_DATA_DIR": str(folder / "node"), "SKERRY_NODE": self.name}
+        # the packages of the examples are not signed; a warning for each of them would hide what is to be seen
+        self.env = {**os.environ, **own, "SKERRY_PACKAGE_SIGNATURES": "off"}
         self._node: subprocess.Popen[bytes] | None = None
 
     def start_node(self) -> None:
@@ -62,10 +63,17 @@ class Stage:
             self._node.wait(20)
 
     def clear(self) -> None:
-        """After a failure: remove what the parts made, since instances outlive the node."""
-        for service in self.ask("ns", "list") if self._node and self._node.poll() is None else ():
-            for verb in ("terminate", "delete"):
-                subprocess.run([SKERRY, "ns", verb, service["id"]], env=self.env, capture_output=True, check=False)
+        """After a failure: remove what the parts made, in whatever state it is, since instances outlive the node."""
+        if not self._node or self._node.poll() is not None:
+            return
+        for kind in ("app", "ns", "vnf"):
+            for one in self.ask(kind, "list"):
+                subprocess.run([SKERRY, kind, "discard", one["id"], "--yes"], env=self.env, check=False)
+
+    def keep_log(self) -> Path | None:
+        """After a failure: the node's log, out of the folder that is removed."""
+        log = self.folder / "node.log"
+        return Path(shutil.copy(log, self.folder.with_suffix(".log"))) if log.exists() else None
 
     def say(self, title: str) -> None:
         self.console.rule(f"[bold]{title}[/bold]", align="left")
@@ -78,6 +86,12 @@ class Stage:
         if done.returncode != 0:
             raise NotObservedError(f"skerry {' '.join(words)} failed")
         return time.monotonic() - begun
+
+    def drop(self, *packages: str) -> None:
+        """Remove packages, with no more to see than that they are gone."""
+        for package in packages:
+            self._quietly("package", "delete", package, "--force")
+        self.expect(not self.ask("package", "list"), "its packages are gone, too")
 
     def ask(self, *words: str) -> Any:
         """What a command answers as JSON, not shown."""
@@ -132,7 +146,7 @@ class Stage:
         for head in ("step", "seconds", "seen on the wire"):
             table.add_column(head, justify="right" if head == "seconds" else "left")
         for what, seconds, proof in self.rows:
-            table.add_row(what, f"{seconds:.2f}", proof)
+            table.add_row(what, f"{seconds:.2f}" if seconds >= 0.1 else f"{seconds:.4f}", proof)
         self.console.print(table)
 
 
@@ -160,6 +174,10 @@ def main(only: str) -> int:
     except (NotObservedError, TimeoutError, LookupError) as failure:
         stage.console.print(f"[red]✗ {failure}[/red]")
         stage.clear()
+        stage.stop_node()
+        stage.console.print(
+            f"what the node said: {stage.keep_log()}; left on the machine: {stage.traces() or 'nothing'}"
+        )
         return 1
     finally:
         stage.stop_node()

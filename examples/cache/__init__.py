@@ -83,6 +83,8 @@ def play(stage: Stage) -> None:
     took = stage.skerry("ns", "deploy", "edge-caching", "--name", "caching")
     stage.note("deploy core, gateway, cache, origin, base station", took, "two forwarding paths, verified by probes")
     stage.skerry("vnf", "list")
+    stage.skerry("lvnf", "list")
+    stage.skerry("dataplane", "chains")
     attach(stage)
     with CoreTap(pid_of(stage, "ggsn-0")) as tap:
         browse(stage, tap)
@@ -160,6 +162,4 @@ def away(stage: Stage) -> None:
     stage.say("Terminate")
     stage.note("terminate", stage.skerry("ns", "terminate", "caching"))
     stage.skerry("ns", "delete", "caching")
-    for name in PRODUCTS:
-        stage.skerry("package", "disable", name)
-        stage.skerry("package", "delete", name)
+    stage.drop(*PRODUCTS)

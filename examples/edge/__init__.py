@@ -8,6 +8,7 @@ with `dig`. The application's own interface is a port of the switch by itself.
 from __future__ import annotations
 
 import json
+import os
 import socket
 import struct
 import subprocess
@@ -193,7 +194,7 @@ def play(stage: Any) -> None:
         line.start()
         stage.until(line.reaches_core, "the user's packets pass the switch", 10)
         stage.expect(True, "a user's packets go through the switch to the core, in their tunnel")
-        stage.skerry("app", "package", "onboard", str(PACKAGE))
+        stage.skerry("app", "package", "onboard", os.path.relpath(PACKAGE))
         stage.skerry("app", "create", "detour", "--name", "detour")
         _taken_over(stage, line)
         _given_back(stage, line)
@@ -211,6 +212,8 @@ def _taken_over(stage: Any, line: Line) -> None:
     stage.expect(True, "the application answers the user, back in the user's tunnel")
     for what in ("platforms", "dns", "rules"):
         stage.skerry("mep", what)
+    fields = (f"inner_ipv4_src={UE}", "inner_proto=6", f"inner_l4_dst={PORT}")
+    stage.skerry("path", "trace", "ran", *(word for field in fields for word in ("--field", field)))
     server = stage.ask("mep", "dns")["server"]
     own = stage.ask("app", "show", "detour")["addresses"]["users"]
     stage.expect(_answer(server) == own, f"{NAME} leads to the application, says dig")

@@ -22,13 +22,13 @@ def play(stage: Stage) -> None:
     stage.say("Deploy the service")
     took = stage.skerry("ns", "deploy", "sip-service", "--name", "sip")
     service = stage.ask("ns", "show", "sip")
-    server, client = member(service, "sipp_server"), member(service, "sipp_client")
+    server = member(service, "sipp_server")
     with SipTap(bridge_of(stage)) as tap:
         first = tap.wait(5, 20)
         one = tap.rate(4)
         stage.expect(one > 5, f"SIP calls complete between two containers: {one:.1f} a second")
         stage.note("deploy server and client", took, f"{one:.1f} calls/s, the first 5 after {first:.2f} s")
-        scale(stage, tap, client, one)
+        scale(stage, tap, one)
         heal(stage, tap, server, one)
     away(stage)
 
@@ -42,10 +42,11 @@ def onboard(stage: Stage) -> None:
     stage.note("build and onboard 3 packages", time.monotonic() - begun)
 
 
-def scale(stage: Stage, tap: SipTap, client: str, one: float) -> None:
+def scale(stage: Stage, tap: SipTap, one: float) -> None:
     """A second client doubles the rate of calls."""
     stage.say("Scale to two clients")
-    took = stage.skerry("ns", "scale", "sip", "--vnf", client)
+    took = stage.skerry("ns", "scale", "sip", "--vnf", "sipp_client-0")
+    stage.skerry("vnf", "list")
     tap.wait(5, 20)
     moment = time.monotonic()
     two = tap.rate(4)
@@ -63,7 +64,7 @@ def heal(stage: Stage, tap: SipTap, server: str, one: float) -> None:
     os.kill(pid, signal.SIGKILL)
     stage.until(lambda: "CLEARED" in alarms(stage, server), "the alarm is cleared", 30)
     tap.wait(3, 30)
-    stage.skerry("op", "list", "--subject", server)
+    stage.skerry("op", "list")
     stage.expect("RAISED" in alarms(stage, server), "the failure was noticed by itself and raised an alarm")
     rate = tap.rate(4)
     stage.expect(rate > 1.7 * one, f"the server was healed by itself and calls resumed: {rate:.1f} a second")
@@ -81,9 +82,7 @@ def away(stage: Stage) -> None:
     took = stage.skerry("ns", "terminate", "sip")
     stage.note("terminate", took)
     stage.skerry("ns", "delete", "sip")
-    for name in ("sip-service", "sipp-client", "sipp-server"):
-        stage.skerry("package", "disable", name)
-        stage.skerry("package", "delete", name)
+    stage.drop("sip-service", "sipp-client", "sipp-server")
 
 
 def member(service: Any, profile: str) -> str:

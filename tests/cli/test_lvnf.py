@@ -62,7 +62,7 @@ def test_elements_are_listed() -> None:
     result = CliRunner().invoke(root, ["lvnf", "elements", "--json"])
     told = {one["name"]: one for one in json.loads(result.output)}
     assert told["Strip"]["arguments"] == "LENGTH"
-    assert "count r" in told["Counter"]["handlers"]
+    assert "count rw" in told["Counter"]["handlers"]
     assert all(one["doc"] for one in told.values())
 
 

@@ -190,7 +190,14 @@ def chains(session: Session) -> None:
     rows = []
     for one in found:
         hops = " > ".join("|".join(f"{stop.function}@{stop.entry}" for stop in hop) for hop in one.hops)
-        rows.append((one.id, str(one.spi), hops, "; ".join(fault.message for fault in one.unreachable) or "ok"))
+        rows.append(
+            (
+                output.brief(one.id),
+                str(one.spi),
+                output.brief(hops),
+                "; ".join(fault.message for fault in one.unreachable) or "ok",
+            )
+        )
     output.table(("CHAIN", "SPI", "FUNCTIONS", "STATE"), rows)
 
 
@@ -251,18 +258,18 @@ def trace(session: Session, port: str, frame: str, fields: tuple[str, ...]) -> N
 
 def _shown(found: TraceShown) -> None:
     for step in found.steps:
-        click.echo(f"{click.style(step.device, bold=True)} in at {step.port}")
+        click.echo(f"{click.style(step.device, bold=True)} in at {output.brief(step.port)}")
         for rule in step.rules:
-            click.echo(f"  {rule}")
+            click.echo(f"  {output.brief(rule)}")
         for note in step.notes:
             click.echo(f"  {click.style(note, fg='yellow')}")
         for sent in step.sent:
             where = f" to {sent.function}" if sent.function else ""
-            click.echo(f"  -> {sent.port or 'a port of another tenant'} ({sent.to}{where})")
+            click.echo(output.brief(f"  -> {sent.port or 'a port of another tenant'} ({sent.to}{where})"))
     output.facts(
         (
-            ("functions", " > ".join(found.functions)),
-            ("out", ", ".join(one.port for one in found.outputs) or "dropped"),
+            ("functions", output.brief(" > ".join(found.functions))),
+            ("out", output.brief(", ".join(one.port for one in found.outputs)) or "dropped"),
             ("looped", "yes" if found.looped else ""),
         )
     )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,10 +51,12 @@ def console(*, err: bool = False) -> Console:
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str = "") -> None:
     """A table that fits the terminal."""
-    from rich.table import Table  # noqa: PLC0415
+    from rich.table import Column, Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    shown = Table(*columns, box=None, title=title or None, title_justify="left", pad_edge=False, header_style="bold")
+    # folded: what does not fit is still there to be copied
+    heads = [Column(name, overflow="fold") for name in columns]
+    shown = Table(*heads, box=None, title=title or None, title_justify="left", pad_edge=False, header_style="bold")
     count = 0
     for row in rows:
         count += 1
@@ -100,6 +104,14 @@ def short(id: str) -> str:
     return id[:8]
 
 
+def brief(text: str) -> str:
+    """A text with every UUID in it as `short` has it."""
+    return _UUID.sub(lambda found: short(found[0]), text)
+
+
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
 def ago(stamp: str, now: datetime) -> str:
     """How long ago a time was."""
     if not stamp:
@@ -118,31 +130,57 @@ def progress(views: Iterator[OperationView]) -> OperationView:
 
 def _lines(views: Iterator[OperationView]) -> OperationView:
     """One line for every step that ended, for logs."""
-    seen: set[tuple[str, StepState]] = set()
+    ended = _ended()
     last: OperationView | None = None
     for last in views:
-        done = sum(step.record.state is StepState.DONE for step in last.steps)
-        for step in last.steps:
-            mark = (step.key, step.record.state)
-            if mark not in seen and step.record.state in (StepState.DONE, StepState.FAILED, StepState.UNDONE):
-                note(f"[{done}/{len(last.steps)}] {step.record.state.lower():7} {step.note or step.key}")
-            seen.add(mark)
+        for line in ended(last):
+            note(line)
     assert last is not None  # noqa: S101  # follow() yields at least once
     return last
 
 
 def _bars(views: Iterator[OperationView]) -> OperationView:
+    """The same lines, and below them what runs now."""
+    ended = _ended()
     last: OperationView | None = None
     with _progress() as bars:
         task = bars.add_task("planning", total=None)
         for last in views:
+            for line in ended(last):
+                bars.console.print(line, markup=False)
             running = [step.note or step.key for step in last.steps if step.record.state is StepState.RUNNING]
-            done = sum(step.record.state is StepState.DONE for step in last.steps)
             text = ", ".join(running[:2]) + (f" and {len(running) - 2} more" if len(running) > 2 else "")
             shown = text or last.operation.state.value
-            bars.update(task, total=len(last.steps) or None, completed=done, description=shown)
+            bars.update(task, total=len(last.steps) or None, completed=_done(last), description=shown)
     assert last is not None  # noqa: S101  # follow() yields at least once
     return last
+
+
+def _done(view: OperationView) -> int:
+    return sum(step.record.state is StepState.DONE for step in view.steps)
+
+
+def _ended() -> Callable[[OperationView], list[str]]:
+    """What is new in the next view of an operation: a line for each step that ended."""
+    seen: set[tuple[str, StepState]] = set()
+
+    def new(view: OperationView) -> list[str]:
+        marks = {(step.key, step.record.state): step.note or step.key for step in view.steps}
+        told = [mark for mark in marks if mark not in seen and mark[1] in _ENDS]
+        seen.update(marks)
+        # one after another, also where the view has several that are new
+        first = _done(view) - sum(state is StepState.DONE for _, state in told)
+        counts = accumulate((state is StepState.DONE for _, state in told), initial=first)
+        next(counts)
+        return [
+            f"[{count}/{len(view.steps)}] {state.lower():7} {marks[key, state]}"
+            for count, (key, state) in zip(counts, told, strict=True)
+        ]
+
+    return new
+
+
+_ENDS = frozenset({StepState.DONE, StepState.FAILED, StepState.UNDONE})
 
 
 def _progress() -> Progress:
