@@ -3,6 +3,7 @@ simulated infrastructures in two zones, each with a line from base stations to t
 
 from __future__ import annotations
 
+import asyncio
 import struct
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -46,11 +47,13 @@ def frame() -> bytes:
 
 
 @asynccontextmanager
-async def edges(folder: Path, *, lines: bool = True) -> AsyncGenerator[Edge]:
-    """A node with its own data plane, in two zones. `lines`: they are declared; again in the same folder they are there."""
+async def edges(folder: Path, *, lines: bool = True, **settings: Any) -> AsyncGenerator[Edge]:
+    """A node with its own data plane, in two zones. `lines`: they are declared; again in the same folder they are there.
+    `settings` are the infrastructures' own."""
     names = {zone: f"{folder}-{zone}" for zone in ZONES}
     vims = tuple(
-        Vim(id=f"v-{zone}", type="simulated", zone=zone, settings={"world": name}) for zone, name in names.items()
+        Vim(id=f"v-{zone}", type="simulated", zone=zone, settings={"world": name, **settings})
+        for zone, name in names.items()
     )
     views = {zone: (f"127.0.{number}.0/24",) for number, zone in enumerate(ZONES, 1)}
     async with running(folder, mec_dns="builtin", mec_zones=views, vims=vims) as rig:
@@ -148,6 +151,31 @@ async def test_a_change_that_a_stop_interrupted_goes_on_after_it(tmp_path: Path)
         assert (rule.wanted_traffic, rule.traffic) == (None, wanted)
         assert await leaves(edge, "east") == {"app"}
         assert set(await paths(edge, id)) == {"t1"}
+
+
+@pytest.mark.feature("E19")
+async def test_a_change_that_the_nfvo_had_begun_when_the_node_stopped_ends_after_it(tmp_path: Path) -> None:
+    async with edges(tmp_path) as edge:
+        id = await edge.running(APPD)
+        assert (await put(edge, id, state="INACTIVE")).status_code == 200
+    async with edges(tmp_path, lines=False, latency={"taps": 1.0}) as edge:
+        engine = edge.rig.node.engine
+        before = len(engine.operations(prefix="ns.update"))
+        asking = asyncio.create_task(put(edge, id, state="ACTIVE"))
+        async with asyncio.timeout(20):
+            while len(engine.operations(prefix="ns.update")) == before:
+                await asyncio.sleep(0.01)
+        await engine.stop()
+        answer = await asking
+        assert answer.status_code == 503, answer.text
+        assert "the change goes on when the node is back" in answer.json()["suggestion"]
+    async with edges(tmp_path, lines=False) as edge:
+        await edge.rig.node.mep.resume()
+        rule = edge.rig.node.mep.rules.get("traffic", id, "t1")
+        assert rule.wanted_traffic is None
+        assert rule.traffic is not None
+        assert rule.traffic.state is RuleState.ACTIVE
+        assert await leaves(edge, "east") == {"app"}
 
 
 @pytest.mark.feature("E20")
