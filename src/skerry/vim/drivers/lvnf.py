@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import builtins
+import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import ClassVar
 
 import msgspec
 
-from skerry.errors import InvalidError
+from skerry.errors import InvalidError, UnsupportedError
 from skerry.vim.driver import Compute, ComputeSpec, ComputeStats, File, Image, ImageSpec, LogLine, Tap
 from skerry.vim.local.edge import Member
 from skerry.vim.local.hosting import FunctionHost
@@ -39,6 +40,8 @@ class Driver(FunctionHost):
 
     async def open(self) -> None:
         """Begin; interrupts nothing."""
+        if os.geteuid() != 0:
+            raise UnsupportedError("cannot run functions: Skerry is not root", suggestion="run it as root")
         await super().open()
         await self.functions.open()
 

@@ -7,6 +7,7 @@ What runs goes on without this process: a function is found again by its name. T
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Coroutine, Mapping
 
 import msgspec
@@ -35,9 +36,11 @@ from skerry.vim.local import admission, records, supervise, workshop
 from skerry.vim.local.edge import Edge, Member
 from skerry.vim.local.scripts import Script, Scripts
 
+_log = logging.getLogger(__name__)
+
 RUN = "run"
 _KILLED = 137
-_RESTART_S = 0.5
+_RESTART_S, _RESTART_MOST_S = 0.5, 10.0
 _SERVE_THEMSELVES = ("process", "click")
 _COMPUTE_STATES: Mapping[FunctionState, ComputeState] = {
     FunctionState.SPAWNING: ComputeState.CREATED,
@@ -194,25 +197,33 @@ class Lives:
         """As `Driver.create_compute`."""
         known = self._known.get(spec.name)
         if known is None:
-            script = await self._edge.work(self._scripts.get, spec.image)
+            await self._edge.work(self._scripts.get, spec.image)
             options = described.options_of(spec.options)
             total = await self._edge.capacity()
             known = self._known.get(spec.name) or self._allocate(spec, options, total)
-            async with known.lock:
-                try:
-                    if described.settled(script.text, _values(known)):
-                        self._graph(known, script.text)
-                    await self._edge.work(self._make, known)
-                except (SkerryError, OSError) as wrong:
-                    await self._remove(known)
-                    raise admission.as_skerry_error(f"cannot create {spec.name}", wrong) from wrong
-            self._edge.news.tell("compute", spec.name, "created")
-        if not records.same(known.birth.spec, spec):
-            raise ConflictError(
-                f"cannot create {spec.name}: it exists with another specification",
-                suggestion="delete it first or choose another name",
-            )
+        async with known.lock:
+            if not records.same(known.birth.spec, spec):
+                raise ConflictError(
+                    f"cannot create {spec.name}: it exists with another specification",
+                    suggestion="delete it first or choose another name",
+                )
+            if not known.life.since:
+                await self._born(known)
         return self.public(known)
+
+    async def _born(self, one: Living) -> None:
+        """Record it and make its ports; a configuration whose values are all known is checked first."""
+        name = one.birth.spec.name
+        try:
+            text = (await self._edge.work(self._scripts.get, one.birth.spec.image)).text
+            if described.settled(text, _values(one)):
+                self._graph(one, text)
+            one.life = msgspec.structs.replace(one.life, since=stamp(self._edge.context.clock.now()))
+            await self._edge.work(self._make, one)
+        except (SkerryError, OSError) as wrong:
+            await self._remove(one)
+            raise admission.as_skerry_error(f"cannot create {name}", wrong) from wrong
+        self._edge.news.tell("compute", name, "created")
 
     def _allocate(self, spec: ComputeSpec, options: described.Options, total: Capacity) -> Living:
         """Reserve capacity and addresses. No await in here."""
@@ -364,9 +375,18 @@ class Lives:
             self._spawn(self._again(one))
 
     async def _again(self, one: Living) -> None:
-        await asyncio.sleep(_RESTART_S)
-        if self._known.get(one.birth.spec.name) is one:
-            await self.start(one.birth.spec.name)
+        delay = _RESTART_S
+        while True:
+            await asyncio.sleep(delay)
+            if self._known.get(one.birth.spec.name) is not one:
+                return
+            try:
+                await self.start(one.birth.spec.name)
+            except SkerryError as wrong:
+                _log.warning("%s does not start again: %s", one.birth.spec.name, wrong.detail)
+                delay = min(delay * 2, _RESTART_MOST_S)
+            else:
+                return
 
     def _let_go(self, one: Living) -> None:
         self._edge.exits.forget(one.birth.id)
