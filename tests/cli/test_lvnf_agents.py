@@ -51,7 +51,7 @@ def agent(node: Served, folder: Path, *shown: str) -> Iterator[Path]:
     """An agent that shows this; its log."""
     log = folder / "agent.log"
     call = [sys.executable, "-m", "skerry", "lvnf", "agent", "--connect", node.endpoint.replace("https", "wss")]
-    call += ["--ca", str(node.folder / "data/tls/ca.pem"), "--folder", str(folder / "agent"), "--every", "0.2", *shown]
+    call += ["--ca", str(node.folder / "data/tls/ca.pem"), "--folder", str(folder / "agent"), "--every", "0.5", *shown]
     with log.open("wb") as out:
         process = subprocess.Popen(call, stdout=out, stderr=out)
     try:

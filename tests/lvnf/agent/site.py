@@ -55,7 +55,7 @@ class Site:
     def start(self) -> None:
         """Start the agent."""
         call = [sys.executable, "-m", "skerry", "lvnf", "agent", "--connect", self._url, "--name", self.name]
-        call += ["--token-file", str(self.folder / "token"), "--folder", str(self.folder / "agent"), "--every", "0.2"]
+        call += ["--token-file", str(self.folder / "token"), "--folder", str(self.folder / "agent"), "--every", "0.5"]
         if self.switch is not None:
             call += ["--bridge", self.bridge, "--switch-run", str(self.switch.folder)]
         with (self.folder / "agent.log").open("ab") as log:
