@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -24,7 +25,7 @@ from skerry.linux import namespaces, offload
 from skerry.lvnf import wire
 from skerry.lvnf.backend import Place
 from skerry.lvnf.backends import ebpf
-from skerry.lvnf.backends.ebpf import NEXT, NOTE, ROOT, EbpfBackend, Note
+from skerry.lvnf.backends.ebpf import NEXT, NOTE, EbpfBackend, Note
 from skerry.lvnf.checking import read
 from tests.lvnf.backends import starter
 from tests.lvnf.backends.wires import Ends, until, wired
@@ -57,7 +58,8 @@ def backend() -> EbpfBackend:
 
 
 def pinned(place: Place) -> list[Path]:
-    return list(ROOT.glob(f"{place.name.replace('.', '_')}-*")) if ROOT.exists() else []
+    home = ebpf._home(place)
+    return [home] if home.exists() else []
 
 
 def drained(end: socket.socket) -> None:
@@ -325,6 +327,23 @@ def test_a_function_without_its_port_is_not_alive(ends: Ends, backend: EbpfBacke
         one.replace(read(COUNT))
     one.stop()
     assert pinned(place) == []
+
+
+def test_what_lost_its_ports_and_its_folder_is_swept_away(
+    ends: Ends, backend: EbpfBackend, place: Place, tmp_path: Path
+) -> None:
+    one = backend.start(read(COUNT), place)
+    lost = Place(name="lost", folder=tmp_path / "lost", namespace=ends.namespace)
+    backend.start(read("FromDevice(eth1) -> Discard;"), lost)
+    with namespaces.inside(ends.outer):
+        subprocess.run(["ip", "link", "delete", "far1"], check=True)
+    shutil.rmtree(lost.folder)
+    until(lambda: not ebpf._leads_somewhere(ebpf._pin(lost, "eth1")), "its port is gone")
+    other = Place(name="other", folder=tmp_path / "other", namespace=ends.namespace)
+    EbpfBackend().start(read("FromDevice(eth0) -> Discard;"), other).stop()
+    assert pinned(lost) == []
+    assert one.alive()
+    one.stop()
 
 
 NAT = """FromDevice(eth0) -> in :: Classifier(12/0800, -); in[1] -> right :: ToDevice(eth1);

@@ -181,12 +181,18 @@ class EbpfBackend:
 
     name = "ebpf"
 
+    def __init__(self) -> None:
+        self._swept = False
+
     def refusals(self, graph: Graph) -> Sequence[str]:
         return program.refusals(graph)
 
     def start(self, graph: Graph, place: Place) -> EbpfRunning:
         _refused(program.causes(graph))
         ensure_bpffs()
+        if not self._swept:
+            self._swept = True
+            _sweep()
         _clear(place)
         place.folder.mkdir(parents=True, exist_ok=True)
         allotted = slots.allotted(graph)
@@ -444,6 +450,29 @@ def _clear(place: Place) -> None:
                 offload.set_peer_checksums(interface, True)
     for name in (NOTE, NEXT):
         (place.folder / name).unlink(missing_ok=True)
+
+
+def _sweep() -> None:
+    """What is left of functions whose ports are gone, of whatever node: they can never run again, and may have lost the folder
+    by which they would be found."""
+    for home in ROOT.glob("*"):
+        links = list(home.glob("link-*"))
+        if links and not any(_leads_somewhere(path) for path in links):
+            for path in links:
+                _unlink(path)
+            shutil.rmtree(home, ignore_errors=True)
+
+
+def _leads_somewhere(path: Path) -> bool:
+    """Whether a link's port is there; in doubt, it is."""
+    try:
+        link = Link.open(path)
+    except DriverError:
+        return True
+    try:
+        return bool(link.ends[1])
+    finally:
+        link.close()
 
 
 _WHOLE = ("version", "list", "classes", "config", "flatconfig", "requirements", "driver", "handlers")
