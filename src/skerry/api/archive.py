@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import os
 import re
+import shutil
 import tempfile
 import zipfile
 from collections.abc import AsyncGenerator, Sequence
@@ -21,8 +24,11 @@ from skerry.errors import NotFoundError, TooLargeError
 RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 SIGNATURES = (".cms", ".sig", ".p7s", ".sm")
 CERTIFICATES = (".cert", ".crt", ".pem")
+IN_MEMORY = 8 << 20
+"""A file of a package is sent from memory up to this size."""
+
 LARGEST_MEMBER = 1 << 30
-"""A file of a package is sent from memory up to this size; zip bombs were refused when the package was onboarded."""
+"""Files of a package are put into a zip up to this size; zip bombs were refused when the package was onboarded."""
 
 
 @asynccontextmanager
@@ -39,11 +45,70 @@ async def received(call: Call) -> AsyncGenerator[Path]:
 
 def sent(path: Path, call: Call | None = None, media: str = "application/zip") -> Response:
     """A whole archive, or the ranges of it that the caller asks for (206). What begins behind its end is told as 416."""
-    if call is not None and (found := RANGE.fullmatch(call.request.headers.get("range", "").strip())):
-        size = path.stat().st_size
-        if found[1] and int(found[1]) >= size:
-            raise _beyond(found[0], size)
+    if call is not None:
+        _require_within(call, path.stat().st_size)
     return FileResponse(path, media_type=media, filename=path.name)
+
+
+def _require_within(call: Call, size: int) -> None:
+    found = RANGE.fullmatch(call.request.headers.get("range", "").strip())
+    if found and found[1] and int(found[1]) >= size:
+        raise _beyond(found[0], size)
+
+
+class Passing(FileResponse):
+    """A file that is there for one answer only."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Send it; it is gone afterwards, also when the caller hangs up."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            _remove(self.path)
+
+
+def _remove(path: str | os.PathLike[str]) -> None:
+    Path(path).unlink(missing_ok=True)
+
+
+async def member_sent(call: Call, archive: Path, wanted: str, media: str) -> Response:
+    """One file of an archive, whole or the range that is asked for. A large one never is in memory: it is sent from a file
+    of its own. `NotFoundError` where the archive has none of that name."""
+    entry = await asyncio.to_thread(_entry, archive, wanted)
+    if entry is None or entry.file_size <= IN_MEMORY:
+        return part(call, await asyncio.to_thread(member, archive, wanted), media)
+    _require_within(call, entry.file_size)
+    folder = call.services.settings.data_dir / "uploads"
+    target = await asyncio.to_thread(_unpacked, archive, entry, folder)
+    # the file is another one for each answer: what it holds is not
+    return Passing(target, media_type=media, headers={"ETag": f'"{entry.CRC:08x}-{entry.file_size:x}"'})
+
+
+def _entry(archive: Path, wanted: str) -> zipfile.ZipInfo | None:
+    """What an archive says of one of its files; None where it is no zip, or has none of that name."""
+    if not zipfile.is_zipfile(archive):
+        return None
+    with zipfile.ZipFile(archive) as opened:
+        return opened.NameToInfo.get(_clean(wanted))
+
+
+def require(archive: Path, wanted: str) -> None:
+    """`NotFoundError` where an archive has no file of that name."""
+    if _entry(archive, wanted) is None:
+        member(archive, wanted)
+
+
+def _unpacked(archive: Path, entry: zipfile.ZipInfo, folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    number, name = tempfile.mkstemp(prefix="sending-", dir=folder)
+    target = Path(name)
+    try:
+        with zipfile.ZipFile(archive) as opened, opened.open(entry) as source, open(number, "wb") as out:
+            shutil.copyfileobj(source, out, 1 << 20)
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+    return target
 
 
 def whole(data: bytes, media: str) -> Response:
@@ -107,9 +172,13 @@ def zipped(archive: Path, names: Sequence[str]) -> bytes:
         return out.read()
 
 
+def _clean(wanted: str) -> str:
+    return str(PurePosixPath(wanted)).removeprefix("./")
+
+
 def member(archive: Path, wanted: str) -> bytes:
     """One file of an archive. `NotFoundError` where it has none of that name."""
-    name = str(PurePosixPath(wanted)).removeprefix("./")
+    name = _clean(wanted)
     if not zipfile.is_zipfile(archive):
         if name in ("", archive.name):
             return archive.read_bytes()

@@ -225,10 +225,10 @@ async def text_or_signed(call: Call, path: Path, name: str) -> Response:
 async def artifact_of(call: Call, path: Path) -> Response:
     """The file of an archive that the path names, whole or in part; with its signature where the caller wants it."""
     name = call.path("artifactPath")
-    data = await asyncio.to_thread(archive.member, path, name)
     if call.flag("include_signatures"):
+        await asyncio.to_thread(archive.require, path, name)
         return archive.part(call, await asyncio.to_thread(archive.signed, path, name), "application/zip")
-    return archive.part(call, data, "application/octet-stream")
+    return await archive.member_sent(call, path, name, "application/octet-stream")
 
 
 async def manifest(call: Call) -> Response:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -225,8 +224,7 @@ async def cancel(call: Call) -> Response:
 async def artifact(call: Call) -> Response:
     """One file of the archive."""
     path = call.services.snapshot_packages.content(find(call).id, tenant=call.tenant)
-    data = await asyncio.to_thread(archive.member, path, call.path("artifactPath"))
-    return archive.part(call, data, "application/octet-stream")
+    return await archive.member_sent(call, path, call.path("artifactPath"), "application/octet-stream")
 
 
 async def external_access(call: Call) -> Response:
