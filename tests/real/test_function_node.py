@@ -54,12 +54,14 @@ def deployed(node: Nodes) -> dict[str, Any]:
     made = node.served.json("vnf", "create", "answerer", "--name", "answers")
     placed = node.folder / "placed.json"
     placed.write_text('{"flavourId": "default", "additionalParams": {"placement": {"unit": "one"}}}')
+    planned = node.served("vnf", "instantiate", made["id"], "--file", str(placed), "--dry-run")
+    assert "unit-0 as a micro network function" in " ".join(planned.output.split())
     node.served("vnf", "instantiate", made["id"], "--file", str(placed))
     (shown,) = node.served.json("lvnf", "list")
     return dict(shown)
 
 
-@pytest.mark.feature("C28", "C29", "C30", "C31")
+@pytest.mark.feature("C15", "C28", "C29", "C30", "C31")
 def test_it_is_shown_asked_swapped_and_moved(node: Nodes) -> None:
     made = deployed(node)
     served = node.served
