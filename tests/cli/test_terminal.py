@@ -85,3 +85,14 @@ def test_ids_inside_of_texts_are_shortened() -> None:
     id = str(uuid.uuid4())
     assert output.brief(f"ns:{id}:nfp of {id}") == f"ns:{id[:8]}:nfp of {id[:8]}"
     assert output.brief("7c1e5a60 and no more") == "7c1e5a60 and no more"
+
+
+def test_sizes_have_units() -> None:
+    found = [output.size(count) for count in (0, 530, 7 * 2**20 + 2**19, 25276514304)]
+    assert found == ["0 B", "530 B", "7.5 MiB", "23.5 GiB"]
+
+
+def test_capacity_is_told_in_numbers_that_people_read(site: Served) -> None:
+    told = site("vim", "refresh", "sim").stdout
+    assert re.search(r"^vcpus +\d+$", told, re.MULTILINE)
+    assert re.search(r"^memory +[\d.]+ [KMG]iB$", told, re.MULTILINE)

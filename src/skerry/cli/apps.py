@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from skerry.cli import follow, output
+from skerry.cli import endings, follow, output
 from skerry.cli.lazy import Lazy
 from skerry.cli.packages import package as packages
 from skerry.cli.session import Session, body, command, pairs, pick
@@ -26,6 +26,9 @@ app.add_command(packages, "package")
 def find(session: Session, wanted: str) -> AppView:
     """The application that a name or id means."""
     return pick(session.node.apps(), wanted, "application")
+
+
+endings.add(app, "an application", find, lambda session, gone: session.node.delete_app(gone))
 
 
 @app.command("list")
@@ -116,8 +119,7 @@ def instantiate(
 @app.command()
 @click.argument("app")
 @click.argument("state", type=click.Choice(["start", "stop"]))
-@click.option("--force", is_flag=True, help="Stop at once instead of gracefully.")
-@click.option("--timeout", type=click.IntRange(0), default=None, help="Seconds that a graceful stop waits.")
+@endings.graceful("stop")
 @follow.lifecycle
 @command
 def operate(
@@ -126,22 +128,18 @@ def operate(
     """Start or stop an application."""
     given: dict[str, Any] = {"changeStateTo": "STARTED" if state == "start" else "STOPPED"}
     if state == "stop":
-        given |= {"stopType": "FORCEFUL" if force else "GRACEFUL", "gracefulStopTimeout": None if force else timeout}
+        given |= endings.manner("stop", force=force, timeout=timeout)
     follow.perform(session, "app.operate", find(session, app).id, body(file, given), how)
 
 
 @app.command()
 @click.argument("app")
-@click.option("--force", is_flag=True, help="Stop at once instead of gracefully.")
-@click.option("--timeout", type=click.IntRange(0), default=None, help="Seconds that a graceful termination waits.")
+@endings.graceful("termination")
 @follow.lifecycle
 @command
 def terminate(session: Session, app: str, force: bool, timeout: int | None, file: str | None, how: follow.How) -> None:
     """Tell an application, stop it, take its rules away and free its resources; the record stays."""
-    given = {
-        "terminationType": "FORCEFUL" if force else "GRACEFUL",
-        "gracefulTerminationTimeout": None if force else timeout,
-    }
+    given = endings.manner("termination", force=force, timeout=timeout)
     follow.perform(session, "app.terminate", find(session, app).id, body(file, given), how)
 
 
@@ -176,32 +174,6 @@ def watch(session: Session, app: str) -> None:
         follow.watch(session, view.operation)
     else:
         output.note(f"nothing was ever done to {view.name}")
-
-
-@app.command()
-@click.argument("app")
-@command
-def delete(session: Session, app: str) -> None:
-    """Delete the record of an application that has no resources."""
-    view = find(session, app)
-    session.node.delete_app(view.id)
-    if session.as_json:
-        session.emit({"deleted": view.id})
-
-
-@app.command()
-@click.argument("app")
-@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
-@command
-def discard(session: Session, app: str, yes: bool) -> None:
-    """Remove an application in whatever state it is: end the operation that holds it, remove all that it has, then its
-    record."""
-    view = find(session, app)
-    if not yes and not session.as_json:
-        click.confirm(f"remove {view.name} ({view.status}) and everything that it has?", abort=True, err=True)
-    session.node.discard("app", view.id)
-    if session.as_json:
-        session.emit({"discarded": view.id})
 
 
 @app.group()

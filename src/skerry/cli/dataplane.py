@@ -81,7 +81,7 @@ def intents(session: Session, owner: str) -> None:
     if session.as_json:
         session.emit(found)
         return
-    rows = [(one.id, str(one.__struct_config__.tag), one.owner, _brief(one)) for one in found]
+    rows = [(one.id, str(one.__struct_config__.tag), output.brief(one.owner), _brief(one)) for one in found]
     output.table(("INTENT", "KIND", "OWNER", "WHAT"), rows)
 
 
@@ -90,7 +90,8 @@ def _brief(intent: Any) -> str:
     plain = msgspec.to_builtins(intent)
     for key in ("kind", "id", "tenant", "owner", "rev"):
         plain.pop(key, None)
-    return msgspec.json.encode(plain).decode()[:100]
+    text = output.brief(msgspec.json.encode(plain).decode())
+    return text if len(text) <= 100 else f"{text[:99]}…"
 
 
 @dataplane.command()
@@ -133,7 +134,7 @@ def rules(session: Session, device: str, intent: str) -> None:
             f"{one.table}/{one.priority}",
             one.match,
             ", ".join(one.actions) or "drop",
-            one.intent,
+            output.brief(one.intent),
             one.state,
             str(one.packets),
         )

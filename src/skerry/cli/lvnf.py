@@ -66,7 +66,7 @@ def check(file: Path, given: tuple[str, ...], as_json: bool) -> None:
         for fault in faults:
             _show(file, fault, lines[fault.line - 1] if 0 < fault.line <= len(lines) else "")
         what = f"{len(graph.elements)} elements, {len(graph.connections)} connections" if graph else "not usable"
-        click.echo(f"{file}: {len(faults)} faults, {what}", err=True)
+        click.echo(f"{file}: {len(faults)} fault{'s'[: len(faults) != 1]}, {what}", err=True)
     if faults:
         raise SystemExit(5)
 

@@ -38,7 +38,7 @@ def list_(session: Session) -> None:
             one.vim,
             one.backend,
             one.problem or one.state,
-            f"{one.memory_bytes / (1 << 20):.1f} MiB",
+            output.size(one.memory_bytes),
             ", ".join(one.addresses),
         )
         for one in found
@@ -66,7 +66,7 @@ def show(session: Session, function: str) -> None:
             ("stood still", "" if one.downtime_ms is None else f"{one.downtime_ms:.1f} ms when it moved"),
             ("back end", one.backend),
             ("why", "; ".join(one.why)),
-            ("uses", f"{one.memory_bytes / (1 << 20):.1f} MiB, {one.cpu_seconds:.2f} s of processor"),
+            ("uses", f"{output.size(one.memory_bytes)}, {one.cpu_seconds:.2f} s of processor"),
             ("addresses", ", ".join(one.addresses)),
             (
                 "packets",

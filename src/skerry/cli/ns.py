@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from skerry.cli import follow, output
+from skerry.cli import endings, follow, output
 from skerry.cli.session import Session, body, command, pairs, pick
 from skerry.cli.vnf import find as find_vnf
 from skerry.cli.vnf import find_package, only
@@ -23,6 +23,9 @@ def ns() -> None:
 def find(session: Session, wanted: str) -> NsView:
     """The NS that a name or id means."""
     return pick(session.node.nss(), wanted, "NS")
+
+
+endings.add(ns, "a network service", find, lambda session, gone: session.node.delete_ns(gone))
 
 
 def member(view: NsView, wanted: str) -> MemberView:
@@ -319,29 +322,3 @@ def terminate(session: Session, ns: str, force: bool, file: str | None, how: fol
     """Stop a network service and free its resources; the record stays."""
     given = {"terminationType": "FORCEFUL" if force else ""}
     follow.perform(session, "ns.terminate", find(session, ns).id, body(file, given), how)
-
-
-@ns.command()
-@click.argument("ns")
-@command
-def delete(session: Session, ns: str) -> None:
-    """Delete the record of a network service that has no resources."""
-    view = find(session, ns)
-    session.node.delete_ns(view.id)
-    if session.as_json:
-        session.emit({"deleted": view.id})
-
-
-@ns.command()
-@click.argument("ns")
-@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
-@command
-def discard(session: Session, ns: str, yes: bool) -> None:
-    """Remove a network service in whatever state it is: end the operation that holds it, remove all that it has, then its
-    record. The way out when nothing else works."""
-    view = find(session, ns)
-    if not yes and not session.as_json:
-        click.confirm(f"remove {view.name} ({view.status}) and everything that it has?", abort=True, err=True)
-    session.node.discard("ns", view.id)
-    if session.as_json:
-        session.emit({"discarded": view.id})

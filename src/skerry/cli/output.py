@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import accumulate
 from pathlib import Path
@@ -110,6 +110,24 @@ def brief(text: str) -> str:
 
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def size(count: float) -> str:
+    """A number of bytes as people read it, in binary units."""
+    for unit, digits in (("B", 0), ("KiB", 1), ("MiB", 1)):
+        if count < 1024:
+            return f"{count:.{digits}f} {unit}"
+        count /= 1024
+    return f"{count:.1f} GiB"
+
+
+def capacity(given: Mapping[str, object]) -> None:
+    """What an infrastructure has, and how much of it is used."""
+    facts(
+        (name.removesuffix("_bytes").replace("_", " "), size(value) if name.endswith("_bytes") else f"{value:g}")
+        for name, value in given.items()
+        if isinstance(value, int | float)
+    )
 
 
 def ago(stamp: str, now: datetime) -> str:

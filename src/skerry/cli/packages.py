@@ -73,7 +73,7 @@ def show(session: Session, package: str) -> None:
             ("onboarding", view.onboarding_state),
             ("state", view.operational_state),
             ("usage", view.usage_state),
-            ("size", f"{view.size_bytes} bytes"),
+            ("size", output.size(view.size_bytes)),
             ("signature", _signature(view)),
             ("problem", str(view.problem.get("detail", ""))),
         )

@@ -40,7 +40,7 @@ def list_(session: Session, vnf: str) -> None:
             s.vnf_name or output.short(s.vnf),
             s.state,
             ", ".join(s.vnfcs),
-            f"{s.size_bytes / (1 << 20):.1f} MiB",
+            output.size(s.size_bytes),
             output.ago(s.taken_at, now),
         )
         for s in found

@@ -26,7 +26,9 @@ def list_images(session: Session) -> None:
     if session.as_json:
         session.emit(found)
         return
-    rows = [(output.short(one.id), one.name, one.state, str(one.size_bytes), one.checksum[:12]) for one in found]
+    rows = [
+        (output.short(one.id), one.name, one.state, output.size(one.size_bytes), one.checksum[:12]) for one in found
+    ]
     output.table(("ID", "NAME", "STATE", "SIZE", "SHA-256"), rows)
 
 

@@ -39,7 +39,7 @@ def show(session: Session, vim: str) -> None:
         return
     capacity = resources.get("capacity", {})
     output.facts((("id", view.id), ("type", view.vim_type), ("name", view.name), ("zone", view.zone)))
-    output.facts((name.replace("_", " "), str(value)) for name, value in capacity.items())
+    output.capacity(capacity)
     if namespace := resources.get("namespace"):
         output.facts((("network namespace", str(namespace)),))
     rows = [
@@ -93,7 +93,7 @@ def refresh(session: Session, vim: str) -> None:
     if session.as_json:
         session.emit(seen)
         return
-    output.facts((name.replace("_", " "), str(value)) for name, value in seen.capacity.items())
+    output.capacity(seen.capacity)
     output.facts(
         (
             ("networks", str(seen.networks)),
@@ -130,7 +130,9 @@ def list_images(session: Session, vim: str) -> None:
     if session.as_json:
         session.emit(found)
         return
-    output.table(("NAME", "ID", "SIZE"), [(one.name, output.short(one.id), str(one.size_bytes)) for one in found])
+    output.table(
+        ("NAME", "ID", "SIZE"), [(one.name, output.short(one.id), output.size(one.size_bytes)) for one in found]
+    )
 
 
 @image.command("add")

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from skerry.cli import follow, output
+from skerry.cli import endings, follow, output
 from skerry.cli.lazy import Lazy
 from skerry.cli.session import Session, body, command, pairs, pick
 from skerry.client.views import PackageView, VnfView
@@ -22,6 +22,9 @@ def vnf() -> None:
 def find(session: Session, wanted: str) -> VnfView:
     """The VNF that a name or id means."""
     return pick(session.node.vnfs(), wanted, "VNF")
+
+
+endings.add(vnf, "a VNF", find, lambda session, gone: session.node.delete_vnf(gone))
 
 
 def find_package(session: Session, wanted: str, kind: str) -> PackageView:
@@ -200,8 +203,7 @@ def scale_to_level(
 @click.argument("vnf")
 @click.argument("state", type=click.Choice(["start", "stop"]))
 @click.option("--vnfc", "vnfcs", multiple=True, help="Only this VNFC; may be repeated.")
-@click.option("--force", is_flag=True, help="Stop at once instead of gracefully.")
-@click.option("--timeout", type=click.IntRange(0), default=None, help="Seconds that a graceful stop waits.")
+@endings.graceful("stop")
 @follow.lifecycle
 @command
 def operate(
@@ -220,7 +222,7 @@ def operate(
         "vnfcInstanceId": list(vnfcs),
     }
     if state == "stop":
-        given |= {"stopType": "FORCEFUL" if force else "GRACEFUL", "gracefulStopTimeout": None if force else timeout}
+        given |= endings.manner("stop", force=force, timeout=timeout)
     view = find(session, vnf)
     follow.perform(session, "vnf.operate", view.id, body(file, given), how)
 
@@ -239,16 +241,12 @@ def heal(session: Session, vnf: str, vnfcs: tuple[str, ...], cause: str, file: s
 
 @vnf.command()
 @click.argument("vnf")
-@click.option("--force", is_flag=True, help="Stop at once instead of gracefully.")
-@click.option("--timeout", type=click.IntRange(0), default=None, help="Seconds that a graceful termination waits.")
+@endings.graceful("termination")
 @follow.lifecycle
 @command
 def terminate(session: Session, vnf: str, force: bool, timeout: int | None, file: str | None, how: follow.How) -> None:
     """Stop a VNF and free its resources; the record stays."""
-    given = {
-        "terminationType": "FORCEFUL" if force else "GRACEFUL",
-        "gracefulTerminationTimeout": None if force else timeout,
-    }
+    given = endings.manner("termination", force=force, timeout=timeout)
     follow.perform(session, "vnf.terminate", find(session, vnf).id, body(file, given), how)
 
 
@@ -317,29 +315,3 @@ def change_package(
     }
     id = find(session, vnf).id
     follow.perform(session, "vnf.change_package", id, body(file, given), how)
-
-
-@vnf.command()
-@click.argument("vnf")
-@command
-def delete(session: Session, vnf: str) -> None:
-    """Delete the record of a VNF that has no resources."""
-    view = find(session, vnf)
-    session.node.delete_vnf(view.id)
-    if session.as_json:
-        session.emit({"deleted": view.id})
-
-
-@vnf.command()
-@click.argument("vnf")
-@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
-@command
-def discard(session: Session, vnf: str, yes: bool) -> None:
-    """Remove a VNF in whatever state it is: end the operation that holds it, remove all that it has, then its
-    record. The way out when nothing else works."""
-    view = find(session, vnf)
-    if not yes and not session.as_json:
-        click.confirm(f"remove {view.name} ({view.status}) and everything that it has?", abort=True, err=True)
-    session.node.discard("vnf", view.id)
-    if session.as_json:
-        session.emit({"discarded": view.id})

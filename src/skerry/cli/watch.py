@@ -134,7 +134,7 @@ def stats(session: Session, vnf: str, vnfc: str) -> None:
     output.facts(
         (
             ("CPU", f"{counters.cpu_seconds:.2f} s"),
-            ("memory", f"{counters.memory_bytes / (1 << 20):.1f} MiB"),
+            ("memory", output.size(counters.memory_bytes)),
             ("processes", str(counters.pids)),
         )
     )

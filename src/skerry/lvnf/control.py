@@ -269,7 +269,10 @@ def own_value(target: Handled, element: str, name: str) -> str | None:
 def read_any(target: Handled, element: str, name: str) -> str:
     """A handler's value, its own or one that all have."""
     if element and element not in target.graph.elements:
-        raise NotFoundError(f"cannot read {element}.{name}: there is no element {element}")
+        raise NotFoundError(
+            f"cannot read {element}.{name}: there is no element {element}",
+            suggestion="the handler `list` names the elements, `skerry lvnf handlers` shows all handlers",
+        )
     value = own_value(target, element, name)
     return target.read(element, name) if value is None else value
 
