@@ -186,6 +186,32 @@ async def _first(events: Any, count: int) -> Any:
         yield event
 
 
+@pytest.mark.feature("C28")
+async def test_a_start_that_nobody_waits_for_is_found(local: Local) -> None:
+    await local.network("net")
+    image = await script(local, "FromDevice(eth0) -> Discard;")
+    await local.driver.create_compute(spec(local, "f", image, "net"))
+    starting = asyncio.ensure_future(local.driver.start_compute("f"))
+
+    async def begun() -> bool:
+        return (await local.driver.get_function("f")).state is not FunctionState.STOPPED
+
+    await eventually(begun, 20)
+    starting.cancel()
+    await asyncio.wait([starting])
+    stopped = await local.driver.stop_compute("f")
+    assert stopped.state is ComputeState.EXITED
+    assert not [pid for pid in os.listdir("/proc") if pid.isdecimal() and runs_in(int(pid), local.folder)]
+
+
+def runs_in(pid: int, folder: Path) -> bool:
+    """Whether a process has its place below a folder."""
+    try:
+        return os.readlink(f"/proc/{pid}/cwd").startswith(str(folder))
+    except OSError:
+        return False
+
+
 @pytest.mark.feature("C28", "C29")
 async def test_a_swap_keeps_the_count_and_survives_a_restart(local: Local) -> None:
     _, address = await bridged(local)

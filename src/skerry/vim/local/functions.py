@@ -13,7 +13,7 @@ from skerry.lvnf.backends.files import LOG
 from skerry.lvnf.control import every_handler, read_any, split_handler
 from skerry.vim.driver import ComputeStats, Function, FunctionState, Handover, LogLine, Nic
 from skerry.vim.local import admission, execution, logfile
-from skerry.vim.local.lives import RUN, Lives, Living
+from skerry.vim.local.lives import RUN, Lives, Living, whole
 
 
 class Functions(Lives):
@@ -58,6 +58,7 @@ class Functions(Lives):
         element, what = split_handler(one.birth.options.handlers.get(handler, handler))
         await self._edge.work(running.write, element, what, value)
 
+    @whole
     async def swap(self, name: str, configuration: str) -> Function:
         """As `Functions.swap_function`. A configuration that another back end must run is refused: it would have to stop."""
         one = self._one(name)
@@ -71,6 +72,7 @@ class Functions(Lives):
         self._edge.news.tell("compute", name, "changed")
         return await self.show(name)
 
+    @whole
     async def hand_over(self, name: str) -> Handover:
         """As `Functions.hand_over`: no frame passes any more when the state is read."""
         one = self._one(name)
@@ -96,6 +98,7 @@ class Functions(Lives):
         state = {name: read_any(running, *split_handler(options.handlers[name])) for name in options.state_handlers}
         return Handover(state=state, configuration=one.life.configuration)
 
+    @whole
     async def take_over(self, name: str, brought: Handover) -> Function:
         """As `Functions.take_over`. One that runs already has it."""
         one = self._one(name)

@@ -7,8 +7,10 @@ What runs goes on without this process: a function is found again by its name. T
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import msgspec
 
@@ -35,6 +37,10 @@ from skerry.vim.driver import (
 from skerry.vim.local import admission, records, supervise, workshop
 from skerry.vim.local.edge import Edge, Member
 from skerry.vim.local.scripts import Script, Scripts
+
+T = TypeVar("T")
+P = ParamSpec("P")
+L = TypeVar("L", bound="Lives")
 
 _log = logging.getLogger(__name__)
 
@@ -90,6 +96,18 @@ class Living:
         self.readers: set[asyncio.Event] = set()
 
 
+def whole(
+    method: Callable[Concatenate[L, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[L, P], Coroutine[Any, Any, T]]:
+    """A method that, once begun, is done to its end although its caller is cancelled: nobody would find half of a start."""
+
+    @functools.wraps(method)
+    async def run(self: L, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await asyncio.shield(self.do(method(self, *args, **kwargs)))
+
+    return run
+
+
 def _values(one: Living) -> dict[str, str]:
     """What its configuration can ask for."""
     return {**one.life.env, **one.birth.values}
@@ -106,6 +124,7 @@ class Lives:
         self._known: dict[str, Living] = {}
         self._fronts = Fronts()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._doing: set[asyncio.Task[Any]] = set()
 
     def __contains__(self, name: str) -> bool:
         return name in self._known
@@ -158,9 +177,10 @@ class Lives:
         return None
 
     async def close(self) -> None:
-        """Stop watching. What runs keeps running."""
+        """Stop watching. What runs keeps running, what was begun is done."""
         for task in self._tasks:
             task.cancel()
+        await asyncio.gather(*self._doing, return_exceptions=True)
         self._fronts.close()
         for one in self._known.values():
             if one.running:
@@ -193,6 +213,7 @@ class Lives:
 
     # -- life ---------------------------------------------------------------------------------------------------------
 
+    @whole
     async def create(self, spec: ComputeSpec) -> Compute:
         """As `Driver.create_compute`."""
         known = self._known.get(spec.name)
@@ -265,6 +286,7 @@ class Lives:
         self._edge.news.tell("compute", name, "changed")
         return self.public(one)
 
+    @whole
     async def start(self, name: str) -> Compute:
         """As `Driver.start_compute`."""
         one = self._one(name)
@@ -349,6 +371,18 @@ class Lives:
         folder = None if own else self._folder / one.birth.id / RUN
         await self._fronts.serve(one.birth.id, running, folder=folder, address=one.birth.options.control)
 
+    def do(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Do something to its end, whether or not somebody waits for it."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._doing.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._doing.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever waited has it; nobody else needs to be told
+
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
@@ -393,6 +427,7 @@ class Lives:
         self._fronts.withdraw(one.birth.id)
         one.running = None
 
+    @whole
     async def stop(self, name: str) -> Compute:
         """As `Driver.stop_compute`; a function needs no grace."""
         one = self._one(name)
@@ -405,13 +440,14 @@ class Lives:
         return self.public(one)
 
     async def _end(self, one: Living) -> None:
-        running = one.running
+        running = one.running or (await self._edge.work(self._found, one) if one.life.backend else None)
         self._let_go(one)
         if running:
             await self._edge.work(running.stop)
         self._enter(one, FunctionState.STOPPED)
         self._edge.news.tell("compute", one.birth.spec.name, "exited", 0)
 
+    @whole
     async def delete(self, name: str) -> None:
         """As `Driver.delete_compute`."""
         one = self._known.get(name)
