@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import msgspec
 import pytest
@@ -93,8 +94,9 @@ async def test_a_filter_by_what_is_inside_finds_what_it_means_on_every_page(rig:
         body = {"vnfdId": VNFD, "vnfInstanceName": f"vnf-{number}", "metadata": metadata}
         await rig.client.post(root, json={**body, "vnfInstanceDescription": "third" if number % 3 else ""})
 
-    async def ids(query: str) -> list[str]:
-        found, page = [], f"{root}?{query}"
+    async def ids(query: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        page = f"{root}?{query}"
         while page:
             answer = await rig.client.get(page)
             assert answer.status_code == 200, answer.text

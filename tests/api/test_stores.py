@@ -311,7 +311,7 @@ async def test_every_member_of_a_service_gets_the_keys_of_its_request(rig: Rig) 
         "/nslcm/v2/ns_instances", json={"nsdId": nsd_id, "nsName": "n", "nsDescription": "d"}
     )
     path = f"/nslcm/v2/ns_instances/{created.json()['id']}/instantiate"
-    asked = {"nsFlavourId": "default", "additionalParamsForNs": {"sshKeys": "mine"}}
+    asked: dict[str, Any] = {"nsFlavourId": "default", "additionalParamsForNs": {"sshKeys": "mine"}}
     assert (await rig.client.post(path, json=asked)).status_code == 422
     asked["additionalParamsForNs"] = {"sshKeys": ["mine"]}
     done = await rig.finished(await rig.client.post(path, json=asked))

@@ -11,7 +11,7 @@ import pytest
 from skerry.engine.clock import SystemClock
 from skerry.engine.events import MOST_PENDING, EventLog
 from skerry.model.operations import Event
-from skerry.store.database import Database
+from skerry.store.database import Database, Transaction
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 
 async def say(database: Database, log: EventLog, *kinds: str) -> None:
-    def work(tx):
+    def work(tx: Transaction) -> None:
         for kind in kinds:
             log.add(tx, kind)
 

@@ -127,9 +127,9 @@ class VnfSketch(msgspec.Struct, frozen=True, kw_only=True):
     """The small part of a `VnfInstance` that long lists are filtered by: to read it alone costs a tenth of reading all."""
 
     vnf_instance_description: str = ""
-    instantiation_state: InstantiationState = InstantiationState.NOT_INSTANTIATED
+    instantiation_state: str = InstantiationState.NOT_INSTANTIATED.value
     flavour_id: str = ""
-    vnf_state: VnfOperationalState = VnfOperationalState.STOPPED
+    vnf_state: str = VnfOperationalState.STOPPED.value
     vnf_configurable_properties: Mapping[str, Any] = {}
     metadata: Mapping[str, Any] = {}
     extensions: Mapping[str, Any] = {}

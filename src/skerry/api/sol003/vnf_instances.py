@@ -54,14 +54,15 @@ SKETCHED = frozenset(
 def sieve_of(terms: Sequence[filters.Term]) -> Callable[[VnfSketch], bool]:
     """Whether terms about such attributes hold for a sketch."""
     heads = {term.path[0] for term in terms}
+    instantiated = "instantiatedVnfInfo" in heads
     maps = {name: attribute for name, attribute in MAPS.items() if name in heads}
 
     def keep(sketch: VnfSketch) -> bool:
         told: dict[str, Any] = {}
         if sketch.vnf_instance_description:
             told["vnfInstanceDescription"] = sketch.vnf_instance_description
-        if sketch.instantiation_state is InstantiationState.INSTANTIATED:
-            told["instantiatedVnfInfo"] = {"flavourId": sketch.flavour_id, "vnfState": sketch.vnf_state.value}
+        if instantiated and sketch.instantiation_state == InstantiationState.INSTANTIATED:
+            told["instantiatedVnfInfo"] = {"flavourId": sketch.flavour_id, "vnfState": sketch.vnf_state}
         for name, attribute in maps.items():
             if value := getattr(sketch, attribute):
                 told[name] = masked(value)
