@@ -5,9 +5,9 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from skerry.api.mec010 import types as wire
+from skerry.api.occurrences import Occurrences
 from skerry.api.route import LIST_QUERY, Call, Endpoint
 from skerry.api.wire import links
-from skerry.errors import NotFoundError
 from skerry.model.operations import Operation
 from skerry.model.states import APP_OPERATION_STATES, FINAL, lcm_operation_type
 
@@ -34,54 +34,26 @@ def render(call: Call, operation: Operation) -> wire.AppLcmOpOcc:
     )
 
 
-def find(call: Call) -> Operation:
-    """The operation of the path, if it is one on an application."""
-    operation = call.services.engine.operation(call.path("appLcmOpOccId"), tenant=call.tenant)
-    if not operation.kind.startswith("app."):
-        raise NotFoundError(f"cannot find application operation {operation.id}: it is a {operation.kind}")
-    return operation
-
-
 async def listing(call: Call) -> Response:
     """All operations on applications of the tenant."""
     found = call.services.engine.operations(prefix="app.", tenant=call.tenant)
     return call.listed(found, lambda operation: render(call, operation), HIDDEN)
 
 
-async def show(call: Call) -> Response:
-    """One operation."""
-    operation = find(call)
-    return call.show(render(call, operation), rev=operation.rev)
-
-
-async def retry(call: Call) -> Response:
-    """Go on where it failed."""
-    operation = find(call)
-    await call.services.engine.retry(operation.id)
-    return call.accepted(call.href(f"/app_lcm_op_occs/{operation.id}"))
-
-
-async def fail(call: Call) -> Response:
-    """Give up."""
-    operation = find(call)
-    await call.services.engine.fail(operation.id)
-    return call.show(render(call, call.services.engine.operation(operation.id, tenant=call.tenant)))
-
-
-async def cancel(call: Call) -> Response:
-    """Stop it."""
-    operation = find(call)
+async def _mode(call: Call) -> str:
     asked = await call.body(wire.CancelMode)
-    await call.services.engine.cancel(operation.id, MODES[asked.cancel_mode or asked.mode or "GRACEFUL"])
-    return call.accepted(call.href(f"/app_lcm_op_occs/{operation.id}"))
+    return MODES[asked.cancel_mode or asked.mode or "GRACEFUL"]
 
 
+OPERATIONS = Occurrences("app", "application", render, _mode)
 ONE = "/app_lcm_op_occs/{appLcmOpOccId}"
 OCC = wire.AppLcmOpOcc
 ROUTES = (
     Endpoint("GET", "/app_lcm_op_occs", listing, "List application operations", answer=list[OCC], query=LIST_QUERY),
-    Endpoint("GET", ONE, show, "Read an application operation", answer=OCC),
-    Endpoint("POST", f"{ONE}/retry", retry, "Retry an application operation", status=202),
-    Endpoint("POST", f"{ONE}/fail", fail, "Give an application operation up", answer=OCC),
-    Endpoint("POST", f"{ONE}/cancel", cancel, "Cancel an application operation", wire.CancelMode, status=202),
+    Endpoint("GET", ONE, OPERATIONS.show, "Read an application operation", answer=OCC),
+    Endpoint("POST", f"{ONE}/retry", OPERATIONS.retry, "Retry an application operation", status=202),
+    Endpoint("POST", f"{ONE}/fail", OPERATIONS.fail, "Give an application operation up", answer=OCC),
+    Endpoint(
+        "POST", f"{ONE}/cancel", OPERATIONS.cancel, "Cancel an application operation", wire.CancelMode, status=202
+    ),
 )

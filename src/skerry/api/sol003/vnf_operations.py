@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
+from skerry.api.occurrences import Occurrences
 from skerry.api.route import LIST_QUERY, Call, Endpoint
 from skerry.api.sol003 import translate
 from skerry.api.sol003 import types as wire
@@ -66,63 +67,25 @@ def actions(base: str, operation: Operation) -> Links:
     )
 
 
-def find(call: Call) -> Operation:
-    """The operation of the path, if it is one on a VNF."""
-    operation = call.services.engine.operation(call.path("vnfLcmOpOccId"), tenant=call.tenant)
-    if not operation.kind.startswith("vnf."):
-        raise NotFoundError(f"cannot find VNF operation {operation.id}: it is a {operation.kind}")
-    return operation
-
-
 async def listing(call: Call) -> Response:
     """All operations on VNFs of the tenant."""
     found = call.services.engine.operations(prefix="vnf.", tenant=call.tenant)
     return call.listed(found, lambda operation: render(call, operation), HIDDEN)
 
 
-async def show(call: Call) -> Response:
-    """One operation."""
-    operation = find(call)
-    return call.show(render(call, operation), rev=operation.rev)
+async def _mode(call: Call) -> str:
+    return (await call.body(wire.CancelMode)).cancel_mode
 
 
-async def retry(call: Call) -> Response:
-    """Go on where it failed."""
-    operation = find(call)
-    await call.services.engine.retry(operation.id)
-    return call.accepted(call.href(f"/vnf_lcm_op_occs/{operation.id}"))
-
-
-async def rollback(call: Call) -> Response:
-    """Undo what was done."""
-    operation = find(call)
-    await call.services.engine.rollback(operation.id)
-    return call.accepted(call.href(f"/vnf_lcm_op_occs/{operation.id}"))
-
-
-async def fail(call: Call) -> Response:
-    """Give up."""
-    operation = find(call)
-    await call.services.engine.fail(operation.id)
-    return call.show(render(call, call.services.engine.operation(operation.id, tenant=call.tenant)))
-
-
-async def cancel(call: Call) -> Response:
-    """Stop it."""
-    operation = find(call)
-    asked = await call.body(wire.CancelMode)
-    await call.services.engine.cancel(operation.id, asked.cancel_mode)
-    return call.accepted(call.href(f"/vnf_lcm_op_occs/{operation.id}"))
-
-
+OPERATIONS = Occurrences("vnf", "VNF", render, _mode)
 ONE = "/vnf_lcm_op_occs/{vnfLcmOpOccId}"
 ROUTES = (
     Endpoint(
         "GET", "/vnf_lcm_op_occs", listing, "List VNF operations", answer=list[wire.VnfLcmOpOcc], query=LIST_QUERY
     ),
-    Endpoint("GET", ONE, show, "Read a VNF operation", answer=wire.VnfLcmOpOcc),
-    Endpoint("POST", f"{ONE}/retry", retry, "Retry a VNF operation", status=202),
-    Endpoint("POST", f"{ONE}/rollback", rollback, "Roll a VNF operation back", status=202),
-    Endpoint("POST", f"{ONE}/fail", fail, "Give a VNF operation up", answer=wire.VnfLcmOpOcc),
-    Endpoint("POST", f"{ONE}/cancel", cancel, "Cancel a VNF operation", wire.CancelMode, status=202),
+    Endpoint("GET", ONE, OPERATIONS.show, "Read a VNF operation", answer=wire.VnfLcmOpOcc),
+    Endpoint("POST", f"{ONE}/retry", OPERATIONS.retry, "Retry a VNF operation", status=202),
+    Endpoint("POST", f"{ONE}/rollback", OPERATIONS.rollback, "Roll a VNF operation back", status=202),
+    Endpoint("POST", f"{ONE}/fail", OPERATIONS.fail, "Give a VNF operation up", answer=wire.VnfLcmOpOcc),
+    Endpoint("POST", f"{ONE}/cancel", OPERATIONS.cancel, "Cancel a VNF operation", wire.CancelMode, status=202),
 )

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
 from starlette.responses import Response
 
+from skerry.api.occurrences import Occurrences
 from skerry.api.route import LIST_QUERY, Call, Endpoint
 from skerry.api.sol003 import translate
 from skerry.api.sol003.types import CancelMode
@@ -124,14 +124,6 @@ def _links(call: Call, operation: Operation) -> Links:
     }
 
 
-def find(call: Call) -> Operation:
-    """The operation of the path, if it is one on an NS."""
-    operation = call.services.engine.operation(call.path("nsLcmOpOccId"), tenant=call.tenant)
-    if not operation.kind.startswith("ns."):
-        raise NotFoundError(f"cannot find NS operation {operation.id}: it is a {operation.kind}")
-    return operation
-
-
 async def listing(call: Call) -> Response:
     """All operations on NSs of the tenant."""
     found = call.services.engine.operations(prefix="ns.", tenant=call.tenant)
@@ -139,48 +131,18 @@ async def listing(call: Call) -> Response:
     return call.listed(found, lambda operation: render(call, operation), hidden)
 
 
-async def show(call: Call) -> Response:
-    """One operation."""
-    operation = find(call)
-    return call.show(msgspec.to_builtins(render(call, operation)), rev=operation.rev)
+async def _mode(call: Call) -> str:
+    return (await call.body(CancelMode)).cancel_mode
 
 
-async def retry(call: Call) -> Response:
-    """Go on where it failed; `continue` means the same here: completed steps are never repeated."""
-    operation = find(call)
-    await call.services.engine.retry(operation.id)
-    return call.accepted(call.href(f"/ns_lcm_op_occs/{operation.id}"))
-
-
-async def rollback(call: Call) -> Response:
-    """Undo what was done."""
-    operation = find(call)
-    await call.services.engine.rollback(operation.id)
-    return call.accepted(call.href(f"/ns_lcm_op_occs/{operation.id}"))
-
-
-async def fail(call: Call) -> Response:
-    """Give up."""
-    operation = find(call)
-    await call.services.engine.fail(operation.id)
-    return call.show(render(call, call.services.engine.operation(operation.id, tenant=call.tenant)))
-
-
-async def cancel(call: Call) -> Response:
-    """Stop it."""
-    operation = find(call)
-    asked = await call.body(CancelMode)
-    await call.services.engine.cancel(operation.id, asked.cancel_mode)
-    return call.accepted(call.href(f"/ns_lcm_op_occs/{operation.id}"))
-
-
+OPERATIONS = Occurrences("ns", "NS", render, _mode)
 ONE = "/ns_lcm_op_occs/{nsLcmOpOccId}"
 ROUTES = (
     Endpoint("GET", "/ns_lcm_op_occs", listing, "List NS operations", answer=list[wire.NsLcmOpOcc], query=LIST_QUERY),
-    Endpoint("GET", ONE, show, "Read an NS operation", answer=wire.NsLcmOpOcc),
-    Endpoint("POST", f"{ONE}/retry", retry, "Retry an NS operation", status=202),
-    Endpoint("POST", f"{ONE}/rollback", rollback, "Roll an NS operation back", status=202),
-    Endpoint("POST", f"{ONE}/continue", retry, "Continue an NS operation", status=202),
-    Endpoint("POST", f"{ONE}/fail", fail, "Give an NS operation up", answer=wire.NsLcmOpOcc),
-    Endpoint("POST", f"{ONE}/cancel", cancel, "Cancel an NS operation", CancelMode, status=202),
+    Endpoint("GET", ONE, OPERATIONS.show, "Read an NS operation", answer=wire.NsLcmOpOcc),
+    Endpoint("POST", f"{ONE}/retry", OPERATIONS.retry, "Retry an NS operation", status=202),
+    Endpoint("POST", f"{ONE}/rollback", OPERATIONS.rollback, "Roll an NS operation back", status=202),
+    Endpoint("POST", f"{ONE}/continue", OPERATIONS.retry, "Continue an NS operation", status=202),
+    Endpoint("POST", f"{ONE}/fail", OPERATIONS.fail, "Give an NS operation up", answer=wire.NsLcmOpOcc),
+    Endpoint("POST", f"{ONE}/cancel", OPERATIONS.cancel, "Cancel an NS operation", CancelMode, status=202),
 )
