@@ -6,7 +6,8 @@ import pytest
 
 from skerry.api import body
 from skerry.api.own.types import PlanRequest
-from skerry.api.sol003.types import InstantiateVnfRequest, ScaleVnfToLevelRequest
+from skerry.api.sol003.types import CancelMode, InstantiateVnfRequest, ScaleVnfToLevelRequest
+from skerry.dataplane.intents import Port, Side
 from skerry.errors import InvalidError, MalformedError
 
 
@@ -37,6 +38,15 @@ def test_unknown_attribute_names_the_nearest() -> None:
         body.convert({"kind": "ns.scale", "subjekt": "x"}, PlanRequest)
     fixes = {fault.path: fault.fix for fault in caught.value.faults}
     assert fixes == {"/subject": "add subject", "/subjekt": "did you mean subject?"}
+
+
+def test_a_value_that_is_none_of_a_few_names_them() -> None:
+    with pytest.raises(InvalidError) as caught:
+        body.convert({"cancelMode": "SOFT"}, CancelMode)
+    assert [fault.fix for fault in caught.value.faults] == ["write one of GRACEFUL, FORCEFUL"]
+    with pytest.raises(InvalidError) as caught:
+        body.convert({"id": "a", "device": "d", "side": "APP"}, Port)
+    assert [fault.fix for fault in caught.value.faults] == ["write one of " + ", ".join(Side)]
 
 
 def test_rule_over_several_attributes() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import enum
 import types
 import typing
 from difflib import get_close_matches
@@ -159,7 +160,19 @@ def _leaf_fault(value: Any, kind: Any, path: str) -> typing.Iterator[Fault]:
     try:
         msgspec.convert(value, kind, strict=True)
     except msgspec.ValidationError as error:
-        yield Fault(message=str(error).partition(" - at ")[0], code="schema", path=path or "/")
+        message = str(error).partition(" - at ")[0]
+        yield Fault(message=message, code="schema", path=path or "/", fix=_choice(_unwrap(kind, value)))
+
+
+def _choice(kind: Any) -> str:
+    """Which values there are, where the kind is one of a few."""
+    if get_origin(kind) is typing.Literal:
+        found = list(get_args(kind))
+    elif isinstance(kind, type) and issubclass(kind, enum.Enum):
+        found = [member.value for member in kind]
+    else:
+        return ""
+    return "write one of " + ", ".join(map(str, found))
 
 
 def _struct_faults(value: dict[str, Any], kind: type[msgspec.Struct], path: str) -> typing.Iterator[Fault]:
