@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from skerry.errors import ConflictError, InvalidError, NotFoundError, UnsupportedError
+from skerry.errors import ConflictError, DriverError, InvalidError, NotFoundError, UnsupportedError
 from skerry.lvnf.backends import talk
+from skerry.lvnf.backends.choice import Backends
+from skerry.lvnf.described import graph_of
 from skerry.vim.driver import Compute, ComputeSpec, ComputeState, FunctionState, ImageSpec, NicSpec
 from tests.vim.conftest import Local, eventually
 
@@ -246,7 +250,10 @@ async def test_what_cannot_work_is_refused_at_creation(local: Local) -> None:
     for options, said in (
         ({"nosuch": 1}, "options of the function"),
         ({"state_handlers": ["x"]}, "x is no name in handlers"),
-        ({"control": "10.0.0.1:7"}, "no address of loopback"),
+        ({"control": "10.0.0.1:7777"}, "no address of loopback"),
+        ({"control": "127.example.com:7777"}, "no address of loopback"),
+        ({"control": "127.0.0.1:80"}, "no address of loopback"),
+        ({"control": "127.0.0.1:²²²²"}, "no address of loopback"),
         ({"nb_ports": 2}, "nb_ports is 2"),
         ({"handlers": {"x": "d.count"}}, "there is no such element"),
     ):
@@ -340,3 +347,87 @@ async def test_it_moves_to_another_vim_with_its_state(
         await other.clear()
         await other.driver.close()
     assert other.left() == []
+
+
+def lived(local: Local, pid: int | None, **changes: Any) -> None:
+    """What is on the disk when the node was killed just after the function's end, before that was written down."""
+    os.kill(pid or 0, signal.SIGKILL)
+    (file,) = (local.folder / "functions").glob("*/life.json")
+    file.write_bytes(msgspec.json.encode({**msgspec.json.decode(file.read_bytes()), **changes}))
+
+
+MOVES = {"lvnf": {"backend": "process", "handlers": {"way": "s.switch"}, "state_handlers": ["way"]}}
+SWITCH = "FromDevice(eth0) -> s :: Switch(0); s [0] -> Discard; s [1] -> Discard;"
+
+
+@pytest.mark.feature("C31", "C28")
+async def test_a_kill_at_the_end_of_a_move_loses_no_state(local: Local) -> None:
+    await local.network("net")
+    made = await run(local, "f", await script(local, SWITCH), "net", options=MOVES)
+    await local.driver.close()
+    handed = {"state": {"way": "1"}, "configuration": ""}
+    lived(local, made.pid, state="migrating_stop", handed=handed)
+    await local.reopen()
+    left = await local.driver.hand_over("f")
+    assert left.state == {"way": "1"}
+    assert (await local.driver.get_compute("f")).state is ComputeState.EXITED
+    await local.driver.start_compute("f")  # it goes back
+    assert await local.driver.read_handler("f", "way") == "1"
+
+
+@pytest.mark.feature("C31", "C28")
+async def test_a_start_that_fails_keeps_the_state_that_was_brought(local: Local, unused_tcp_port: int) -> None:
+    await local.network("net")
+    options = {"lvnf": {**MOVES["lvnf"], "control": f"127.0.0.1:{unused_tcp_port}"}}
+    await run(local, "f", await script(local, SWITCH), "net", options=options)
+    await local.driver.write_handler("f", "way", "1")
+    await local.driver.hand_over("f")
+    taken = await asyncio.start_server(lambda *_: None, "127.0.0.1", unused_tcp_port)
+    with pytest.raises(DriverError, match="ControlSocket"):
+        await local.driver.start_compute("f")
+    taken.close()
+    await taken.wait_closed()
+    await local.driver.start_compute("f")
+    assert await local.driver.read_handler("f", "way") == "1"
+
+
+@pytest.mark.feature("C28")
+async def test_a_kill_at_the_end_of_a_stop_is_no_failure(local: Local) -> None:
+    await local.network("net")
+    made = await run(local, "f", await script(local, SWITCH), "net")
+    await local.driver.close()
+    lived(local, made.pid, state="stopping")
+    await local.reopen()
+    assert (await local.driver.stop_compute("f")).state is ComputeState.EXITED
+    assert (await local.driver.start_compute("f")).state is ComputeState.RUNNING
+
+
+@pytest.mark.feature("C28", "C38")
+async def test_an_address_that_another_took_meanwhile_does_not_stop_the_vim(local: Local, unused_tcp_port: int) -> None:
+    await local.network("net")
+    options = {"lvnf": {"backend": "process", "control": f"127.0.0.1:{unused_tcp_port}"}}
+    made = await run(local, "f", await script(local, SWITCH), "net", options=options)
+    await local.driver.close()
+    taken = await asyncio.start_server(lambda *_: None, "127.0.0.1", unused_tcp_port)
+    try:
+        await local.reopen()
+    finally:
+        taken.close()
+        await taken.wait_closed()
+    assert (await local.driver.get_compute("f")).pid == made.pid
+
+
+@pytest.mark.feature("C28", "C36")
+async def test_configurations_are_not_read_on_the_nodes_own_thread(local: Local) -> None:
+    """A long one takes seconds."""
+    await local.network("net")
+    image = await script(local, "FromDevice(eth0) -> Discard;")
+    here: set[str] = set()
+    sys.setprofile(lambda frame, _event, _argument: here.add(frame.f_code.co_qualname))  # of this thread alone
+    try:
+        await run(local, "f", image, "net")
+        await local.driver.swap_function("f", "FromDevice(eth0) -> Counter -> Discard;")
+    finally:
+        sys.setprofile(None)
+    assert "Lives.start" in here
+    assert not here & {graph_of.__qualname__, Backends.choose.__qualname__}

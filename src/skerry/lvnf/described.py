@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from ipaddress import IPv4Address
 from typing import Any
 
 import msgspec
@@ -45,12 +46,23 @@ def options_of(options: Mapping[str, Any]) -> Options:
         for name in found.state_handlers
         if name not in found.handlers
     ]
-    host, _, port = found.control.rpartition(":")
-    if found.control and (not host.startswith("127.") or not port.isdigit() or not 0 < int(port) < 1 << 16):
-        faults.append(Fault(message=f"{found.control} is no address of loopback", code="lvnf-control"))
+    if found.control and not _is_loopback(found.control):
+        fix = "write 127.0.0.1 and a port of 1024 to 65535, as 127.0.0.1:7777"
+        faults.append(Fault(message=f"{found.control[:80]} is no address of loopback", code="lvnf-control", fix=fix))
     if faults:
         raise InvalidError(f"cannot use the options of the function: {faults[0].message}", faults=faults)
     return found
+
+
+def _is_loopback(address: str) -> bool:
+    """Whether it is an address of loopback with a port that is nobody's by right. A name could lead anywhere."""
+    host, _, port = address.rpartition(":")
+    try:
+        return (
+            IPv4Address(host).is_loopback and re.fullmatch("[0-9]{4,5}", port) is not None and 1024 <= int(port) < 65536
+        )
+    except ValueError:
+        return False
 
 
 def asked_for(text: str) -> tuple[str, ...]:

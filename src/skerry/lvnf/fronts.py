@@ -38,10 +38,10 @@ class Fronts:
             host, _, port = address.rpartition(":")
             try:
                 opened.append(await asyncio.start_server(client, host, int(port)))
-            except OSError as wrong:
+            except (OSError, OverflowError) as wrong:
                 self.withdraw(function)
                 raise DriverError(
-                    f"cannot serve a ControlSocket at {address}: {wrong.strerror or wrong}",
+                    f"cannot serve a ControlSocket at {address}: {getattr(wrong, 'strerror', None) or wrong}",
                     suggestion="choose a port that nothing listens on",
                 ) from wrong
 

@@ -64,8 +64,8 @@ class Functions(Lives):
         one = self._one(name)
         async with one.lock:
             _, running = self._live(name, "exchange the configuration of")
-            graph = self._graph(one, configuration)
-            self._backends.choose(graph, one.life.backend)
+            graph = await self._edge.work(self._graph, one, configuration)
+            await self._edge.work(self._backends.choose, graph, one.life.backend)
             await self._edge.work(running.replace, graph)
             one.life = msgspec.structs.replace(one.life, configuration=configuration)
             await self._edge.work(self._save, one)

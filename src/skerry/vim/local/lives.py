@@ -160,14 +160,14 @@ class Lives:
         one.running = await self._edge.work(self._found, one)
         if life.state in (FunctionState.SPAWNING, FunctionState.MIGRATING_START):
             await self._end(one)  # whoever wanted it to start asks again
+        elif life.state is FunctionState.STOPPING or life.handed is not None:
+            await self._end(one)  # also where it has ended already: it was asked to, and did not die
         elif one.running is None:
             await self._died(one)
-        elif life.state is FunctionState.STOPPING or life.handed is not None:
-            await self._end(one)
         else:
             await self._edge.work(self._carry, one, True)
             self._enter(one, FunctionState.RUNNING)
-            await self._attend(one)
+            await self._attended(one)
 
     def _found(self, one: Living) -> Running | None:
         for name in (one.life.backend,) if one.life.backend else self._backends.names():
@@ -238,7 +238,7 @@ class Lives:
         try:
             text = (await self._edge.work(self._scripts.get, one.birth.spec.image)).text
             if described.settled(text, _values(one)):
-                self._graph(one, text)
+                await self._edge.work(self._graph, one, text)
             one.life = msgspec.structs.replace(one.life, since=stamp(self._edge.context.clock.now()))
             await self._edge.work(self._make, one)
         except (SkerryError, OSError) as wrong:
@@ -303,9 +303,9 @@ class Lives:
         script = await self._edge.work(self._scripts.get, one.birth.spec.image)
         if brought:
             one.life = msgspec.structs.replace(one.life, configuration=brought.configuration)
-        graph = self._graph(one, one.life.configuration or script.text)
-        backend, why = self._backends.choose(graph, one.birth.options.backend)
-        one.life = msgspec.structs.replace(one.life, backend=backend.name, why=why, handed=None)
+        graph = await self._edge.work(self._graph, one, one.life.configuration or script.text)
+        backend, why = await self._edge.work(self._backends.choose, graph, one.birth.options.backend)
+        one.life = msgspec.structs.replace(one.life, backend=backend.name, why=why)
         self._enter(one, state)
         try:
             one.running = await self._edge.work(self._run, one, graph, brought)
@@ -317,7 +317,7 @@ class Lives:
             self._enter(one, FunctionState.STOPPED)
             raise admission.as_skerry_error(f"cannot start {name}", wrong) from wrong
         now = stamp(self._edge.context.clock.now())
-        one.life = msgspec.structs.replace(one.life, born=True, started_at=now)
+        one.life = msgspec.structs.replace(one.life, born=True, started_at=now, handed=None)
         self._enter(one, FunctionState.RUNNING)
         for reader in one.readers:
             reader.set()
@@ -370,6 +370,13 @@ class Lives:
         own = one.life.backend in _SERVE_THEMSELVES
         folder = None if own else self._folder / one.birth.id / RUN
         await self._fronts.serve(one.birth.id, running, folder=folder, address=one.birth.options.control)
+
+    async def _attended(self, one: Living) -> None:
+        """Attend one that ran before this process. An address that another has taken meanwhile stops nothing."""
+        try:
+            await self._attend(one)
+        except (SkerryError, OSError) as wrong:
+            _log.warning("no ControlSocket for %s: %s", one.birth.spec.name, wrong)
 
     def do(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Do something to its end, whether or not somebody waits for it."""
