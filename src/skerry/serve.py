@@ -163,21 +163,30 @@ def certificates_of(settings: Settings) -> Certificates:
     return ensure_certificates(folder, names, now)
 
 
-def open_socket(settings: Settings) -> socket.socket:
-    """A listening socket. `UnavailableError` says what is in the way."""
-    family = socket.AF_INET6 if ":" in settings.listen else socket.AF_INET
+def open_sockets(settings: Settings) -> list[socket.socket]:
+    """A listening socket for each port, that of the setting `port` first. `UnavailableError` says what is in the way."""
+    with contextlib.ExitStack() as opened:
+        found = [
+            opened.enter_context(_listening(settings.listen, port)) for port in (settings.port, *settings.more_ports)
+        ]
+        opened.pop_all()
+    return found
+
+
+def _listening(address: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     # inherited by every connection: without it an answer in two writes waits 40 ms for the peer's delayed acknowledgement
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     try:
-        listener.bind((settings.listen, settings.port))
+        listener.bind((address, port))
         listener.listen(512)
     except OSError as error:
         listener.close()
         raise UnavailableError(
-            f"cannot listen on {settings.listen} port {settings.port}: {error.strerror}",
-            suggestion="stop what uses the port, or choose another with --port",
+            f"cannot listen on {address} port {port}: {error.strerror}",
+            suggestion="stop what uses the port, or choose another with --port or the setting more_ports",
         ) from error
     listener.setblocking(False)
     return listener
@@ -203,19 +212,20 @@ async def serve(
     """Run a node until SIGTERM or SIGINT. `on_ready` gets the endpoint when the node serves everything."""
     begun = time.monotonic() if started is None else started
     private_folder(settings.data_dir)
-    listener = open_socket(settings)
+    listeners = open_sockets(settings)
     try:
         tokens = ensure_tokens(settings.data_dir / "access", os.urandom)
         certificates = None
         if not settings.plain:
             certificates = certificates_of(settings)
-        endpoint = endpoint_of(settings, listener.getsockname()[1])
+        endpoint = endpoint_of(settings, listeners[0].getsockname()[1])
         leave_profile(settings, endpoint, certificates)
         front = Front()
         server = _server(front, settings, certificates)
-        await _run(settings, tokens, front, server, listener, lambda: _ready(settings, endpoint, begun, on_ready))
+        await _run(settings, tokens, front, server, listeners, lambda: _ready(settings, endpoint, begun, on_ready))
     finally:
-        listener.close()
+        for listener in listeners:
+            listener.close()
 
 
 def _ready(settings: Settings, endpoint: str, begun: float, on_ready: Callable[[str], None] | None) -> None:
@@ -250,7 +260,7 @@ async def _run(
     tokens: Tokens,
     front: Front,
     server: Quiet,
-    listener: socket.socket,
+    listeners: list[socket.socket],
     ready: Callable[[], None],
 ) -> None:
     loop = asyncio.get_running_loop()
@@ -263,7 +273,7 @@ async def _run(
     building: asyncio.Task[Any] = loop.create_task(_build(settings, tokens, front, ready))
     building.add_done_callback(lambda task: stop() if task.cancelled() or task.exception() else None)
     try:
-        await server.serve(sockets=[listener])
+        await server.serve(sockets=listeners)
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)

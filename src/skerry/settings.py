@@ -20,11 +20,12 @@ from msgspec import Meta
 from skerry.errors import Fault, InvalidError
 
 LogLevel = Literal["debug", "info", "warning", "error"]
+Port = Annotated[int, Meta(ge=1, le=65535)]
 OUTSIDE = frozenset({"SKERRY_CONFIG", "SKERRY_ENDPOINT", "SKERRY_TOKEN", "SKERRY_CA", "SKERRY_ETSI"})
 """SKERRY_* variables that are not settings of a node: where its file is, the CLI's access, the tests' data."""
 
 
-LISTS = frozenset({"vims", "tls_names", "notification_targets", "mec_dns_forward", "mec_zones"})
+LISTS = frozenset({"vims", "more_ports", "tls_names", "notification_targets", "mec_dns_forward", "mec_zones"})
 """Settings that have several values; all but the first may be written with commas in a variable."""
 
 
@@ -74,6 +75,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = "skerry"
     listen: Annotated[str, Meta(description="Address on which the API listens.")] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535, description="TCP port of the API; 0 takes any free one.")] = 8443
+    more_ports: Annotated[
+        tuple[Port, ...],
+        Meta(
+            description="More TCP ports on which the same APIs are served, such as those where programs expect an edge "
+            "platform, its manager or its DNS interface."
+        ),
+    ] = ()
     plain: Annotated[
         bool,
         Meta(description="Serve HTTP without TLS, for development; refused unless `listen` is a loopback address."),
@@ -248,6 +256,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     log_level: Annotated[LogLevel, Meta(description="Least severity that is logged.")] = "info"
 
     def __post_init__(self) -> None:
+        ports = [self.port, *self.more_ports]
+        if len(set(ports)) != len(ports):
+            raise ValueError(f"more_ports has a port twice, or that of the API itself: {ports}")
         if self.plain and not is_loopback(self.listen):
             raise ValueError(f"plain is only for a loopback address, listen is {self.listen}")
         if self.anonymous and not self.plain:
@@ -445,7 +456,11 @@ def _structured(name: str, raw: str) -> Any:
 
 def _value_fault(message: str, text: str, file: Path, env: Mapping[str, str]) -> Fault:
     found = re.search(r"at `\$\.([a-z_]+)", message)
-    key = found[1] if found else next((k for k in ("plain", "package_signatures", "vims") if message.startswith(k)), "")
+    key = (
+        found[1]
+        if found
+        else next((k for k in ("more_ports", "plain", "package_signatures", "vims") if message.startswith(k)), "")
+    )
     if f"SKERRY_{key.upper()}" in env:
         return Fault(message=message, code="value", file="environment", path=f"SKERRY_{key.upper()}")
     line = _line_of(key, text) if key else 0
