@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
-from skerry.access.elsewhere import issuer
+from skerry.access.elsewhere import Elsewhere, issuer
+from skerry.access.roles import Principal
+from skerry.engine.clock import SystemClock
+from skerry.errors import UnavailableError
+from skerry.notifications.login import vouched
+from skerry.notifications.wire import Answer
 from skerry.settings import LoginNode
 from tests.api.rig import Rig, running
 from tests.serving import served
@@ -105,3 +112,55 @@ async def test_callers_of_another_node_have_the_rate_of_this_one(tmp_path: Path,
             tmp_path / "slow", node="slow", login_node=login, client_rate_per_s=0.001, client_burst=2
         ) as slow:
             assert [await nodes.as_holder(slow, token) for _ in range(3)] == [200, 200, 429]
+
+
+class Still(SystemClock):
+    """No time passes."""
+
+    def monotonic(self) -> float:
+        return 1.0
+
+
+def told(body: bytes) -> str:
+    """A token of another issuer, as anybody can write it."""
+    return f"x.{base64.urlsafe_b64encode(body).decode().rstrip('=')}.x"
+
+
+@pytest.mark.feature("B60")
+async def test_tokens_that_nobody_issued_are_refused_like_any_other(nodes: Nodes) -> None:
+    deep = b'{"iss": "x", "y": ' + b"[" * 9000
+    strange = "\xe9" + told(b'{"iss": "x"}')[1:]
+    for token in (told(deep), strange):
+        answer = await nodes.edge.client.get(SERVICES, headers={"Authorization": f"Bearer {token}".encode("latin-1")})
+        assert answer.status_code == 401
+
+
+@pytest.mark.feature("B60")
+@pytest.mark.parametrize(
+    "lies", [{"tenant": ""}, {"tenant": "No Tenant"}, {"role": "root"}, {"name": ""}, {"clientId": ""}], ids=str
+)
+async def test_a_node_that_vouches_for_nobody_in_particular_is_not_believed(lies: dict[str, str]) -> None:
+    said = {"clientId": "c", "name": "n", "tenant": "default", "role": "guest", "scope": "", "expiresAt": 1}
+
+    async def call(method: str, uri: str, headers: object, body: bytes, who: object) -> Answer:
+        return Answer(200, {}, msgspec.json.encode({**said, **lies}))
+
+    with pytest.raises(UnavailableError):
+        await vouched("http://192.0.2.1", call, "a.b.c")
+
+
+@pytest.mark.feature("B60")
+async def test_a_flood_of_made_up_tokens_keeps_nobody_out(nodes: Nodes) -> None:
+    asked: list[str] = []
+
+    async def ask(token: str) -> Principal | None:
+        asked.append(token)
+        return Principal(name="n") if token == good else None
+
+    good, elsewhere = told(b'{"iss": "good"}'), Elsewhere(ask, Still())
+    for number in range(200):
+        made_up = told(b'{"iss": "bad%d"}' % number)
+        await elsewhere.meet(f"Bearer {made_up}", "own", "192.0.2.66")
+    assert len(asked) < 200
+    await elsewhere.meet(f"Bearer {good}", "own", "192.0.2.1")
+    assert elsewhere.principal(good) is not None

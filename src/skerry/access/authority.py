@@ -94,10 +94,10 @@ class Authority:
             return _principal(client, claims.scope.split())
         return self._tokens.check(authorization)
 
-    async def meet(self, authorization: str) -> None:
+    async def meet(self, authorization: str, address: str) -> None:
         """Before `principal`: ask the node where callers log in, where there is one and the token is not our own."""
         if self._elsewhere is not None:
-            await self._elsewhere.meet(authorization, self._policy.issuer)
+            await self._elsewhere.meet(authorization, self._policy.issuer, address)
 
     def log_in(self, id: str, secret: str, scope: str) -> Issued:
         """An access token for whoever knows the secret of a client."""

@@ -41,12 +41,13 @@ class Elsewhere:
         self._known: dict[str, _Known] = {}
         self._limiter = Limiter()
 
-    async def meet(self, authorization: str, own: str) -> None:
-        """Find out whose the token of a request is, unless it is of the issuer `own`, known, or no token with an issuer."""
+    async def meet(self, authorization: str, own: str, address: str) -> None:
+        """Find out whose the token of a request is, unless it is of the issuer `own`, known, or no token with an issuer. Each
+        `address` has a rate of its own, so that nobody's made-up tokens keep others out."""
         token = authorization.partition(" ")[2].strip()
         if issuer(token) in ("", own) or self._current(token) is not None:
             return
-        if self._limiter.wait("elsewhere", RATE_PER_S, RATE_PER_S, self._clock.monotonic()):
+        if self._limiter.wait(address, RATE_PER_S, RATE_PER_S, self._clock.monotonic()):
             return
         try:
             principal = await self._ask(token)
@@ -69,9 +70,9 @@ class Elsewhere:
 def issuer(token: str) -> str:
     """What a JWT says of its issuer, without a look at its signature; "" for anything else."""
     parts = token.split(".")
-    if len(parts) != 3:
+    if len(parts) != 3 or not token.isascii():
         return ""
     try:
         return msgspec.json.decode(base64.urlsafe_b64decode(parts[1] + "=="), type=_Issuer).iss
-    except (binascii.Error, msgspec.DecodeError, ValueError):
+    except (binascii.Error, msgspec.DecodeError, ValueError, RecursionError):
         return ""

@@ -51,7 +51,7 @@ class Gate:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Check one request, then pass it on."""
         if scope["type"] in ("http", "websocket") and not scope["path"].startswith(OAUTH2):
-            await self._authority.meet(_given(scope).decode("latin-1"))
+            await self._authority.meet(_given(scope).decode("latin-1"), _address(scope))
         if scope["type"] == "http" and scope["path"] not in OPEN:
             refusal = _too_long(scope) or self._refuse(scope)
             if refusal is not None:
@@ -89,8 +89,7 @@ class Gate:
         if not self._services.ready:
             return problem.answer(problem.of(STARTING, instance=scope["path"]), problem.headers_of(503))
         if scope["path"].startswith(OAUTH2):
-            address = (scope.get("client") or ("",))[0]
-            return self._later(scope, self._authority.wait_at(address))
+            return self._later(scope, self._authority.wait_at(_address(scope)))
         given = _given(scope)
         try:
             principal = self._authority.principal(given.decode("latin-1"), scope.get("skerry.peer"))
@@ -118,6 +117,10 @@ class Gate:
 
 def _given(scope: Any) -> bytes:
     return next((value for key, value in scope["headers"] if key == b"authorization"), b"")
+
+
+def _address(scope: Any) -> str:
+    return str((scope.get("client") or ("",))[0])
 
 
 async def _closed(receive: Any, send: Any, refusal: Response) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Annotated, Protocol
 
 import msgspec
+from msgspec import Meta
 
-from skerry.access.roles import Principal
+from skerry.access.roles import Principal, Role
 from skerry.errors import UnavailableError
 from skerry.model.notifications import Authentication
 from skerry.notifications.wire import Answer
@@ -22,10 +23,10 @@ class Call(Protocol):
 
 
 class _Valid(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    client_id: str
-    name: str
-    tenant: str
-    role: str
+    client_id: Annotated[str, Meta(min_length=1, max_length=255)]
+    name: Annotated[str, Meta(min_length=1, max_length=255)]
+    tenant: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+    role: Role
     scope: str
 
 
@@ -37,7 +38,7 @@ async def vouched(endpoint: str, call: Call, token: str) -> Principal | None:
         return None
     try:
         said = msgspec.json.decode(answer.body, type=_Valid) if answer.status == 200 else None
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise UnavailableError(f"cannot read what {endpoint} says of a token") from error
     if said is None:
         raise UnavailableError(f"cannot ask {endpoint} whose a token is: it answers {answer.status}")
