@@ -248,6 +248,7 @@ class Node:
         """Open the store, make the VIMs known, take up interrupted operations."""
         self.settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.store.open()
+        await asyncio.to_thread(upkeep.sweep, self.settings.data_dir)
         await self._register_vims()
         await self.catalogue.recover()
         await self.snapshot_packages.recover()

@@ -6,13 +6,14 @@ import asyncio
 import os
 import shutil
 import tracemalloc
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from skerry.api import archive
 from skerry.packages import build as build_package
-from tests.api.rig import EXAMPLES, TOKEN, Rig
+from tests.api.rig import EXAMPLES, TOKEN, Rig, running
 
 LARGE = os.urandom(1 << 16) * 400  # 25 MiB
 
@@ -75,3 +76,20 @@ async def test_a_large_artifact_is_never_in_memory_as_a_whole(rig: Rig) -> None:
         tracemalloc.stop()
     assert sent == len(LARGE)
     assert most < len(LARGE) // 2
+
+
+@pytest.mark.feature("A25")
+async def test_what_a_killed_node_was_sending_and_receiving_is_gone_after_its_start(tmp_path: Path) -> None:
+    data = tmp_path / "node"
+    (data / "uploads" / "tmpreceived").mkdir(parents=True)
+    (data / "uploads" / "tmpreceived" / "package.zip").write_bytes(b"half")
+    (data / "uploads" / "sending-abc").write_bytes(b"half")
+    (data / ".sending-abc").mkdir()
+    (data / ".sending-abc" / "skerry-backup.tar").write_bytes(b"half")
+    (data / ".backup-abc").mkdir()
+    (data / "packages").mkdir()
+    (data / "packages" / "sending-kept").write_bytes(b"a package")
+    async with running(tmp_path):
+        assert list((data / "uploads").iterdir()) == []
+        assert not [*data.glob(".sending-*"), *data.glob(".backup-*")]
+        assert (data / "packages" / "sending-kept").read_bytes() == b"a package"

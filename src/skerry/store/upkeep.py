@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -115,3 +116,15 @@ async def prune(database: Database, *, keep_events: int, finished_before: str) -
         return events, operations
 
     return await database.write(work)
+
+
+def sweep(data: Path) -> int:
+    """Remove what a node that was killed left behind of contents on their way to it or from it; the answer is how many
+    files and folders. For the start alone: later they belong to callers."""
+    left = [*(data / "uploads").glob("*"), *data.glob(".sending-*"), *data.glob(".backup-*")]
+    for one in left:
+        if one.is_dir() and not one.is_symlink():
+            shutil.rmtree(one, ignore_errors=True)
+        else:
+            one.unlink(missing_ok=True)
+    return len(left)
