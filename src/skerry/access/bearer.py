@@ -110,7 +110,7 @@ class Bearer:
                 options={"verify_exp": False, "verify_iat": False, "verify_nbf": False, "require": ["exp", "jti"]},
             )
             return msgspec.convert(said, Claims)
-        except (jwt.PyJWTError, msgspec.ValidationError) as error:
+        except (jwt.PyJWTError, msgspec.ValidationError, RecursionError) as error:
             raise UnauthorizedError("cannot accept this token: it is not valid", suggestion=HINT) from error
 
     def revoke(self, claims: Claims, now: datetime) -> None:
