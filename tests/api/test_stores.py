@@ -12,7 +12,10 @@ from typing import Any
 
 import pytest
 
+from skerry.errors import ConflictError, NotFoundError
+from skerry.model.images import StoredImage
 from skerry.packages import build as build_package
+from skerry.store import aggregates
 from tests.api.rig import EXAMPLES, VNFD, Rig, running
 
 OWN = "/skerry/v1"
@@ -125,6 +128,35 @@ async def test_a_content_is_fetched_and_a_failure_is_told_in_the_record(rig: Rig
             assert found["state"] == state
             assert ("404" in found.get("problem", "")) is (state == "ERROR")
         await call(rig, "POST", f"{one}/content/upload_from_uri", 422, json={"uri": "file:///etc/passwd"})
+
+
+@pytest.mark.feature("A45")
+async def test_of_two_contents_at_once_one_is_refused(rig: Rig) -> None:
+    made = await call(rig, "POST", "/images", 201, json={"name": "twice"})
+    files = [rig.folder / name for name in ("one", "two")]
+    for file in files:
+        file.write_bytes(file.name.encode())
+    images = rig.node.images
+    done = await asyncio.gather(
+        *(images.upload(made["id"], file, tenant="default") for file in files), return_exceptions=True
+    )
+    assert [type(one) for one in done] == [StoredImage, ConflictError]
+    kept = images.content(made["id"], tenant="default").read_bytes()
+    assert hashlib.sha256(kept).hexdigest() == images.get(made["id"], tenant="default").checksum
+
+
+@pytest.mark.feature("A45")
+async def test_nothing_stays_of_an_image_that_is_deleted_while_its_content_comes(rig: Rig) -> None:
+    made = await call(rig, "POST", "/images", 201, json={"name": "gone"})
+    file = rig.folder / "gone"
+    file.write_bytes(CONTENT)
+    images = rig.node.images
+    coming = asyncio.ensure_future(images.upload(made["id"], file, tenant="default"))
+    await asyncio.sleep(0)
+    await images._database.write(lambda tx: aggregates.stored_images.delete(tx, made["id"]))
+    with pytest.raises(NotFoundError):
+        await coming
+    assert not (rig.node.settings.data_dir / "repository" / made["id"]).exists()
 
 
 @pytest.mark.feature("A45")

@@ -41,6 +41,7 @@ class ImageRepository:
         self._ids = ids
         self._fetcher = fetcher
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._filled: set[str] = set()  # whose content is being sent or fetched
 
     async def recover(self) -> None:
         """Tell of what was under way when the node stopped, and remove contents that no record has."""
@@ -108,39 +109,61 @@ class ImageRepository:
     async def upload(self, id: str, source: Path, *, tenant: str) -> StoredImage:
         """Take the file `source` as the content. `InvalidError` where it has another checksum than was promised."""
         image = self._empty(id, tenant)
+        self._filled.add(id)
+        try:
+            return await self._take(image, source)
+        finally:
+            self._filled.discard(id)
+
+    async def _take(self, image: StoredImage, source: Path) -> StoredImage:
         digest = await asyncio.to_thread(_digest, source)
         if image.checksum not in ("", digest):
             raise InvalidError(
                 f"cannot take the content of {image.name}: its SHA-256 is {digest}, not {image.checksum}",
                 suggestion="send the file again, or make the record with the right checksum",
             )
-        size = await asyncio.to_thread(_moved, source, self._folder / id)
-        return await self._set(id, state=ImageState.READY, checksum=digest, size_bytes=size, problem="")
+        size = await asyncio.to_thread(_moved, source, self._folder / image.id)
+        try:
+            return await self._set(image.id, state=ImageState.READY, checksum=digest, size_bytes=size, problem="")
+        except NotFoundError:  # it was deleted meanwhile
+            (self._folder / image.id).unlink(missing_ok=True)
+            raise
 
     async def fetch(self, id: str, uri: str, who: Authentication, *, tenant: str) -> None:
         """Fetch the content from an address. Returns when that is found good; the record tells of the rest."""
-        self._empty(id, tenant)
-        await self._fetcher.judge(uri)
-        await self._set(id, state=ImageState.FETCHING, problem="")
-        task = asyncio.get_running_loop().create_task(self._fetched(id, uri, who, tenant))
+        image = self._empty(id, tenant)
+        self._filled.add(id)
+        try:
+            await self._fetcher.judge(uri)
+            await self._set(id, state=ImageState.FETCHING, problem="")
+        except BaseException:
+            self._filled.discard(id)
+            raise
+        task = asyncio.get_running_loop().create_task(self._fetched(image, uri, who))
         self._tasks[id] = task
-        task.add_done_callback(lambda _: self._tasks.pop(id, None))
+        task.add_done_callback(lambda _: self._over(id))
+
+    def _over(self, id: str) -> None:
+        self._tasks.pop(id, None)
+        self._filled.discard(id)
 
     async def fetched(self, uri: str, target: Path) -> None:
         """Fetch a content that is not kept here."""
         await self._fetcher.fetch(uri, target, Authentication())
 
-    async def _fetched(self, id: str, uri: str, who: Authentication, tenant: str) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
+    async def _fetched(self, image: StoredImage, uri: str, who: Authentication) -> None:
+        id = image.id
         partial = self._folder / f"{id}.part"
         try:
+            self._folder.mkdir(parents=True, exist_ok=True)
             await self._fetcher.fetch(uri, partial, who)
-            await self._set(id, state=ImageState.CREATED)
-            await self.upload(id, partial, tenant=tenant)
+            await self._take(image, partial)
         except NotFoundError:
             log.info("the image %s was deleted while it was fetched", id)
         except SkerryError as error:
             await self._set(id, state=ImageState.ERROR, problem=error.detail)
+        except OSError as error:
+            await self._set(id, state=ImageState.ERROR, problem=f"cannot keep the content: {error.strerror}")
         finally:
             partial.unlink(missing_ok=True)
 
@@ -160,9 +183,9 @@ class ImageRepository:
 
     def _empty(self, id: str, tenant: str) -> StoredImage:
         image = self.get(id, tenant=tenant)
-        if image.state not in (ImageState.CREATED, ImageState.ERROR):
+        if image.state not in (ImageState.CREATED, ImageState.ERROR) or id in self._filled:
             raise ConflictError(
-                f"cannot change the content of {image.name}: it is {image.state}",
+                f"cannot change the content of {image.name}: it has one, or gets it now",
                 suggestion="make another image, under another name",
             )
         return image
