@@ -22,6 +22,7 @@ async def onboarded(rig: Rig) -> str:
     """A package with a large file; the path of that artifact."""
     folder = rig.folder / "large"
     shutil.copytree(EXAMPLES / "server", folder)
+    (folder / "Files").mkdir(exist_ok=True)
     (folder / "Files" / "large.bin").write_bytes(LARGE)
     id = (await rig.client.post("/vnfpkgm/v2/vnf_packages", json={})).json()["id"]
     answer = await rig.client.put(

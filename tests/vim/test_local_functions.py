@@ -273,7 +273,7 @@ async def test_what_cannot_work_is_refused_at_creation(local: Local) -> None:
         await local.driver.snapshot_compute("f", "image")
     await local.driver.delete_compute("f")
     await local.driver.delete_image("good")
-    assert [image.name for image in await local.driver.list_images()] == ["host:busybox", "bad"]
+    assert "good" not in {image.name for image in await local.driver.list_images()}
 
 
 @pytest.mark.feature("C37")
