@@ -112,12 +112,12 @@ def test_what_can_be_both_is_a_container_where_there_is_room_and_else_a_function
     small = place([BOTH], [edge("small", 64 << 20)])
     assert small.functions == {"a"}
     assert small.verdicts[0].reason.endswith(
-        "a as a micro network function, since as a container it needs 1.00663e+08 bytes of memory, free are 6.71089e+07"
+        "a as a micro network function, since as a container it needs 100,663,296 bytes of memory, free are 67,108,864"
     )
     tiny = place([BOTH], [edge("tiny", 1 << 30, frozenset({"function"}))])
     assert tiny.functions == {"a"}
     assert "since" not in tiny.verdicts[0].reason
-    with pytest.raises(RejectedError, match="needs 8.38861e.06 bytes of memory"):
+    with pytest.raises(RejectedError, match="needs 8,388,608 bytes of memory"):
         place([BOTH], [edge("none", 1 << 20)])
 
 

@@ -111,7 +111,7 @@ def shortage(site: Site, demands: Sequence[Demand]) -> str:
 
 def _lacking(site: Site, demands: Sequence[Demand]) -> list[str]:
     lacking = [one for one in constraints(site, demands) if not one.holds]
-    return [f"needs {one.needed:g} {one.name}, free are {one.free:g}" for one in lacking]
+    return [f"needs {one.needed:,.12g} {one.name}, free are {one.free:,.12g}" for one in lacking]
 
 
 def load(site: Site, demands: Sequence[Demand]) -> float:
