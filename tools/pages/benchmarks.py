@@ -31,6 +31,9 @@ FIGURES = (
     ("rules.verify_10k_s", "The proof that ten thousand rules do what they shall", " s"),
     ("rule.divert_p50_ms", "From the rule of an application to its user's first packet there", " ms"),
     ("mecapp.ready_p50_s", "From the request to an application that runs and is registered", " s"),
+    ("lvnf.boot_ebpf_ms", "A micro network function in the kernel, from its start to its first packet", " ms"),
+    ("lvnf.boot_process_ms", "The same in a process", " ms"),
+    ("lvnf.boot_500_s", "Five hundred of them on one machine", " s"),
     ("mep.post_rps_c16", "Services registered a second on the MEC platform, durably, by 16 clients", ""),
     ("cache.origin_ms", "A page from its origin, 30 ms behind the core of a mobile network", " ms"),
     ("cache.hit_ms", "The same page from a cache between base station and core", " ms"),
@@ -44,7 +47,12 @@ def figures(readme: str, latest: Path = LATEST) -> str:
     if not latest.is_file() or BEGIN not in readme:
         return readme
     measured = json.loads(latest.read_text())
-    rows = [(text, f"{measured[key]:.3g}{unit}") for key, text, unit in FIGURES if key in measured]
+    rows = [(text, f"{_rounded(measured[key])}{unit}") for key, text, unit in FIGURES if key in measured]
     head, _, rest = readme.partition(BEGIN)
     tail = rest.partition(END)[2]
     return f"{head}{BEGIN}\n\n{table(('What', 'Figure'), rows)}\n\n{END}{tail}"
+
+
+def _rounded(figure: float) -> str:
+    """Three digits that count, written out."""
+    return f"{float(f'{figure:.3g}'):,g}"
