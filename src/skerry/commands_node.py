@@ -1,5 +1,5 @@
 """Commands that work on this machine without a running node, or start one: `up`, `restore`, `lint`, `doctor`,
-`package build` and `package sign`.
+`package build`, `package import` and `package sign`.
 
 They stand beside the wiring because they may import every package; the CLI, which may not, knows them by name.
 """
@@ -214,6 +214,40 @@ def _made(made: Path, as_json: bool) -> None:
         click.echo(msgspec.json.encode({"file": str(made)}))
     else:
         click.echo(str(made))
+
+
+@click.command("import")
+@click.argument("manifest", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
+@click.option("--to", "target", type=PATH, required=True, help="Folder to make; it must not hold a package yet.")
+@click.option(
+    "--image",
+    "images",
+    multiple=True,
+    metavar="NAME=SOURCE",
+    help="Source (host:PROGRAM or docker://NAME) of the image NAME of the manifest; may be repeated.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+def import_(manifest: str, target: Path, images: tuple[str, ...], as_json: bool) -> None:
+    """Make a package folder of the Kubernetes MANIFEST (- reads standard input), as `helm template` prints it: Deployments
+    of one container, Services, ConfigMaps. Exits 5 with every fault if it holds anything else."""
+    from skerry.errors import ConflictError  # noqa: PLC0415
+    from skerry.packages import Limits, read_manifests  # noqa: PLC0415  # brings the YAML reader
+
+    sources = {name: source for name, _, source in (text.partition("=") for text in images)}
+    if not all(source.startswith(("host:", "docker://")) for source in sources.values()):
+        raise click.UsageError("--image takes NAME=host:PROGRAM or NAME=docker://NAME")
+    if (target / "Definitions").exists():
+        raise ConflictError(f"cannot write into {target}: it holds a package", suggestion="name a new folder")
+    limits = Limits()
+    with click.open_file(manifest, "rb") as stream:
+        data = stream.read(limits.max_yaml_bytes + 1)  # one byte more is refused by the reader
+    made = read_manifests(data, Path(manifest).name, images=sources, limits=limits)
+    for note in made.notes:
+        click.echo(f"note: {note}", err=True)
+    file = target / "Definitions" / f"{made.name}.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text(made.template, encoding="utf-8")
+    _made(target, as_json)
 
 
 def archive_of(source: Path, scratch: Path) -> Path:

@@ -17,9 +17,16 @@ from skerry.client.views import PackageView
 from skerry.errors import NotFoundError
 
 
-@click.group(cls=Lazy, commands_at={"build": "skerry.commands_node:build", "sign": "skerry.commands_node:sign"})
+@click.group(
+    cls=Lazy,
+    commands_at={
+        "build": "skerry.commands_node:build",
+        "import": "skerry.commands_node:import_",
+        "sign": "skerry.commands_node:sign",
+    },
+)
 def package() -> None:
-    """Build, sign, onboard, list and delete VNF packages, NSDs and application packages."""
+    """Build, import, sign, onboard, list and delete VNF packages, NSDs and application packages."""
 
 
 def find(session: Session, wanted: str) -> PackageView:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from skerry.packages.building import build
     from skerry.packages.functions import resolve
     from skerry.packages.limits import Limits
+    from skerry.packages.manifests import read_manifests
     from skerry.packages.reading import lint, read
     from skerry.packages.signature import Trust
     from skerry.packages.signature_envelope import unwrap
@@ -30,6 +31,7 @@ __all__ = [
     "lint",
     "open_artifact",
     "read",
+    "read_manifests",
     "resolve",
     "sign",
     "unwrap",
@@ -46,6 +48,7 @@ _MODULES = {
     "lint": "reading",
     "open_artifact": "archive",
     "read": "reading",
+    "read_manifests": "manifests",
     "resolve": "functions",
     "sign": "signature_making",
     "unwrap": "signature_envelope",

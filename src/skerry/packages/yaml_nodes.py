@@ -114,12 +114,13 @@ class _Anchored:
         self.height = height
 
 
-def parse(data: bytes, file: str, budget: Budget) -> tuple[Any, list[Fault]]:
+def parse(data: bytes, file: str, budget: Budget, *, several: bool = False) -> tuple[Any, list[Fault]]:
     """The document in `data` and its faults. The document is None if it cannot be read to its end.
 
-    `file` is the name to put into faults; `budget` is shared by all files of a package.
+    `file` is the name to put into faults; `budget` is shared by all files of a package. With `several` the answer is a `Seq`
+    of the documents that are not empty.
     """
-    reader = _Reader(file, budget)
+    reader = _Reader(file, budget, Seq(1, 1) if several else None)
     if len(data) > budget.limits.max_yaml_bytes:
         reader.fault(
             "file-too-large",
@@ -186,9 +187,10 @@ def resolve_scalar(text: str) -> Any:
 
 
 class _Reader:
-    """Builds one document from events."""
+    """Builds one document from events, or a `stream` of them."""
 
-    def __init__(self, file: str, budget: Budget) -> None:
+    def __init__(self, file: str, budget: Budget, stream: Seq | None = None) -> None:
+        self.stream = stream
         self.file = file
         self.budget = budget
         self.faults: list[Fault] = []
@@ -223,11 +225,22 @@ class _Reader:
                 self._alias(event, place)
             elif isinstance(event, yaml.DocumentStartEvent):
                 self._document(place)
-        return self.root
+            elif isinstance(event, yaml.DocumentEndEvent):
+                self._document_end(place)
+        return self.root if self.stream is None else self.stream
+
+    def _document_end(self, place: tuple[int, int]) -> None:
+        if self.stream is None or self.root is None:
+            return
+        nested = isinstance(self.root, Map | Seq)
+        self.stream.append(self.root)
+        self.stream.marks.append((self.root.line, self.root.column) if nested else place)
+        self.root = None
+        self.anchors.clear()  # an anchor holds for its document only
 
     def _document(self, place: tuple[int, int]) -> None:
         self.documents += 1
-        if self.documents > 1:
+        if self.documents > 1 and self.stream is None:
             raise self.stop(
                 "several-documents",
                 "cannot read a second YAML document in the file",
