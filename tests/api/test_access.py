@@ -183,10 +183,16 @@ WHO = {
     "tenant admin": ("admin", "t2"),
     "operator": ("operator", "t2"),
     "guest": ("guest", "t2"),
+    "system admin": ("system_admin", "default"),
+    "project admin": ("project_admin", "t3"),
+    "project user": ("project_user", "t3"),
+    "account manager": ("account_manager", "default"),
 }
+OURS = {"system_admin": "admin", "project_admin": "admin", "project_user": "operator"}
+NODE_ADMINS = {"node admin", "system admin"}
 
 
-@pytest.mark.feature("A92", "A39", "D36")
+@pytest.mark.feature("A92", "A39", "D36", "B69")
 async def test_every_role_at_every_endpoint(tmp_path: Path) -> None:
     """Nobody: 401. A role that may not: 403. One that may: 2xx, 404 for what is not there, or a fault of the request."""
     async with running(tmp_path, client_rate_per_s=0.0) as rig:
@@ -202,7 +208,9 @@ async def test_every_role_at_every_endpoint(tmp_path: Path) -> None:
             right = rights.of(root, endpoint.method, endpoint.path)
             for who, (role, tenant) in WHO.items():
                 answer = await rig.client.request(endpoint.method, path, headers=callers[who], **request)
-                allowed = role_allows(Principal(name="x", role=role, tenant=tenant), right)
+                allowed = role_allows(Principal(name="x", role=OURS.get(role, role), tenant=tenant), right)
+                if who == "account manager":
+                    assert allowed == (root == "/skerry/v1" and endpoint.path.startswith("/access/clients"))
                 assert (answer.status_code == 403) == (not allowed), (who, endpoint.method, path, answer.text)
                 assert answer.status_code not in (401, 405, 429, 500), (who, endpoint.method, path, answer.text)
                 one_of_a_kind = endpoint.path == "/configuration"  # of a VNF, and there is none
@@ -210,8 +218,93 @@ async def test_every_role_at_every_endpoint(tmp_path: Path) -> None:
                 assert not plain_list or answer.status_code == 200, (who, path, answer.text)
                 seen.setdefault(who, set()).add(answer.status_code)
         assert {200, 404} <= set.intersection(*seen.values())
-        assert 403 not in seen["node admin"]
-        assert all(403 in statuses for who, statuses in seen.items() if who != "node admin")
+        assert all((403 in statuses) == (who not in NODE_ADMINS) for who, statuses in seen.items())
+
+
+@pytest.mark.feature("B69")
+async def test_names_of_roles_by_tenant(rig: Rig) -> None:
+    for name, tenant, ours in (
+        ("system_admin", "default", "admin"),
+        ("project_admin", "t3", "admin"),
+        ("project_user", "t3", "operator"),
+        ("account_manager", "default", "account_manager"),
+    ):
+        answer = await rig.client.post(CLIENTS, json={"name": name, "role": name, "tenant": tenant})
+        assert answer.json()["client"]["role"] == ours
+    for name, tenant in (("system_admin", "t3"), ("account_manager", "t3"), ("project_admin", "default")):
+        wrong = await rig.client.post(CLIENTS, json={"name": "wrong", "role": name, "tenant": tenant})
+        assert wrong.status_code == 422, (name, tenant)
+
+
+@pytest.mark.feature("B69")
+async def test_an_account_manager_sees_to_the_clients_of_tenants(rig: Rig) -> None:
+    manager = await as_client(rig, "manager", "account_manager")
+    for role in ("project_admin", "project_user", "guest"):
+        body = {"name": role, "role": role, "tenant": "shop"}
+        answer = await rig.client.post(CLIENTS, json=body, headers=manager)
+        assert answer.status_code == 201, answer.text
+        id = answer.json()["client"]["id"]
+        turned = await rig.client.post(f"{CLIENTS}/{id}/rotate", headers=manager)
+        token = (await granted(rig, id, turned.json()["client_secret"]))["access_token"]
+        theirs = {"Authorization": f"Bearer {token}"}
+        assert (await rig.client.get("/vnflcm/v2/vnf_instances", headers=theirs)).status_code == 200
+        assert (await rig.client.get("/skerry/v1/backup", headers=theirs)).status_code == 403
+    listed = (await rig.client.get(CLIENTS, headers=manager)).json()
+    assert {(one["name"], one["tenant"]) for one in listed} == {
+        ("project_admin", "shop"), ("project_user", "shop"), ("guest", "shop")
+    }  # fmt: skip
+    for one in listed:
+        assert (await rig.client.delete(f"{CLIENTS}/{one['id']}", headers=manager)).status_code == 204
+    assert (await rig.client.get(CLIENTS, headers=manager)).json() == []
+
+
+@pytest.mark.feature("B69")
+async def test_an_account_manager_gets_no_more_by_way_of_others(rig: Rig) -> None:
+    manager = await as_client(rig, "manager", "account_manager")
+    own = (await rig.client.get(CLIENTS)).json()[0]["id"]
+    others = ("system_admin", "account_manager", "operator", "guest")
+    out_of_reach = [own, *[(await made(rig, f"a-{name}", name))[0] for name in others]]
+    before = (await rig.client.get(CLIENTS)).json()
+    for id in out_of_reach:
+        for method, path in (("GET", ""), ("DELETE", ""), ("POST", "/rotate"), ("POST", "/certificate")):
+            refused = await rig.client.request(method, f"{CLIENTS}/{id}{path}", headers=manager)
+            assert refused.status_code == 403, (method, path, refused.text)
+    for body in (
+        *(
+            {"role": role}
+            for role in ("admin", "operator", "guest", "account_manager", "system_admin", "project_admin")
+        ),
+        *({"role": role, "tenant": "default"} for role in ("admin", "operator", "guest", "account_manager")),
+        {"role": "system_admin", "tenant": "shop"},
+        {"role": "account_manager", "tenant": "shop"},
+        {"role": "project_user", "tenant": "shop", "scopes": ["nsd:v2:all"]},
+    ):
+        refused = await rig.client.post(CLIENTS, json={"name": "more", **body}, headers=manager)
+        assert refused.status_code == 403, (body, refused.text)
+    assert (await rig.client.get(CLIENTS)).json() == before
+    form = {**FORM, "scope": "nsd:v2:all"}
+    id, secret = await made(rig, "wide", "account_manager", scopes=["nsd:v2:all", "skerry:v1:all"])
+    answer = await rig.client.post("/oauth2/token", data=form, headers=basic(id, secret))
+    assert answer.json()["error"] == "invalid_scope"
+
+
+@pytest.mark.feature("B69")
+async def test_nobody_gets_more_by_way_of_an_account_manager(rig: Rig) -> None:
+    manager, _ = await made(rig, "manager", "account_manager")
+    narrow = await as_client(rig, "narrow", "admin", scopes=["skerry:v1:all"])
+    boss = await as_client(rig, "boss", "project_admin", tenant="shop")
+    body = {"name": "mine", "role": "account_manager"}
+    assert (await rig.client.post(CLIENTS, json=body, headers=narrow)).status_code == 403
+    assert (await rig.client.post(CLIENTS, json={**body, "tenant": "default"}, headers=boss)).status_code == 403
+    assert (await rig.client.post(CLIENTS, json=body, headers=boss)).status_code == 422
+    for path in ("/rotate", "/certificate"):
+        assert (await rig.client.post(f"{CLIENTS}/{manager}{path}", headers=narrow)).status_code == 403
+        assert (await rig.client.post(f"{CLIENTS}/{manager}{path}", headers=boss)).status_code == 404
+
+
+@pytest.mark.feature("B69")
+def test_an_account_manager_of_another_tenant_is_nobody() -> None:
+    assert not any(role_allows(Principal(name="x", role="account_manager", tenant="t2"), right) for right in Right)
 
 
 MACHINE = {

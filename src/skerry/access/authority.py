@@ -220,6 +220,10 @@ class Authority:
             return standard(of_role)
         return standard([scope for scope in of_role if covered(scope, client.scopes)])
 
+    def reach(self, client: Client) -> list[str]:
+        """The scopes that a client may have or hand out: an account manager hands out those that it has not got itself."""
+        return self.every_scope if client.role == Role.ACCOUNT_MANAGER else self.held(client)
+
     def _current(self, token: str) -> tuple[Claims, Client]:
         """What a valid token says, and its client, which is still there and has not got another secret since."""
         claims = self._bearer.verify(token, self._clock.now())

@@ -11,6 +11,8 @@ from enum import StrEnum
 
 import msgspec
 
+from skerry.errors import InvalidError
+
 NODE_TENANT = "default"
 """The tenant of whoever runs the node; its administrators alone see to what all tenants share."""
 
@@ -21,6 +23,19 @@ class Role(StrEnum):
     ADMIN = "admin"
     OPERATOR = "operator"
     GUEST = "guest"
+    ACCOUNT_MANAGER = "account_manager"  # of all tenants but the node's, from which it comes
+
+
+class RoleName(StrEnum):
+    """What a role may be called by who gives it: its own name, or that of operators' platforms."""
+
+    ADMIN = "admin"
+    OPERATOR = "operator"
+    GUEST = "guest"
+    ACCOUNT_MANAGER = "account_manager"
+    SYSTEM_ADMIN = "system_admin"
+    PROJECT_ADMIN = "project_admin"
+    PROJECT_USER = "project_user"
 
 
 class Right(StrEnum):
@@ -47,12 +62,33 @@ OF_ROLE = {
     Role.ADMIN: frozenset(Right),
     Role.OPERATOR: frozenset({Right.READ, Right.CHANGE}),
     Role.GUEST: frozenset({Right.READ}),
+    Role.ACCOUNT_MANAGER: frozenset({Right.ADMINISTER}),
 }
+MANAGED = frozenset({Role.ADMIN, Role.OPERATOR, Role.GUEST})
+"""The roles of the clients that an account manager sees to, in tenants other than the node's."""
+
+OF_NODE = frozenset({RoleName.SYSTEM_ADMIN, RoleName.ACCOUNT_MANAGER})
+"""The names of roles that there are in the tenant of the node only."""
+
+
+def role_of(name: RoleName, tenant: str) -> Role:
+    """The role of this name in a tenant. `InvalidError` where the tenant has none."""
+    if (name in OF_NODE and tenant != NODE_TENANT) or (name is RoleName.PROJECT_ADMIN and tenant == NODE_TENANT):
+        raise InvalidError(
+            f"cannot make a client of the tenant {tenant} {name}",
+            suggestion=f"name the tenant {NODE_TENANT}"
+            if name in OF_NODE
+            else f"name another tenant than {NODE_TENANT}",
+        )
+    if name in (RoleName.SYSTEM_ADMIN, RoleName.PROJECT_ADMIN):
+        return Role.ADMIN
+    return Role.OPERATOR if name is RoleName.PROJECT_USER else Role(name)
 
 
 def role_allows(principal: Principal, right: Right) -> bool:
-    """Whether the role is enough. What all tenants share is for the node's own administrators."""
-    if right is Right.NODE and principal.tenant != NODE_TENANT:
+    """Whether the role is enough. What all tenants share is for the node's own administrators and account managers."""
+    shared = right is Right.NODE or principal.role == Role.ACCOUNT_MANAGER
+    if shared and principal.tenant != NODE_TENANT:
         return False
     return principal.role in OF_ROLE and right in OF_ROLE[Role(principal.role)]
 
@@ -68,7 +104,9 @@ def scopes_allow(scopes: frozenset[str] | None, api: str, right: Right) -> bool:
 
 
 def scopes_of(role: str, apis: Iterable[str]) -> list[str]:
-    """Every scope that a role may have; `apis` as `vnflcm:v2`."""
+    """Every scope that a role may have; `apis` as `vnflcm:v2`. Clients are seen to by our own API."""
+    if role == Role.ACCOUNT_MANAGER:
+        apis = [api for api in apis if api.startswith("skerry:")]
     endings = ("readonly",) if role == Role.GUEST else ("all", "readonly")
     return [f"{api}:{ending}" for api in apis for ending in endings]
 

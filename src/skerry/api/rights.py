@@ -42,7 +42,7 @@ administrators; a plan changes nothing."""
 NEEDS = {
     Right.READ: "a role",
     Right.CHANGE: "the role operator or admin",
-    Right.ADMINISTER: "the role admin",
+    Right.ADMINISTER: "the role admin or account_manager",
     Right.NODE: f"the role admin in the tenant {NODE_TENANT}",
 }
 

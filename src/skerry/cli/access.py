@@ -12,7 +12,7 @@ from skerry.cli.session import Session, command, pick
 from skerry.client.access import AccessClient, ClientSecret
 from skerry.errors import InvalidError
 
-ROLES = ("admin", "operator", "guest")
+ROLES = ("admin", "operator", "guest", "account_manager", "system_admin", "project_admin", "project_user")
 
 
 @click.group()

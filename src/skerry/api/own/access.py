@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from skerry.access.authority import Authority
 from skerry.access.clients import Client
-from skerry.access.roles import NODE_TENANT, Role, covered
+from skerry.access.roles import MANAGED, NODE_TENANT, OF_NODE, Role, RoleName, covered, role_of
 from skerry.api.own.types import Asked
 from skerry.api.route import Call, Endpoint
 from skerry.client.access import Caller, ClientCertificate, ClientSecret, ClientView
@@ -26,7 +26,7 @@ class ClientRequest(Asked, frozen=True, kw_only=True):
 
     name: Name
     tenant: Tenant | None = None
-    role: Role = Role.GUEST
+    role: RoleName = RoleName.GUEST
     scopes: tuple[str, ...] = ()
     rate_per_s: Annotated[float, Meta(ge=0, le=1_000_000)] = 0.0
 
@@ -56,9 +56,25 @@ def _tenant(call: Call) -> str | None:
     return None if call.tenant == NODE_TENANT else call.tenant
 
 
+def _manages(call: Call) -> bool:
+    """Whether the caller is an account manager, who has less than what he hands out and is bound by tenant and role."""
+    return call.principal.role == Role.ACCOUNT_MANAGER
+
+
+def _managed(client: Client) -> bool:
+    """Whether an account manager sees to this client: never one of the node's tenant, such as his own."""
+    return client.tenant != NODE_TENANT and client.role in MANAGED
+
+
 def find(call: Call) -> Client:
     """The client of the path."""
-    return authority(call).clients.get(call.path("clientId"), _tenant(call))
+    found = authority(call).clients.get(call.path("clientId"), _tenant(call))
+    if _manages(call) and not _managed(found):
+        raise ForbiddenError(
+            "cannot reach this client as an account manager",
+            suggestion=f"ask an administrator of the tenant {NODE_TENANT}",
+        )
+    return found
 
 
 async def me(call: Call) -> Response:
@@ -70,7 +86,8 @@ async def me(call: Call) -> Response:
 
 async def listing(call: Call) -> Response:
     """Clients."""
-    return call.listed(authority(call).clients.all(_tenant(call)), render)
+    found = authority(call).clients.all(_tenant(call))
+    return call.listed([one for one in found if _managed(one)] if _manages(call) else found, render)
 
 
 async def show(call: Call) -> Response:
@@ -86,8 +103,17 @@ async def create(call: Call) -> Response:
         raise ForbiddenError(
             f"cannot create a client of the tenant {tenant}", suggestion=f"leave the tenant out, or say {call.tenant}"
         )
+    if _manages(call) and (tenant == NODE_TENANT or asked.role in OF_NODE or asked.scopes):
+        raise ForbiddenError(
+            "cannot make this client as an account manager",
+            suggestion=f"name another tenant than {NODE_TENANT}, a role of its users, and no scopes",
+        )
+    role = role_of(asked.role, tenant)
+    scopes = () if _manages(call) else _scopes(call, asked.scopes)
+    if role is Role.ACCOUNT_MANAGER:
+        _within(call, authority(call).every_scope)  # he hands out all of them
     client, secret = authority(call).create(
-        asked.name, tenant=tenant, role=asked.role, scopes=_scopes(call, asked.scopes), rate_per_s=asked.rate_per_s
+        asked.name, tenant=tenant, role=role, scopes=scopes, rate_per_s=asked.rate_per_s
     )
     return _once(call, client, secret, status=201)
 
@@ -108,7 +134,10 @@ def _scopes(call: Call, asked: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _within(call: Call, scopes: Iterable[str]) -> None:
-    """`ForbiddenError` for scopes that the caller has not got: nobody gets more by way of another client."""
+    """`ForbiddenError` for scopes that the caller has not got: nobody gets more by way of another client. An account manager
+    is bound by `find` and `create` instead."""
+    if _manages(call):
+        return
     held = call.principal.scopes
     beyond = [scope for scope in scopes if held is not None and not covered(scope, held)]
     if beyond:
@@ -121,7 +150,7 @@ def _within(call: Call, scopes: Iterable[str]) -> None:
 async def rotate(call: Call) -> Response:
     """Replace the secret; tokens and certificates of the client end."""
     found = find(call)
-    _within(call, authority(call).held(found))
+    _within(call, authority(call).reach(found))
     client, secret = authority(call).clients.rotate(found.id)
     return _once(call, client, secret)
 
@@ -137,7 +166,7 @@ async def certify(call: Call) -> Response:
     """Issue a certificate; its key is in this answer only."""
     tls = call.services.settings.data_dir / "tls"
     found = find(call)
-    _within(call, authority(call).held(found))
+    _within(call, authority(call).reach(found))
     certificate, key = authority(call).certify(found.id, tls)
     answer = call.show(ClientCertificate(certificate=certificate, key=key, ca=(tls / "ca.pem").read_text()), status=201)
     answer.headers["Cache-Control"] = "no-store"
