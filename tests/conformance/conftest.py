@@ -1,4 +1,4 @@
-"""Runs the suite over every driver that the catalogue finds."""
+"""Runs the suites over every driver and every engine of the data plane that the catalogues find."""
 
 from __future__ import annotations
 
@@ -8,22 +8,44 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import pytest_asyncio
 
+from skerry.dataplane import catalogue as engine_catalogue
 from skerry.engine.clock import SystemClock
 from skerry.vim import catalogue
 from skerry.vim.driver import DriverContext
+from tests.conformance import dataplane_rigs
 from tests.conformance.bench import Bench
 from tests.conformance.rigs import RIGS, Rig
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "rig" not in metafunc.fixturenames:
-        return
-    chosen = []
-    for type_ in catalogue.driver_types():
-        marks = [pytest.mark.real] if type_ not in RIGS or RIGS[type_].real else []
-        chosen.append(pytest.param(type_, id=type_.lower(), marks=marks))
-    metafunc.parametrize("rig", chosen, indirect=True, scope="session")
+    if "rig" in metafunc.fixturenames:
+        chosen = []
+        for type_ in catalogue.driver_types():
+            marks = [pytest.mark.real] if type_ not in RIGS or RIGS[type_].real else []
+            chosen.append(pytest.param(type_, id=type_.lower(), marks=marks))
+        metafunc.parametrize("rig", chosen, indirect=True, scope="session")
+    if "engine" in metafunc.fixturenames:
+        engines = [
+            pytest.param(type_, id=type_, marks=[pytest.mark.real] if type_ != engine_catalogue.SIMULATED else [])
+            for type_ in engine_catalogue.engine_types()
+        ]
+        metafunc.parametrize("engine", engines, indirect=True, scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def engine(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[dataplane_rigs.Rig]:
+    """An engine of the data plane with a device of five ports."""
+    reason = dataplane_rigs.lacking(request.param)
+    if reason:
+        pytest.skip(f"{request.param}: {reason}")
+    made = dataplane_rigs.rig_of(request.param, tmp_path_factory.mktemp(request.param))
+    await made.start()
+    yield made
+    await made.stop()
 
 
 @pytest.fixture(scope="session")

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from scapy.contrib.gtp import GTP_U_Header, GTPEchoRequest, GTPPDUSessionContainer
 from scapy.contrib.nsh import NSH
 from scapy.layers.inet import ICMP, IP, TCP, UDP
@@ -53,31 +51,10 @@ from skerry.dataplane.flows import (
 )
 from skerry.dataplane.sheets import cookie
 from skerry.errors import InvalidError, SkerryError
-from tests.conformance.dataplane_rigs import DEVICE, PORTS, Rig, lacking, rig_of
+from tests.conformance.dataplane_rigs import DEVICE, PORTS, Rig
 
 A, B = "02:00:00:00:00:0a", "02:00:00:00:00:0b"
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "engine" in metafunc.fixturenames:
-        chosen = [
-            pytest.param(type, id=type, marks=[pytest.mark.real] if type != catalogue.SIMULATED else [])
-            for type in catalogue.engine_types()
-        ]
-        metafunc.parametrize("engine", chosen, indirect=True, scope="module")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]:
-    """An engine with a device of five ports."""
-    reason = lacking(request.param)
-    if reason:
-        pytest.skip(f"{request.param}: {reason}")
-    rig = rig_of(request.param, tmp_path_factory.mktemp(request.param))
-    await rig.start()
-    yield rig
-    await rig.stop()
 
 
 def rule(match: Match, *actions: Actions, table: int = 0, priority: int = 100) -> Rule:

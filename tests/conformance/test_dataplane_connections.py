@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
@@ -45,7 +44,7 @@ from skerry.dataplane.intents import (
 )
 from skerry.dataplane.intents import Target as Aim
 from skerry.dataplane.verify import verify
-from tests.conformance.dataplane_rigs import DEVICE, PORTS, Rig, lacking, rig_of
+from tests.conformance.dataplane_rigs import DEVICE, PORTS, Rig
 from tests.conformance.test_dataplane import frame, rule
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -54,27 +53,6 @@ OTHER = 3
 HOST, PUBLIC, SERVER = "10.0.0.1", "198.51.100.7", "203.0.113.9"
 HOST6, PUBLIC6, SERVER6 = "fd00::1", "2001:db8::7", "2001:db8:1::9"
 ZONE = 77
-
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "engine" in metafunc.fixturenames:
-        chosen = [
-            pytest.param(type, id=type, marks=[pytest.mark.real] if type != catalogue.SIMULATED else [])
-            for type in catalogue.engine_types()
-        ]
-        metafunc.parametrize("engine", chosen, indirect=True, scope="module")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]:
-    """An engine with a device of five ports."""
-    reason = lacking(request.param)
-    if reason:
-        pytest.skip(f"{request.param}: {reason}")
-    rig = rig_of(request.param, tmp_path_factory.mktemp(request.param))
-    await rig.start()
-    yield rig
-    await rig.stop()
 
 
 _zones = iter(range(100, 1000))

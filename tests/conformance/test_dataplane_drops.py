@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from scapy.layers.inet import IP, TCP, UDP
 
-from skerry.dataplane import catalogue
 from skerry.dataplane.flows import (
     Connect,
     DecNshTtl,
@@ -27,7 +24,7 @@ from skerry.dataplane.flows import (
     Way,
     match,
 )
-from tests.conformance.dataplane_rigs import DEVICE, Rig, lacking, rig_of
+from tests.conformance.dataplane_rigs import DEVICE, Rig
 from tests.conformance.test_dataplane import frame, gpdu, put, raw, rule
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -35,27 +32,6 @@ UNTOLD = {"ovs": {Reason.TTL, Reason.NSH}}
 """What engines drop without saying so."""
 NOWHERE = {"ovs": {Reason.NO_MATCH, Reason.METER, Reason.UNTRACKED, Reason.EXHAUSTED}}
 """What they tell of a device as a whole."""
-
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "engine" in metafunc.fixturenames:
-        chosen = [
-            pytest.param(type, id=type, marks=[pytest.mark.real] if type != catalogue.SIMULATED else [])
-            for type in catalogue.engine_types()
-        ]
-        metafunc.parametrize("engine", chosen, indirect=True, scope="module")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]:
-    """An engine with a device of five ports."""
-    reason = lacking(request.param)
-    if reason:
-        pytest.skip(f"{request.param}: {reason}")
-    rig = rig_of(request.param, tmp_path_factory.mktemp(request.param))
-    await rig.start()
-    yield rig
-    await rig.stop()
 
 
 async def counted(rig: Rig) -> Counter[tuple[int, Reason]]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 import pytest
-import pytest_asyncio
 from scapy.contrib.gtp import GTP_U_Header, GTPPDUSessionContainer
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment
@@ -34,31 +33,10 @@ from skerry.dataplane.intents import (
     Wire,
     Zone,
 )
-from tests.conformance.dataplane_rigs import DEVICE, PORTS, Rig, lacking, rig_of
+from tests.conformance.dataplane_rigs import DEVICE, PORTS, Rig
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 A, B = "02:00:00:00:00:0a", "02:00:00:00:00:0b"
-
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "engine" in metafunc.fixturenames:
-        chosen = [
-            pytest.param(type, id=type, marks=[pytest.mark.real] if type != catalogue.SIMULATED else [])
-            for type in catalogue.engine_types()
-        ]
-        metafunc.parametrize("engine", chosen, indirect=True, scope="module")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]:
-    """An engine with a device of five ports."""
-    reason = lacking(request.param)
-    if reason:
-        pytest.skip(f"{request.param}: {reason}")
-    rig = rig_of(request.param, tmp_path_factory.mktemp(request.param))
-    await rig.start()
-    yield rig
-    await rig.stop()
 
 
 def ether(payload: Packet, **ethernet: Any) -> Packet:

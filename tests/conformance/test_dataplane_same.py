@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from ipaddress import ip_address, ip_network
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -52,29 +51,10 @@ from skerry.dataplane.interpreter import Index, Memory, Run
 from skerry.dataplane.packets import parse
 from skerry.dataplane.sheets import cookie
 from skerry.errors import InvalidError
-from tests.conformance.dataplane_rigs import DEVICE, PORTS, Rig, lacking, rig_of
+from tests.conformance.dataplane_rigs import DEVICE, PORTS, Rig
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 NAMES = [f"p{number}" for number in PORTS]
-
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    chosen = [
-        pytest.param(type, id=type, marks=[pytest.mark.real] if type != catalogue.SIMULATED else [])
-        for type in catalogue.engine_types()
-    ]
-    metafunc.parametrize("engine", chosen, indirect=True, scope="module")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]:
-    reason = lacking(request.param)
-    if reason:
-        pytest.skip(f"{request.param}: {reason}")
-    rig = rig_of(request.param, tmp_path_factory.mktemp(request.param))
-    await rig.start()
-    yield rig
-    await rig.stop()
 
 
 PREFIXES = ("", "10.0.0.0/8", "10.1.0.0/16", "10.1.2.3", "2001:db8::/32")

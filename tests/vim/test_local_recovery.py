@@ -85,6 +85,38 @@ async def test_after_a_crash_at_any_point_everything_can_be_repeated_or_deleted(
     assert local.left() == []
 
 
+@pytest.mark.feature("A8")
+async def test_a_record_that_a_crash_left_half_written_goes(local: Local) -> None:
+    await local.network("vl")
+    await local.driver.close()
+    rest = next((local.folder / "networks").glob("*.json"))
+    rest.with_name(f".{rest.name}.7f00.new").write_text("{")
+    await local.reopen()
+    await local.driver.delete_network("vl")
+    assert local.left() == []
+
+
+@pytest.mark.feature("A8", "D58")
+async def test_a_runtime_that_comes_late_makes_nothing(local: Local) -> None:
+    """A shim whose Skerry died may be about to call the runtime just when what it made is removed."""
+    made = await local.run("one")
+    shop = local.driver._made
+    folder = shop.folder(made.id)
+    await local.driver.close()
+    supervise.destroy(shop.runner, made.id, folder, None)
+    quiet = subprocess.DEVNULL
+    late = [shop.runner.runtime, f"--root={shop.runner.state}", "create", "--bundle", str(folder), made.id]
+    assert (
+        await asyncio.to_thread(subprocess.run, late, stdin=quiet, stdout=quiet, stderr=quiet, check=False)
+    ).returncode
+    groups = shop.runner.groups
+    group = shop.runner.group(made.id).lstrip("/")
+    assert [root for root in groups.roots() if (root / group).exists()] == []
+    await local.reopen()
+    await local.driver.delete_compute("one")
+    assert local.left() == []
+
+
 @pytest.mark.feature("A8", "A49")
 async def test_a_kill_is_known_at_once_also_of_an_adopted_instance(local: Local) -> None:
     await local.run("one")

@@ -5,23 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from skerry.lvnf import configs
-from skerry.lvnf.elements.behaviour import Action, Behaviour, Read, Task, Write, button
+from skerry.lvnf.elements.behaviour import Action, Behaviour, C, Read, Task, Write, button
 from skerry.lvnf.elements.packet import Packet
 
 BURST = 64
 """How many packets a task moves before others have their turn."""
 
 
-class FromDevice(Behaviour[configs.FromDevice]):
-    """Hands on what a port received."""
+class _Counting(Behaviour[C]):
+    """An element that counts packets, and tells and forgets how many."""
 
     def prepare(self) -> None:
         self.count = 0
-
-    def receive(self, frame: bytes) -> None:
-        """A frame came in."""
-        self.count += 1
-        self.out[0](Packet(frame))
 
     def _reset(self) -> None:
         self.count = 0
@@ -32,16 +27,25 @@ class FromDevice(Behaviour[configs.FromDevice]):
     def writes(self) -> Mapping[str, Write]:
         return {"reset_counts": button(self._reset)}
 
-    def adopt(self, old: Behaviour[configs.FromDevice]) -> None:
-        if isinstance(old, FromDevice):
+    def adopt(self, old: Behaviour[C]) -> None:
+        if isinstance(old, _Counting):
             self.count = old.count
 
 
-class ToDevice(Task[configs.ToDevice]):
+class FromDevice(_Counting[configs.FromDevice]):
+    """Hands on what a port received."""
+
+    def receive(self, frame: bytes) -> None:
+        """A frame came in."""
+        self.count += 1
+        self.out[0](Packet(frame))
+
+
+class ToDevice(_Counting[configs.ToDevice], Task[configs.ToDevice]):
     """Sends frames: those that are pushed at once, and those that it can pull when it runs."""
 
     def prepare(self) -> None:
-        self.count = 0
+        super().prepare()
         self._device = self.config.device
         self._send = self.context.send
 
@@ -61,25 +65,9 @@ class ToDevice(Task[configs.ToDevice]):
                 return
             self.push(packet)
 
-    def _reset(self) -> None:
-        self.count = 0
 
-    def reads(self) -> Mapping[str, Read]:
-        return {"count": lambda: str(self.count)}
-
-    def writes(self) -> Mapping[str, Write]:
-        return {"reset_counts": button(self._reset)}
-
-    def adopt(self, old: Behaviour[configs.ToDevice]) -> None:
-        if isinstance(old, ToDevice):
-            self.count = old.count
-
-
-class Discard(Task[configs.Discard]):
+class Discard(_Counting[configs.Discard], Task[configs.Discard]):
     """Counts and drops."""
-
-    def prepare(self) -> None:
-        self.count = 0
 
     def push(self, packet: Packet) -> None:
         self.count += 1
@@ -93,19 +81,6 @@ class Discard(Task[configs.Discard]):
             if packet is None:
                 return
             self.count += 1
-
-    def _reset(self) -> None:
-        self.count = 0
-
-    def reads(self) -> Mapping[str, Read]:
-        return {"count": lambda: str(self.count)}
-
-    def writes(self) -> Mapping[str, Write]:
-        return {"reset_counts": button(self._reset)}
-
-    def adopt(self, old: Behaviour[configs.Discard]) -> None:
-        if isinstance(old, Discard):
-            self.count = old.count
 
 
 class Idle(Behaviour[configs.Idle]):

@@ -72,7 +72,8 @@ class Images:
     def open(self) -> None:
         """Make the folders and remove what a crash left half unpacked."""
         shutil.rmtree(self._work, ignore_errors=True)
-        for folder in (self._index, self._layers, self._work):
+        records.prepare(self._index)
+        for folder in (self._layers, self._work):
             folder.mkdir(parents=True, exist_ok=True)
 
     def layer(self, key: str) -> Path:

@@ -31,7 +31,7 @@ class Links:
 
     def load(self) -> None:
         """Read the records and make bridges again that are missing, e.g. after a reboot."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        records.prepare(self._folder)
         found = [records.read(file, Link) for file in sorted(self._folder.glob("*.json"))]
         self._known = {link.spec.name: link for link in found if link}
         for link in self._known.values():

@@ -145,6 +145,7 @@ class Lives:
     def _load(self) -> list[tuple[Birth, Life]]:
         self._folder.mkdir(parents=True, exist_ok=True)
         found: list[tuple[Birth, Life]] = []
+        self._scripts.open()
         for folder in records.sweep(self._folder):
             birth = records.read(folder / "birth.json", Birth)
             if birth:

@@ -62,7 +62,7 @@ def works(runtime: str) -> str:
             (folder / part).mkdir(parents=True)
         shutil.copy2(shell, folder / "rootfs/bin/busybox")
         instance = folder.name
-        (folder / "config.json").write_text(json.dumps(_trivial(instance)))
+        (folder / supervise.BUNDLE).write_text(json.dumps(_trivial(instance)))
         try:
             return _tried([runtime, f"--root={folder / 'state'}", "run", "--bundle", name, instance])
         finally:

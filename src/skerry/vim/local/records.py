@@ -18,7 +18,7 @@ from skerry.vim.driver import ComputeSpec, ComputeState, Nic
 
 T = TypeVar("T")
 
-_GONE = ".gone"
+_GONE, _FRESH = ".gone", ".new"
 
 
 class Stored(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -76,7 +76,7 @@ def write(path: Path, value: msgspec.Struct) -> None:
 
 def write_bytes(path: Path, content: bytes, mode: int = 0o600) -> None:
     """Replace a file's content atomically."""
-    fresh = path.with_name(f".{path.name}.{threading.get_ident():x}.new")
+    fresh = path.with_name(f".{path.name}.{threading.get_ident():x}{_FRESH}")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
     with os.fdopen(descriptor, "wb") as file:
         os.fchmod(descriptor, mode)
@@ -90,6 +90,13 @@ def read(path: Path, kind: type[T]) -> T | None:
         return msgspec.json.decode(path.read_bytes(), type=kind)
     except (FileNotFoundError, NotADirectoryError, msgspec.DecodeError):
         return None
+
+
+def prepare(folder: Path) -> None:
+    """Have a folder for records, without those that a crash left half written. Nobody may be writing there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for rest in folder.glob(f".*{_FRESH}"):
+        rest.unlink(missing_ok=True)
 
 
 def discard(folder: Path) -> None:

@@ -38,6 +38,10 @@ class Scripts:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
+    def open(self) -> None:
+        """Have the folder."""
+        records.prepare(self._folder)
+
     def ensure(self, spec: ImageSpec) -> Script:
         """Have it, as it is in its file now."""
         path = local_path(spec)
@@ -47,7 +51,6 @@ class Scripts:
             script = Script(name=spec.name, text=path.read_text())
         except UnicodeDecodeError as wrong:
             raise InvalidError(f"cannot use the Click configuration {spec.name}: it is no text") from wrong
-        self._folder.mkdir(parents=True, exist_ok=True)
         records.write(self._file(spec.name), script)
         return script
 

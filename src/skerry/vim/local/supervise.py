@@ -20,6 +20,9 @@ from skerry.errors import DriverError
 from skerry.vim.local import cgroups
 from skerry.vim.local.records import Process
 
+BUNDLE = "config.json"
+"""What the runtime reads of an instance's folder (OCI runtime specification)."""
+
 _CREATE_S = 30.0
 _RELEASE_S = 5.0
 _SHIM_PATIENCE_S = 1.0
@@ -233,6 +236,8 @@ def destroy(runner: Runner, instance: str, folder: Path, shim: Process | None) -
     Without a known `shim` a start may have been cut short: its processes are searched by the instance's name.
     """
     search = shim is None and exit_code(folder, instance) is None
+    if search:
+        _spoil(folder)
     patience, deadline = time.monotonic() + _SHIM_PATIENCE_S, time.monotonic() + _DESTROY_S
     while True:
         makers = _makers(instance) if search else []
@@ -252,6 +257,17 @@ def destroy(runner: Runner, instance: str, folder: Path, shim: Process | None) -
     if left:
         raise DriverError(f"cannot remove the control groups of {instance}: {', '.join(left)}", transient=True)
     shutil.rmtree(runner.state / instance, ignore_errors=True)
+
+
+def _spoil(folder: Path) -> None:
+    """Nothing can be made of the bundle any more: a process shows no arguments while it becomes the runtime.
+
+    Such a one is not found; it has not read the bundle yet either, and ends when it does. The file stays as the sign
+    that a start was tried.
+    """
+    bundle = folder / BUNDLE
+    if bundle.exists():
+        bundle.write_bytes(b"")
 
 
 def _end(process: Process) -> None:

@@ -24,7 +24,7 @@ from skerry.vim.local.network import EdgeNetwork, Plug
 from skerry.vim.local.records import Creation, Process, State, Stored
 
 _OPTIONS_MAX = 4000  # a page, less some room
-_CREATION, _STATE, _BUNDLE = "creation.json", "state.json", "config.json"
+_CREATION, _STATE = "creation.json", "state.json"
 
 
 class Workshop:
@@ -79,7 +79,7 @@ class Workshop:
         folder, instance = self.folder(creation.id), creation.id
         if self._launched(instance):
             supervise.destroy(self.runner, instance, folder, None)
-            for rest in ("pid", "shim.pid", _BUNDLE):
+            for rest in ("pid", "shim.pid", supervise.BUNDLE):
                 (folder / rest).unlink(missing_ok=True)
         if not self.network.wired(instance):
             self.network.wire(instance, plugs)
@@ -89,7 +89,7 @@ class Workshop:
 
     def _launched(self, instance: str) -> bool:
         """True when a start was tried, with whatever result: the bundle is the last thing that is written before it."""
-        return (self.folder(instance) / _BUNDLE).exists()
+        return (self.folder(instance) / supervise.BUNDLE).exists()
 
     def _mount(self, creation: Creation) -> None:
         """Stack the image's layers and the instance's own on top."""
@@ -131,7 +131,7 @@ class Workshop:
         )
         env = {**creation.base_env, **state.env}
         config = oci.bundle(spec, place, program=state.program or creation.program, env=env, folder=creation.folder)
-        records.write_bytes(folder / _BUNDLE, msgspec.json.encode(config))
+        records.write_bytes(folder / supervise.BUNDLE, msgspec.json.encode(config))
 
     def _user(self, creation: Creation) -> tuple[int, int]:
         if creation.user in {"", "0", "root", "0:0"}:
