@@ -208,9 +208,11 @@ async def test_every_role_at_every_endpoint(tmp_path: Path) -> None:
             right = rights.of(root, endpoint.method, endpoint.path)
             for who, (role, tenant) in WHO.items():
                 answer = await rig.client.request(endpoint.method, path, headers=callers[who], **request)
-                allowed = role_allows(Principal(name="x", role=OURS.get(role, role), tenant=tenant), right)
+                itself = root == "/skerry/v1" and endpoint.path == "/access/me"
+                allowed = itself or role_allows(Principal(name="x", role=OURS.get(role, role), tenant=tenant), right)
                 if who == "account manager":
-                    assert allowed == (root == "/skerry/v1" and endpoint.path.startswith("/access/clients"))
+                    clients = root == "/skerry/v1" and endpoint.path.startswith("/access/clients")
+                    assert allowed == (itself or clients)
                 assert (answer.status_code == 403) == (not allowed), (who, endpoint.method, path, answer.text)
                 assert answer.status_code not in (401, 405, 429, 500), (who, endpoint.method, path, answer.text)
                 one_of_a_kind = endpoint.path == "/configuration"  # of a VNF, and there is none
@@ -219,6 +221,18 @@ async def test_every_role_at_every_endpoint(tmp_path: Path) -> None:
                 seen.setdefault(who, set()).add(answer.status_code)
         assert {200, 404} <= set.intersection(*seen.values())
         assert all((403 in statuses) == (who not in NODE_ADMINS) for who, statuses in seen.items())
+
+
+@pytest.mark.feature("A92", "B69")
+async def test_who_is_logged_in_sees_himself_whatever_he_may_do(rig: Rig) -> None:
+    manager = await as_client(rig, "manager", "account_manager")
+    narrow = await as_client(rig, "narrow", "guest", tenant="t2", scopes=["nsd:v2:readonly"])
+    for headers, told in ((manager, ("manager", "account_manager")), (narrow, ("narrow", "guest"))):
+        answer = await rig.client.get("/skerry/v1/access/me", headers=headers)
+        assert answer.status_code == 200, answer.text
+        assert (answer.json()["name"], answer.json()["role"]) == told
+    assert (await rig.client.get("/skerry/v1/access/me", headers=NOBODY)).status_code == 401
+    assert (await rig.client.get("/skerry/v1/node", headers=narrow)).status_code == 403
 
 
 @pytest.mark.feature("B69")

@@ -83,6 +83,23 @@ async def test_a_token_is_renewed_and_the_old_one_ends(nodes: Nodes) -> None:
     assert (await nodes.main.client.post("/oauth2/refresh", headers=headers)).status_code == 401
 
 
+@pytest.mark.feature("A42", "B60")
+async def test_the_audit_names_who_logs_in_and_renews(nodes: Nodes) -> None:
+    headers = {"Authorization": f"Bearer {await nodes.token()}"}
+    assert (await nodes.login(scope="nonsense:v1:all")).status_code == 400
+    assert (await nodes.login(clientSecret="wrong")).status_code == 401
+    assert (await nodes.main.client.post("/oauth2/refresh", headers=headers)).status_code == 200
+    assert (await nodes.main.client.post("/oauth2/refresh", headers=headers)).status_code == 401
+    log = [one for one in nodes.main.node.engine.events.since(0) if one.kind == "audit"]
+    assert [(one.name, one.detail, one.state) for one in log if "/oauth2/" in one.detail] == [
+        ("anna", "POST /oauth2/login", "200"),
+        ("anna", "POST /oauth2/login", "400"),
+        ("anna", "POST /oauth2/refresh", "200"),
+    ]
+    assert log[-1].data["client"] == nodes.known["clientId"]
+    assert nodes.known["clientSecret"] not in repr(log)
+
+
 @pytest.mark.feature("B60")
 async def test_who_is_not_known_gets_nothing(nodes: Nodes) -> None:
     assert (await nodes.login(clientSecret="wrong")).status_code == 401

@@ -99,10 +99,6 @@ class Authority:
         if self._elsewhere is not None:
             await self._elsewhere.meet(authorization, self._policy.issuer, address)
 
-    def log_in(self, id: str, secret: str, scope: str) -> Issued:
-        """An access token for whoever knows the secret of a client."""
-        return self.issue(self.clients.authenticate(id, secret), scope)
-
     def validate(self, token: str) -> tuple[Claims, Principal]:
         """What a token of this node says, and whose it is. `UnauthorizedError` where it is not valid."""
         claims, client = self._current(token)

@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from skerry.access.authority import Authority, Issued
 from skerry.api import body, problem
+from skerry.api.oauth2 import named
 from skerry.api.wire import Wire
 from skerry.errors import InvalidError, MalformedError, SkerryError, UnauthorizedError
 
@@ -70,8 +71,10 @@ async def _log_in(authority: Authority, request: Request) -> Any:
         asked = msgspec.json.decode(raw, type=Login)
     except (msgspec.DecodeError, RecursionError) as error:
         raise MalformedError(f"cannot read the login: {error}", suggestion="send clientId and clientSecret") from error
+    client = authority.clients.authenticate(asked.client_id, asked.client_secret)
+    named(request, client)
     try:
-        return _token(authority.log_in(asked.client_id, asked.client_secret, asked.scope))
+        return _token(authority.issue(client, asked.scope))
     except InvalidError as error:
         raise MalformedError(error.detail, suggestion=error.suggestion) from error
 
@@ -89,7 +92,9 @@ async def _validate(authority: Authority, request: Request) -> Any:
 
 
 async def _refresh(authority: Authority, request: Request) -> Any:
-    return _token(authority.refresh(_shown(request)))
+    token = _shown(request)
+    _, request.scope["skerry.principal"] = authority.validate(token)
+    return _token(authority.refresh(token))
 
 
 async def _log_out(authority: Authority, request: Request) -> Any:

@@ -132,6 +132,13 @@ def _quotable(text: str) -> str:
     return "".join(char if " " <= char <= "~" and char not in '"\\' else "?" for char in text)
 
 
+def named(request: Request, client: Client) -> None:
+    """The audit learns which client calls an endpoint that no token opens."""
+    request.scope["skerry.principal"] = Principal(
+        name=client.name, tenant=client.tenant, role=client.role, client=client.id
+    )
+
+
 def _endpoint(authority: Authority, answer: Answer) -> Callable[[Request], Awaitable[Response]]:
     """An endpoint for authenticated clients; the audit learns who called."""
 
@@ -140,9 +147,7 @@ def _endpoint(authority: Authority, answer: Answer) -> Callable[[Request], Await
             form = await _form(request)
             client = _client(authority, request, form)
             if answer is not _introspect:
-                request.scope["skerry.principal"] = Principal(
-                    name=client.name, tenant=client.tenant, role=client.role, client=client.id
-                )
+                named(request, client)
             return answer(authority, client, form)
         except errors.SkerryError as error:
             return _refusal(error)

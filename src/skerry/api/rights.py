@@ -15,7 +15,6 @@ READING = frozenset({"GET", "HEAD"})
 
 OWN: tuple[tuple[str, str, Right], ...] = (
     ("POST", "/plan", Right.READ),
-    ("*", "/access/me", Right.READ),
     ("*", "/access/clients", Right.ADMINISTER),
     ("POST", "/vims", Right.NODE),
     ("DELETE", "/vims", Right.NODE),
@@ -38,6 +37,9 @@ OWN: tuple[tuple[str, str, Right], ...] = (
 )
 """Exceptions of our own API: method, beginning of the path, right. What several tenants share is for the node's own
 administrators; a plan changes nothing."""
+
+FREE = ("/api_versions", "/access/me")
+"""What every caller may read, whatever its role and scopes: which versions of an API there are, and who it is itself."""
 
 NEEDS = {
     Right.READ: "a role",
@@ -65,9 +67,8 @@ def name_of(root: str) -> str:
 
 
 def check(principal: Principal, root: str, path: str, right: Right) -> None:
-    """`ForbiddenError` or its like with the missing scope where the caller may not. Every caller may read which versions of
-    an API there are."""
-    if path == "/api_versions":
+    """`ForbiddenError` or its like with the missing scope where the caller may not."""
+    if path in FREE:
         return
     if not role_allows(principal, right):
         raise ForbiddenError(
