@@ -254,6 +254,7 @@ class Node:
         await self.snapshot_packages.recover()
         await self.images.recover()
         await self.applications.recover()
+        await self.watch.restore()
         await self.notifications.start()
         await self.capacities.start()
         await self.dataplane.start()

@@ -138,6 +138,7 @@ def test_discard_asks_first(node: Served) -> None:
     assert node.json("vnf", "list") == []
     assert node.json("vim", "show", "sim")["resources"]["compute"] == []
     assert "none" in node("alarms").stderr
+    assert "none" in node("alarms", "--rebuild").stderr
 
 
 @pytest.mark.feature("A42", "D31")

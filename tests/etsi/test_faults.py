@@ -156,6 +156,10 @@ async def test_a_service_that_is_down_is_no_fault_of_a_resource(rig: Rig, judge:
     (alarm,) = (await rig.client.get(f"{VNFFM}/alarms")).json()
     assert (alarm["managedObjectId"], alarm["perceivedSeverity"]) == (id, "CRITICAL")
     assert (alarm["faultType"], "rootCauseFaultyResource" in alarm) == ("SERVICE_DOWN", False)
+    await rig.node.store.write(lambda tx: tx.execute("DELETE FROM alarms").rowcount)
+    assert (await rig.client.post("/skerry/v1/alarms/rebuild")).status_code == 200
+    (alarm,) = (await rig.client.get(f"{VNFFM}/alarms")).json()
+    assert (alarm["managedObjectId"], alarm["faultType"]) == (id, "SERVICE_DOWN")
     assert (await rig.client.put(path, json={"value": "up"})).status_code == 200
     over = (await rig.client.get(f"{VNFFM}/alarms/{alarm['id']}")).json()
     assert over["perceivedSeverity"] == "CLEARED"

@@ -78,6 +78,16 @@ def test_a_vnf_operation(filter: dict[str, Any], wanted: bool) -> None:
     assert matches(filter, message("vnflcm", filters.VNF_OPERATION, OPERATION)) is wanted
 
 
+@pytest.mark.feature("A41")
+def test_only_its_type_restricts_what_is_about_no_instance() -> None:
+    rebuilt = message("vnffm", filters.ALARMS_REBUILT, {})
+    assert matches({}, rebuilt)
+    assert matches(
+        {"notificationTypes": [filters.ALARMS_REBUILT], **nested(vnfInstanceIds=["i2"], **provider())}, rebuilt
+    )
+    assert not matches({"notificationTypes": [filters.ALARM]}, rebuilt)
+
+
 def test_attributes_of_operations_do_not_restrict_identifiers() -> None:
     created = message("vnflcm", filters.VNF_CREATION, VNF)
     assert matches({"operationTypes": ["SCALE"], "operationStates": ["FAILED"]}, created)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from skerry.engine.clock import Virtual, run_virtual
@@ -74,6 +75,27 @@ def test_an_alarm_of_a_member_has_one_of_its_ns_that_follows_it() -> None:
         alone = Faulty(vnf_id="vnf", key="compute:b-0", tenant="t")
         await database.write(lambda tx: alarms.report(tx, alone, GONE))
         assert len(alarms.alarms(Scope.NS, tenant="t")) == 1
+
+    run_virtual(body)
+
+
+@pytest.mark.feature("A104")
+@pytest.mark.parametrize("doc", [b"", b"{", b'{"id": "\xff"}', b"\x00" * 40, b'{"scope": 1}'])
+def test_only_alarms_that_cannot_be_read_are_dropped_and_what_belongs_to_them(doc: bytes) -> None:
+    async def body(virtual: Virtual) -> None:
+        database, alarms = book(virtual)
+        faulty = [msgspec.structs.replace(FAULTY, key=f"compute:a-{number}") for number in range(3)]
+        roots = [await database.write(lambda tx, one=one: alarms.report(tx, one, GONE)) for one in faulty]  # type: ignore[misc]
+        followers = [root.correlated[0] for root in roots]
+        assert await database.write(alarms.restore) == []
+        sql = "UPDATE alarms SET doc = ? WHERE id IN (?, ?)"
+        await database.write(lambda tx: tx.execute(sql, (doc, followers[1], roots[2].id)).rowcount)
+        lost = await database.write(alarms.restore)
+        assert {one.id for one in lost} == {roots[1].id, followers[1], roots[2].id, followers[2]}
+        assert {one[1:] for one in lost} == {("t", Scope.VNF, "vnf"), ("t", Scope.NS, "vnf")}
+        assert [alarm.id for alarm in alarms.alarms(Scope.NS, tenant="t")] == [followers[0]]
+        assert list(alarms.alarms(Scope.VNF, tenant="t")) == [roots[0]]
+        assert await database.write(alarms.restore) == []
 
     run_virtual(body)
 

@@ -327,6 +327,12 @@ class Configurations(Protocol):
     async def change(self, vnf: VnfInstance, change: Change, *, version: int) -> VnfConfiguration: ...
 
 
+class Watch(Protocol):
+    """Records held against reality."""
+
+    async def rebuild(self, *, tenant: str) -> None: ...
+
+
 class Orphans(Protocol):
     """What infrastructure and records disagree about."""
 
@@ -525,6 +531,8 @@ class Services(Protocol):
     def coordinations(self) -> Coordinations: ...
     @property
     def grants(self) -> Grants: ...
+    @property
+    def watch(self) -> Watch: ...
     @property
     def orphans(self) -> Orphans: ...
     @property

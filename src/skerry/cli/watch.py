@@ -20,6 +20,7 @@ KINDS = (
     "resource",
     "package",
     "alarm",
+    "alarms",
     "performance",
     "indicator",
     "quota",
@@ -58,10 +59,14 @@ def events(
 
 
 @click.command()
+@click.option("--rebuild", is_flag=True, help="First make the list anew from what the infrastructures say now.")
 @command
-def alarms(session: Session) -> None:
-    """List what was found broken and is not mended yet: VNFCs that ended or disappeared behind the node's back."""
-    found = session.node.alarms()
+def alarms(session: Session, rebuild: bool) -> None:
+    """List what was found broken and is not mended yet: VNFCs that ended or disappeared behind the node's back.
+
+    With --rebuild missing alarms are raised, those that are over are cleared, and subscribers are told to read the list again.
+    """
+    found = session.node.rebuild_alarms() if rebuild else session.node.alarms()
     if session.as_json:
         session.emit(found)
         return

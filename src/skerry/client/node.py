@@ -260,6 +260,10 @@ class NodeClient:
         """What was found broken and is not mended yet."""
         return self.http.get(f"{OWN}/alarms", list[Event])
 
+    def rebuild_alarms(self) -> list[Event]:
+        """The same, after the node has compared everything with the infrastructures."""
+        return msgspec.json.decode(self.http.post(f"{OWN}/alarms/rebuild", {}).content, type=list[Event])
+
     # -- operations and events ------------------------------------------------------------------------------------------
 
     def operations(self, subject: str = "") -> list[Operation]:

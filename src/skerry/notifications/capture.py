@@ -50,6 +50,7 @@ class Capture:
         self._recorded = 0
         self._watched: dict[str, Callable[[Event], list[Message]]] = {
             "alarm": self._alarms,
+            "alarms": lambda event: [watched.rebuilt(event, self._ids.new())],
             "performance": self._performance,
             "indicator": self._indicators,
             "capacity": lambda event: [watched.capacity(event, self._ids.new())],

@@ -30,6 +30,7 @@ PNFD_FAILURE = "PnfdOnBoardingFailureNotification"
 PNFD_DELETION = "PnfdDeletionNotification"
 ALARM = "AlarmNotification"
 ALARM_CLEARED = "AlarmClearedNotification"
+ALARMS_REBUILT = "AlarmListRebuiltNotification"
 REPORT_AVAILABLE = "PerformanceInformationAvailableNotification"
 THRESHOLD_CROSSED = "ThresholdCrossedNotification"
 INDICATOR_VALUE = "VnfIndicatorValueChangeNotification"
@@ -139,15 +140,19 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
 }
 """Attributes of the filters of each API."""
 
+WHOLE = frozenset({ALARMS_REBUILT})
+"""Notifications about no instance in particular, which every subscriber to instances gets: their type alone is compared."""
+
 NESTED = ("vnfInstanceSubscriptionFilter", "nsInstanceSubscriptionFilter")
 PRODUCTS = "vnfProductsFromProviders"
+TYPES = "notificationTypes"
 
 
 def matches(filter: Mapping[str, Any], message: Message) -> bool:
     """Whether the subscriber wants this notification."""
     rules = RULES[message.api]
-    for name, wanted in _flat(filter):
-        if name == "notificationTypes":
+    for name, wanted in _flat(filter, message.type):
+        if name == TYPES:
             if wanted and message.type not in {SPELLINGS.get(type, type) for type in _values(wanted)}:
                 return False
         elif name == "anyOf":
@@ -161,9 +166,11 @@ def matches(filter: Mapping[str, Any], message: Message) -> bool:
     return True
 
 
-def _flat(filter: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
-    """The attributes of a filter, those of its nested one included."""
+def _flat(filter: Mapping[str, Any], type: str) -> Iterable[tuple[str, Any]]:
+    """The attributes of a filter that a type of notifications obeys, those of its nested one included."""
     for name, value in filter.items():
+        if name != TYPES and type in WHOLE:
+            continue
         if name in NESTED:
             yield from (value or {}).items()
         elif value is not None:

@@ -63,6 +63,13 @@ def alarm(event: Event, shown: Alarm, facts: Facts, id: str) -> Message:
     return _message(event, facts, id, api, filters.ALARM, shown.id, body=body, also=also)
 
 
+def rebuilt(event: Event, id: str) -> Message:
+    """AlarmListRebuiltNotification (SOL003 7.5.2.7, SOL005 8.5.2.7): all alarms of a tenant in one API are to be read again."""
+    api = "vnffm" if event.name == Scope.VNF else "nsfm"
+    facts, links = {"tenant": event.data["tenant"]}, {"alarms": "/alarms"}
+    return _message(event, facts, id, api, filters.ALARMS_REBUILT, "alarms", body={}, links=links)
+
+
 def alarm_body(shown: Alarm, *, vim_id: bool) -> dict[str, Any]:
     """Alarm on the wire (SOL003 7.5.2.4, SOL005 8.5.2.4) as it was while it stood; its links are still paths."""
     api = "nsfm" if shown.scope is Scope.NS else "vnffm"

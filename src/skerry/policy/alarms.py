@@ -6,7 +6,7 @@ is acknowledged on its own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -20,7 +20,7 @@ from skerry.policy.faults import HOST_IS_LOST
 from skerry.store import alarms as store
 from skerry.store.database import Database, Transaction
 
-RAISED, CHANGED, CLEARED = "RAISED", "CHANGED", "CLEARED"
+RAISED, CHANGED, CLEARED, REBUILT = "RAISED", "CHANGED", "CLEARED", "REBUILT"
 KEPT = 10_000
 """Cleared alarms that are kept at most."""
 
@@ -90,6 +90,17 @@ class AlarmBook:
     def of(self, source: Database | Transaction, vnf_id: str) -> list[Alarm]:
         """The alarms of one VNF that are kept, oldest first, cleared ones included."""
         return store.alarms.select(source, vnf_id=vnf_id, scope=Scope.VNF.value)
+
+    def restore(self, tx: Transaction) -> list[store.Lost]:
+        """Drop the alarms that cannot be read, with what belongs to them; what was dropped. Whatever of it still stands is to
+        be reported again, then `rebuilt` is to be called."""
+        return store.drop_broken(tx)
+
+    def rebuilt(self, tx: Transaction, lists: Iterable[tuple[str, Scope]]) -> None:
+        """The alarms of these tenants and scopes were made anew: whoever keeps a copy reads them again."""
+        for tenant, scope in sorted(lists):
+            detail = f"the list of alarms of {scope.value}s was rebuilt"
+            self._events.add(tx, "alarms", name=scope.value, state=REBUILT, detail=detail, data={"tenant": tenant})
 
     # -- callers ------------------------------------------------------------------------------------------------------
 

@@ -18,6 +18,16 @@ def cause_of(compute: Compute | None, trouble: str, *, last: bool) -> Cause:
     return Cause(event_type=event_type, fault_type=fault_type, probable_cause=trouble, severity=severity)
 
 
+def cause_on_record(*, last: bool) -> Cause:
+    """The cause where the record alone tells that a VNFC is broken; `last` as above."""
+    return Cause(
+        event_type=EventType.PROCESSING_ERROR_ALARM,
+        fault_type="COMPUTE_FAILED",
+        probable_cause="it is recorded as failed",
+        severity=Severity.CRITICAL if last else Severity.MAJOR,
+    )
+
+
 HOST_IS_LOST = Cause(
     event_type=EventType.COMMUNICATIONS_ALARM,
     fault_type="HOST_LOST",

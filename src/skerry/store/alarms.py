@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+import msgspec
+
 from skerry.model.alarms import Alarm
 from skerry.store.database import Transaction
 from skerry.store.documents import Collection
@@ -16,6 +20,36 @@ alarms = Collection(
         "standing": lambda doc: doc.standing,
     },
 )
+
+_decode = msgspec.json.Decoder(Alarm).decode
+
+
+class Lost(NamedTuple):
+    """What the columns still tell of an alarm that is no more."""
+
+    id: str
+    tenant: str
+    scope: str
+    vnf_id: str
+
+
+def drop_broken(tx: Transaction) -> list[Lost]:
+    """Remove the alarms that cannot be read, and the standing ones that follow from or cause one of these."""
+    broken: list[Lost] = []
+    linked: list[tuple[Lost, frozenset[str]]] = []
+    for *columns, doc in tx.execute("SELECT id, tenant, scope, vnf_id, CAST(doc AS BLOB) FROM alarms"):
+        try:
+            alarm = _decode(doc)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            broken.append(Lost(*columns))
+            continue
+        if alarm.standing and alarm.correlated:
+            linked.append((Lost(*columns), frozenset(alarm.correlated)))
+    ids = {one.id for one in broken}
+    lost = [*broken, *(one for one, others in linked if others & ids)]
+    for one in lost:
+        alarms.delete(tx, one.id)
+    return lost
 
 
 def prune(tx: Transaction, *, cleared_before: str, keep: int) -> int:

@@ -1,21 +1,22 @@
-"""When alarms of VNFs are over: the VNFC is well again or gone from the records, or the service is up, whoever mended it."""
+"""Which alarms of VNFs should stand: over are those of VNFCs that are well again or gone, and of services that are up."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
 
-from skerry.model.alarms import Alarm, Cause, Faulty
+from skerry.model.alarms import Alarm, Cause, Faulty, Scope
 from skerry.model.operations import Event
 from skerry.model.resources import Resource, ResourceState
 from skerry.model.states import FINAL, InstantiationState, VnfOperationalState
 from skerry.model.vnf import VnfInstance
 from skerry.policy.alarms import AlarmBook
-from skerry.policy.faults import SERVICE_IS_DOWN
+from skerry.policy.faults import SERVICE_IS_DOWN, cause_on_record
 from skerry.policy.recovery import SERVICE, is_down, service_alarm
 from skerry.store import aggregates
 from skerry.store.database import Database, Transaction
 from skerry.store.indicators import indicators
+from skerry.vnfm.observe import failed_vnfcs, none_works
 
 _FINAL = frozenset(state.value for state in FINAL)
 
@@ -51,6 +52,46 @@ class Alarms:
             self._book.report(tx, faulty, SERVICE_IS_DOWN)
         elif alarm := service_alarm(self._book.of(tx, id)):
             self._book.clear(tx, alarm)
+
+    async def restore(self) -> int:
+        """Drop the alarms that cannot be read, and raise again those of the same VNFs whose fault is on record; the answer is
+        how many were dropped."""
+
+        def work(tx: Transaction) -> int:
+            lost = self._book.restore(tx)
+            for vnf_id in sorted({one.vnf_id for one in lost}):
+                self._again(tx, vnf_id)
+            self._book.rebuilt(tx, {(one.tenant, Scope(one.scope)) for one in lost if one.scope != Scope.HOST})
+            return len(lost)
+
+        return await self._database.write(work)
+
+    async def rebuild(self, tenant: str) -> None:
+        """Raise the alarms of a tenant that are missing, clear those that are over, and say that the lists are new."""
+        down = {one.id for one in indicators.walk(self._database) if is_down(one.values.get(SERVICE))}
+        vnfs = aggregates.vnf_instances.walk(self._database)
+        ids = [vnf.id for vnf in vnfs if vnf.tenant == tenant and (vnf.id in down or failed_vnfcs(vnf.resources))]
+
+        def work(tx: Transaction) -> None:
+            for id in ids:
+                self._again(tx, id)
+            self._settle(tx)
+            self._book.rebuilt(tx, ((tenant, Scope.VNF), (tenant, Scope.NS)))
+
+        await self._database.write(work)
+
+    def _again(self, tx: Transaction, id: str) -> None:
+        """Raise every alarm of a VNF that its record and its indicators ask for and that does not stand."""
+        vnf = aggregates.vnf_instances.find(tx, id)
+        if vnf is None:
+            return
+        known = {alarm.faulty.key for alarm in self._book.of(tx, id) if alarm.standing}
+        last = none_works(vnf)
+        for key, resource in vnf.resources.items():
+            if resource.kind == "compute" and resource.state is ResourceState.FAILED and key not in known:
+                self.report(tx, vnf, resource, cause_on_record(last=last))
+        if SERVICE not in known and (told := indicators.find(tx, id)):
+            self.service(tx, id, told.values.get(SERVICE))
 
     @staticmethod
     def told(events: Iterable[Event]) -> set[str]:

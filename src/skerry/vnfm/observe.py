@@ -38,6 +38,11 @@ async def broken(vims: Vims, instance: VnfInstance, *, running: bool = True) -> 
     return bad
 
 
+def none_works(vnf: VnfInstance) -> bool:
+    """Whether every VNFC is recorded as failed."""
+    return {name for group in vnf.vnfcs.values() for name in group} <= set(failed_vnfcs(vnf.resources))
+
+
 def failed_vnfcs(resources: Mapping[str, Resource]) -> list[str]:
     """The VNFCs recorded as failed."""
     return [

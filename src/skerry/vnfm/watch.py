@@ -24,7 +24,7 @@ from skerry.vim.driver import Compute, ComputeState, Driver, Events
 from skerry.vnfm.alarms import Alarms
 from skerry.vnfm.desk import Desk
 from skerry.vnfm.naming import instance_prefix
-from skerry.vnfm.observe import failed_vnfcs
+from skerry.vnfm.observe import none_works
 
 log = logging.getLogger("skerry.watch")
 
@@ -38,6 +38,18 @@ class Watch:
         self._tasks: set[asyncio.Task[None]] = set()
         self._alarms = Alarms(desk.database, desk.alarms)
         self._alarmed: set[str] = set()  # VNFs with an alarm that stands
+
+    async def restore(self) -> None:
+        """Make a list of alarms that can be read, before anybody reads it; asks no VIM."""
+        if lost := await self._alarms.restore():
+            log.warning("%d alarms could not be read: the list was rebuilt from the records", lost)
+
+    async def rebuild(self, *, tenant: str) -> None:
+        """Make the list of alarms of a tenant anew from what the VIMs say now. Errors are those of a VIM that does not
+        answer; what was found until then stays found, and asking again goes on."""
+        await self.restore()
+        await self.sweep(tenant)
+        await self._alarms.rebuild(tenant)
 
     async def start(self) -> None:
         """Watch the VIMs that hold something, and each other one from its first use on."""
@@ -112,12 +124,12 @@ class Watch:
                 if resource.kind == "compute" and resource.spec["name"] == name:
                     await self._compare(vnf, key, resource)
 
-    async def sweep(self) -> int:
-        """Compare everything recorded; the answer is how many VNFCs were found broken."""
+    async def sweep(self, tenant: str | None = None) -> int:
+        """Compare everything recorded, or what one tenant has; the answer is how many VNFCs were found broken."""
         found = 0
         for vnf in aggregates.vnf_instances.walk(self._desk.database):
             for key, resource in vnf.resources.items():
-                if resource.kind == "compute":
+                if resource.kind == "compute" and tenant in (None, vnf.tenant):
                     found += await self._compare(vnf, key, resource)
         return found
 
@@ -142,9 +154,8 @@ class Watch:
                 return False
             failed = msgspec.structs.replace(resource, state=ResourceState.FAILED)
             resources = {**vnf.resources, key: failed}
-            aggregates.vnf_instances.put(tx, msgspec.structs.replace(vnf, resources=resources))
-            last = {name for group in vnf.vnfcs.values() for name in group} <= set(failed_vnfcs(resources))
-            self._alarms.report(tx, vnf, failed, cause_of(compute, trouble, last=last))
+            vnf = aggregates.vnf_instances.put(tx, msgspec.structs.replace(vnf, resources=resources))
+            self._alarms.report(tx, vnf, failed, cause_of(compute, trouble, last=none_works(vnf)))
             return True
 
         return await self._desk.database.write(work)

@@ -154,6 +154,12 @@ async def alarms(call: Call) -> Response:
     return call.show(call.services.vnfm.alarms(tenant=call.tenant))
 
 
+async def rebuild_alarms(call: Call) -> Response:
+    """Make the list of alarms anew from what the infrastructures say; the answer is what stands then."""
+    await call.services.watch.rebuild(tenant=call.tenant)
+    return await alarms(call)
+
+
 async def nss(call: Call) -> Response:
     """All NSs."""
     return call.listed(call.services.nfvo.instances(tenant=call.tenant), lambda record: view_ns(call, record))
@@ -242,6 +248,7 @@ ROUTES = (
     ),
     Endpoint("GET", "/vnfs/{vnfId}/stats", stats, "Counters of a VNFC", answer=ComputeStats, query=(VNFC,)),
     Endpoint("GET", "/alarms", alarms, "List alarms that stand", answer=list[Event]),
+    Endpoint("POST", "/alarms/rebuild", rebuild_alarms, "Rebuild the list of alarms", answer=list[Event]),
     Endpoint("GET", "/nss", nss, "List NSs", answer=list[views.NsView]),
     Endpoint("GET", "/nss/{nsId}", show_ns, "Read an NS", answer=views.NsView),
     Endpoint("POST", "/nss/{nsId}/discard", discard_ns, "Remove an NS in whatever state", status=204),
