@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from skerry.errors import InvalidError, NotFoundError
 from skerry.lvnf.backend import Handler, HandlerKind
 from skerry.lvnf.checking import read
-from skerry.lvnf.control import DATA_MAX, LINE_MAX, Session, every_handler, read_any, split_handler
+from skerry.lvnf.control import ANSWERS_MAX, DATA_MAX, LINE_MAX, Session, every_handler, read_any, split_handler
 from skerry.lvnf.graph import Graph
 
 pytestmark = pytest.mark.feature("C38")
@@ -126,6 +126,23 @@ def test_too_much_is_refused_and_the_end(flood: bytes) -> None:
     assert b"\n500 " in session.feed(flood)
     assert session.closed
     assert session.feed(b"READ list\n") == b""
+
+
+def test_questions_with_endless_answers_are_not_all_answered() -> None:
+    scale = Scale()
+    scale.value = "x" * 1_000_000
+    answer = Session(scale).feed(b"READ s.switch\n" * 4000)
+    assert answer.endswith(b"\xff500 Too many questions at once\r\n")
+    assert ANSWERS_MAX < len(answer) < ANSWERS_MAX + 2_000_000
+
+
+def test_one_long_answer_is_no_fault() -> None:
+    scale = Scale()
+    scale.value = "x" * (ANSWERS_MAX + 1)
+    session = Session(scale)
+    for _ in range(2):
+        assert session.feed(b"READ s.switch\n").endswith(b"x\xff")
+    assert not session.closed
 
 
 _WORDS = st.sampled_from(

@@ -36,6 +36,8 @@ _GRACE_S = messages.BEAT_S * (messages.MISSED + 1)
 """How long an agent that was known before the node's start may take to come back."""
 MOST = 1024
 """Agents of one node."""
+LARGEST = 16 << 20
+"""Bytes that what one agent tells of its functions may have."""
 
 Send = Callable[[bytes], Awaitable[None]]
 Hang = Callable[[], None]
@@ -76,6 +78,7 @@ class _Agent:
         self.cpu: Cpu | None = None
         self.caps: Caps | None = None
         self.functions: dict[str, Status] = {}
+        self.sizes: dict[str, int] = {}  # of what it told of each, in bytes
         self.session: Session | None = None
 
 
@@ -237,7 +240,7 @@ class Agents:
             if one.session is not None:
                 one.session.hang()
             one.session = session
-            one.functions, one.caps = {}, None
+            one.functions, one.sizes, one.caps = {}, {}, None
         one.every_s = hello.every_ms / 1000
         one.deadline = self._clock.monotonic() + one.every_s * (messages.MISSED + 1)
         one.seen_at, one.cpu = now, hello.cpu
@@ -248,15 +251,31 @@ class Agents:
         return one
 
     def learned(self, one: _Agent, status: Status) -> None:
-        """An agent tells how a function is."""
+        """An agent tells how a function is. `ConflictError` for more than one agent can have."""
         before = one.functions.get(status.lvnf)
         if status.gone:
             one.functions.pop(status.lvnf, None)
+            one.sizes.pop(status.lvnf, None)
         else:
-            one.functions[status.lvnf] = status
+            self._keep(one, status)
         if (before is not None) if status.gone else (before is None or before.state is not status.state):
             data = {"detail": status.trouble, "lvnf": status.lvnf, "times_ms": status.times_ms}
             self._tell(one.known.agent, "deleted" if status.gone else status.state.value, data)
+
+    @staticmethod
+    def _keep(one: _Agent, status: Status) -> None:
+        name, size = status.lvnf, len(messages.encode(status))
+        if name not in one.functions and len(one.functions) >= messages.FUNCTIONS:
+            raise ConflictError(
+                f"cannot take more than {messages.FUNCTIONS} functions of the agent {one.known.agent}",
+                suggestion="delete some, or run another agent",
+            )
+        if sum(one.sizes.values()) - one.sizes.get(name, 0) + size > LARGEST:
+            raise ConflictError(
+                f"cannot keep more than {LARGEST} bytes about the functions of the agent {one.known.agent}",
+                suggestion="delete some, or run another agent",
+            )
+        one.functions[name], one.sizes[name] = status, size
 
     # -- what people ask ----------------------------------------------------------------------------------------------
 

@@ -19,6 +19,8 @@ from skerry.lvnf.unparsing import ports_text
 BANNER = b"Click::ControlSocket/1.3\r\n"
 LINE_MAX = 1 << 16
 DATA_MAX = 1 << 20
+ANSWERS_MAX = 4 << 20
+"""Bytes of answers that may wait for the client when its next question is taken."""
 _TEXT = "latin-1"  # every byte is a character, so that what is written comes back as it was
 _HELP = (
     "Commands supported:",
@@ -76,6 +78,10 @@ class Session:
 
     def _step(self) -> bool:
         """Use up one line or one block of data; False when there is not enough yet."""
+        if self._input and len(self._output) > ANSWERS_MAX:
+            self._say(500, "Too many questions at once")
+            self.closed = True
+            return False
         if self._pending is not None:
             return self._gather(self._pending)
         line = self._line()

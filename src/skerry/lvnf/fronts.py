@@ -1,5 +1,8 @@
 """ControlSockets that a node or an agent serves for functions: on a Unix socket for those that have no process of their own to
-do it, and on an address of loopback where one is asked for. They stop while the node or agent is down."""
+do it, and on an address of loopback where one is asked for. They stop while the node or agent is down.
+
+Every user of the machine reaches loopback, so connections are limited for each function and for all, and end when idle.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +13,24 @@ from pathlib import Path
 
 from skerry.errors import DriverError
 from skerry.lvnf.backends.files import CONTROL
-from skerry.lvnf.control import Handled, Session
+from skerry.lvnf.control import BANNER, Handled, Session
 
+CLIENTS = 16
+"""Connections that one function has at most."""
+CLIENTS_OF_ALL = 128
+IDLE_S = 300.0
+"""So long may a client say nothing, or not take its answers, before its connection ends."""
 _CHUNK = 1 << 16
-_CLIENTS = 16
+_FULL = BANNER + b"530 Too many connections\r\n"
 
 
 class Fronts:
-    """Everything that is served, by function."""
+    """Everything that is served, by function. `idle_s`: how long a connection may be idle."""
 
-    def __init__(self) -> None:
+    def __init__(self, idle_s: float = IDLE_S) -> None:
+        self._idle_s = idle_s
         self._open: dict[str, list[asyncio.Server]] = {}
-        self._clients: set[asyncio.StreamWriter] = set()
+        self._clients: dict[asyncio.StreamWriter, str] = {}
 
     async def serve(self, function: str, target: Handled, *, folder: Path | None, address: str) -> None:
         """Listen for a function: in `folder` (None: it does so itself), and at `address` ("" = nowhere). `DriverError` where
@@ -30,7 +39,7 @@ class Fronts:
         opened = self._open.setdefault(function, [])
 
         async def client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await self._talk(target, reader, writer)
+            await self._talk(function, target, reader, writer)
 
         if folder is not None:
             opened.append(await asyncio.start_unix_server(client, sock=_unix(folder)))
@@ -57,23 +66,29 @@ class Fronts:
         for writer in list(self._clients):
             writer.close()
 
-    async def _talk(self, target: Handled, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(self._clients) >= _CLIENTS:
+    async def _talk(
+        self, function: str, target: Handled, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        if len(self._clients) >= CLIENTS_OF_ALL or list(self._clients.values()).count(function) >= CLIENTS:
+            writer.write(_FULL)
             writer.close()
             return
-        self._clients.add(writer)
+        self._clients[writer] = function
         session, data = Session(target), b""
         try:
             while True:
                 writer.write(await asyncio.to_thread(session.feed, data))
-                await writer.drain()
-                data = b"" if session.closed else await reader.read(_CHUNK)
+                async with asyncio.timeout(self._idle_s):
+                    await writer.drain()
+                    data = b"" if session.closed else await reader.read(_CHUNK)
                 if not data:
                     break
+        except TimeoutError:
+            writer.transport.abort()  # what it does not take would be kept for it for ever
         except ConnectionError:
             pass  # the client has gone
         finally:
-            self._clients.discard(writer)
+            del self._clients[writer]
             writer.close()
 
 

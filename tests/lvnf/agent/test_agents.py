@@ -25,7 +25,7 @@ from skerry.errors import (
 )
 from skerry.lvnf.agent import messages
 from skerry.lvnf.agent.messages import Answer, Caps, Cpu, FunctionSpec, Hello, PortKind, State, Stats, Status, Trouble
-from skerry.lvnf.agents import DOWN, FORGOTTEN, UP, Agents, Session
+from skerry.lvnf.agents import DOWN, FORGOTTEN, LARGEST, UP, Agents, Session
 from tests.vim.conftest import eventually
 
 pytestmark = pytest.mark.feature("C37")
@@ -248,6 +248,36 @@ async def test_nothing_counts_before_a_hello(world: World) -> None:
     with pytest.raises(MalformedError, match="version 9"):
         await agent.say(Hello(agent="edge", seq=0, every_ms=1000, cpu=CPU, version=9))
     assert world.agents.agents() == []
+
+
+async def test_an_agent_tells_of_so_many_functions_and_no_more(world: World) -> None:
+    agent = Agent(world.agents)
+    await agent.hello()
+    for number in range(messages.FUNCTIONS):
+        await agent.say(Status(lvnf=f"f{number}", state=State.RUNNING))
+    with pytest.raises(ConflictError, match="more than 4096 functions of the agent edge"):
+        await agent.say(Status(lvnf="more", state=State.RUNNING))
+    await agent.say(Status(lvnf="f0", state=State.STOPPED))
+    await agent.say(Status(lvnf="f1", state=State.STOPPED, gone=True))
+    await agent.say(Status(lvnf="more", state=State.RUNNING))
+    assert world.agents.agent("edge").functions == messages.FUNCTIONS
+
+
+async def test_an_agent_does_not_fill_the_memory_with_words(world: World) -> None:
+    agent = Agent(world.agents)
+    await agent.hello()
+    trouble = "x" * (LARGEST // 20)
+    for number in range(19):
+        for state in (State.RUNNING, State.FAILED):
+            await agent.say(Status(lvnf=f"f{number}", state=state, trouble=trouble))
+    with pytest.raises(ConflictError, match="bytes about the functions"):
+        await agent.say(Status(lvnf="more", state=State.FAILED, trouble=trouble))
+    await agent.say(Status(lvnf="f0", state=State.STOPPED, gone=True))
+    await agent.say(Status(lvnf="more", state=State.FAILED, trouble=trouble))
+    again = Agent(world.agents)
+    await again.hello()
+    await again.say(Status(lvnf="other", state=State.FAILED, trouble=trouble))
+    assert world.agents.agent("edge").functions == 1
 
 
 async def test_a_message_that_is_too_long_is_refused(world: World) -> None:

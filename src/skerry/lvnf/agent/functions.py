@@ -16,7 +16,7 @@ import msgspec
 
 from skerry.errors import ConflictError, InvalidError, NotFoundError, SkerryError
 from skerry.lvnf import checking
-from skerry.lvnf.agent.messages import FunctionSpec, PortStatus, State, Stats, Status, port_faults
+from skerry.lvnf.agent.messages import FUNCTIONS, FunctionSpec, PortStatus, State, Stats, Status, port_faults
 from skerry.lvnf.agent.wiring import Wiring
 from skerry.lvnf.backend import Place, Running
 from skerry.lvnf.backends.choice import Backends
@@ -27,8 +27,6 @@ WANTED = "wanted.json"
 GONE = "gone.json"
 """What `WANTED` is called from the moment that the function is to go."""
 _SERVE_THEMSELVES = ("process", "click")
-MOST = 4096
-"""Functions that one agent takes."""
 
 
 class Function:
@@ -203,8 +201,8 @@ class Functions:
         """The function, new if there is none, for one thread at a time."""
         while True:
             with self._lock:
-                if spec.name not in self._known and len(self._known) >= MOST:
-                    raise ConflictError(f"cannot run more than {MOST} functions", suggestion="delete some")
+                if spec.name not in self._known and len(self._known) >= FUNCTIONS:
+                    raise ConflictError(f"cannot run more than {FUNCTIONS} functions", suggestion="delete some")
                 one = self._known.setdefault(spec.name, Function(spec))
             with one.lock:
                 if not one.gone:

@@ -21,6 +21,8 @@ MISSED = 3
 """So many heartbeats may be missing; with the next one that is, the agent counts as lost."""
 LARGEST = 1 << 20
 """Bytes that one message may have."""
+FUNCTIONS = 4096
+"""Functions that one agent has at most."""
 
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
 """Names of agents and functions."""
