@@ -74,7 +74,8 @@ async def test_an_alarm_is_told_from_its_raise_to_its_end(rig: Rig, receiver: Re
 async def test_a_changed_alarm_is_told_again(rig: Rig, receiver: Receiver) -> None:
     await rig.client.post(f"{NSFM}/subscriptions", json={"callbackUri": receiver.uri("/ns")})
     await killed(rig)
-    await receiver.until(lambda: bool(notes(receiver, "/ns")))  # a notification shows the alarm as it is when it is made
+    # a notification shows the alarm as it is when the notification is made
+    await receiver.until(lambda: bool(notes(receiver, "/ns")))
     (alarm,) = (await rig.client.get(f"{VNFFM}/alarms")).json()
     proposed = {"proposedPerceivedSeverity": "MINOR"}
     assert (await rig.client.post(f"{VNFFM}/alarms/{alarm['id']}/escalate", json=proposed)).status_code == 204
