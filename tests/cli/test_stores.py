@@ -32,6 +32,15 @@ def test_images_of_the_node_and_of_a_vim(served: Served, tmp_path: Path) -> None
     assert served.json("image", "list") == []
 
 
+@pytest.mark.feature("A45")
+@pytest.mark.parametrize("source", ["host:busybox", "docker://busybox:1.36", "no-such-file", "."])
+def test_an_image_that_is_no_file_is_refused_with_what_to_do(served: Served, source: str) -> None:
+    told = " ".join(served("image", "add", "box", source, code=5).output.split())
+    assert f"cannot read an image from {source}" in told
+    assert "skerry vim image add VIM NAME SOURCE" in told
+    assert served.json("image", "list") == []
+
+
 @pytest.mark.feature("A22")
 def test_a_vim_is_registered_changed_and_forgotten(served: Served, tmp_path: Path) -> None:
     served("vim", "register", "far", "simulated", "--set", f"world={tmp_path}")

@@ -2,22 +2,60 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol, TypeVar
 
 import click
 import msgspec
 
 from skerry.cli import output
-from skerry.cli.session import Session, body, command, pairs
+from skerry.cli.session import Session, body, command, full_id, pairs
 from skerry.client.dataplane import DataPlaneClient, TraceShown
 from skerry.errors import InvalidError
 
 KINDS = ("device", "port", "link", "intent")
+T = TypeVar("T")
+
+
+class _Identified(Protocol):
+    """Something with an id."""
+
+    @property
+    def id(self) -> str: ...
 
 
 def client(session: Session) -> DataPlaneClient:
     """The data plane of the node."""
     return DataPlaneClient(session.node.http)
+
+
+def _port(asked: DataPlaneClient, wanted: str, *, whole: bool = False) -> str:
+    return full_id((one.id for one in asked.ports()), wanted, "port", whole=whole)
+
+
+def _device(asked: DataPlaneClient, wanted: str) -> str:
+    return full_id((one.id for one in asked.devices()), wanted, "device") if wanted else ""
+
+
+def _intent(asked: DataPlaneClient, wanted: str) -> str:
+    return full_id((one.id for one in asked.intents()), wanted, "intent") if wanted else ""
+
+
+def _owner(asked: DataPlaneClient, wanted: str) -> str:
+    return full_id((one.owner for one in asked.intents()), wanted, "owner") if wanted else ""
+
+
+def _by_device(
+    columns: Sequence[str], found: Iterable[T], device: Callable[[T], str], row: Callable[[T], Sequence[str]]
+) -> None:
+    """A table for each device: its name in every row would leave no room for what is there."""
+    rows = dict[str, list[Sequence[str]]]()
+    for one in found:
+        rows.setdefault(device(one), []).append(row(one))
+    for name, several in rows.items():
+        output.table(columns, several, title=output.brief(name))
+    if not rows:
+        output.table(columns, ())
 
 
 @click.group()
@@ -34,7 +72,13 @@ def devices(session: Session) -> None:
         session.emit(found)
         return
     rows = [
-        (one.id, one.engine, one.namespace, str(one.revision), one.trouble or ("ok" if one.served else ""))
+        (
+            output.brief(one.id),
+            one.engine,
+            one.namespace,
+            str(one.revision),
+            one.trouble or ("ok" if one.served else ""),
+        )
         for one in found
     ]
     output.table(("DEVICE", "ENGINE", "NAMESPACE", "REVISION", "STATE"), rows)
@@ -48,8 +92,12 @@ def ports(session: Session) -> None:
     if session.as_json:
         session.emit(found)
         return
-    rows = [(one.id, one.device, str(one.number), one.side.value, one.interface, one.mac, one.tenant) for one in found]
-    output.table(("PORT", "DEVICE", "NUMBER", "SIDE", "INTERFACE", "MAC", "TENANT"), rows)
+    _by_device(
+        ("PORT", "NUMBER", "SIDE", "INTERFACE", "MAC", "TENANT"),
+        found,
+        lambda one: one.device,
+        lambda one: (output.brief(one.id), str(one.number), one.side.value, one.interface, one.mac, one.tenant),
+    )
 
 
 @dataplane.command()
@@ -60,7 +108,7 @@ def links(session: Session) -> None:
     if session.as_json:
         session.emit(found)
         return
-    rows = [(one.id, one.a, one.b, str(one.cost), "up" if one.up else "down") for one in found]
+    rows = [(*map(output.brief, (one.id, one.a, one.b)), str(one.cost), "up" if one.up else "down") for one in found]
     output.table(("LINK", "A", "B", "COST", "STATE"), rows)
 
 
@@ -77,11 +125,14 @@ def topology(session: Session, file: str) -> None:
 @command
 def intents(session: Session, owner: str) -> None:
     """List intents."""
-    found = client(session).intents(owner)
+    asked = client(session)
+    found = asked.intents(_owner(asked, owner))
     if session.as_json:
         session.emit(found)
         return
-    rows = [(one.id, str(one.__struct_config__.tag), output.brief(one.owner), _brief(one)) for one in found]
+    rows = [
+        (output.brief(one.id), str(one.__struct_config__.tag), output.brief(one.owner), _brief(one)) for one in found
+    ]
     output.table(("INTENT", "KIND", "OWNER", "WHAT"), rows)
 
 
@@ -112,10 +163,19 @@ def put(session: Session, file: str) -> None:
 @click.argument("id")
 @command
 def delete(session: Session, kind: str, id: str) -> None:
-    """Remove the device, port, link or intent ID."""
-    client(session).delete(f"{kind}s", id)
+    """Remove the device, port, link or intent ID, which is given whole or as tables show it."""
+    asked = client(session)
+    listed: dict[str, Callable[[], Iterable[_Identified]]] = {
+        "device": asked.devices,
+        "port": asked.ports,
+        "link": asked.links,
+        "intent": asked.intents,
+    }
+    # A name may be the beginning of another: what is gone already must not become what is still there.
+    gone = full_id((one.id for one in listed[kind]()), id, kind, whole=True)
+    asked.delete(f"{kind}s", gone)
     if session.as_json:
-        session.emit({"deleted": id})
+        session.emit({"deleted": gone})
 
 
 @dataplane.command()
@@ -124,23 +184,24 @@ def delete(session: Session, kind: str, id: str) -> None:
 @command
 def rules(session: Session, device: str, intent: str) -> None:
     """List rules: requested, effective (read back from the device), verified (a probe or real frames have shown it)."""
-    found = client(session).rules(device, intent)
+    asked = client(session)
+    found = asked.rules(_device(asked, device), _intent(asked, intent))
     if session.as_json:
         session.emit(found)
         return
-    rows = [
-        (
-            one.device,
+    _by_device(
+        ("TABLE", "MATCH", "ACTIONS", "INTENT", "STATE", "PACKETS"),
+        found,
+        lambda one: one.device,
+        lambda one: (
             f"{one.table}/{one.priority}",
             one.match,
             ", ".join(one.actions) or "drop",
             output.brief(one.intent),
             one.state,
             str(one.packets),
-        )
-        for one in found
-    ]
-    output.table(("DEVICE", "TABLE", "MATCH", "ACTIONS", "INTENT", "STATE", "PACKETS"), rows)
+        ),
+    )
 
 
 @dataplane.command()
@@ -148,11 +209,12 @@ def rules(session: Session, device: str, intent: str) -> None:
 @command
 def drops(session: Session, device: str) -> None:
     """List how many frames were dropped, by device, port and reason."""
-    found = client(session).drops(device)
+    asked = client(session)
+    found = asked.drops(_device(asked, device))
     if session.as_json:
         session.emit(found)
         return
-    rows = [(one.device, one.port or "-", one.reason, str(one.packets)) for one in found]
+    rows = [(output.brief(one.device), output.brief(one.port) or "-", one.reason, str(one.packets)) for one in found]
     output.table(("DEVICE", "PORT", "REASON", "PACKETS"), rows)
 
 
@@ -161,15 +223,16 @@ def drops(session: Session, device: str) -> None:
 @command
 def connections(session: Session, device: str) -> None:
     """List the connections that devices remember, and what they are translated to."""
-    found = client(session).connections(device)
+    asked = client(session)
+    found = asked.connections(_device(asked, device))
     if session.as_json:
         session.emit(found)
         return
     names = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmp6"}
     rows = [
         (
-            one.device,
-            one.zone,
+            output.brief(one.device),
+            output.brief(one.zone),
             names.get(one.proto, str(one.proto)),
             one.opened,
             one.onward,
@@ -211,16 +274,18 @@ def chains(session: Session) -> None:
 def next_hop(session: Session, port: str, match: str | None, target: str, gone: bool) -> None:
     """Show the next hops of PORT, set one with --to, or remove them with --delete."""
     asked = client(session)
+    port = _port(asked, port, whole=gone or bool(target))
     if gone:
         asked.delete_next(port, match)
     elif target:
-        asked.put_next(port, match or "", target)
+        asked.put_next(port, match or "", _port(asked, target, whole=True))
     found = [] if gone else asked.next_hops(port)
     if session.as_json:
         session.emit(found)
     elif not gone:
         output.table(
-            ("MATCH", "NEXT", "PRIORITY"), [(one.match or "any", one.next, str(one.priority)) for one in found]
+            ("MATCH", "NEXT", "PRIORITY"),
+            [(one.match or "any", output.brief(one.next), str(one.priority)) for one in found],
         )
 
 
@@ -233,7 +298,8 @@ def graph(session: Session, file: str | None, owner: str) -> None:
     if file:
         client(session).put_graph(body(file, {}))
     else:
-        session.emit(client(session).graph(owner))
+        asked = client(session)
+        session.emit(asked.graph(_owner(asked, owner)))
 
 
 @click.group()
@@ -250,7 +316,8 @@ def path() -> None:
 @command
 def trace(session: Session, port: str, frame: str, fields: tuple[str, ...]) -> None:
     """Follow a frame that comes in at PORT: which rules, which functions, out of which port. Nothing is sent."""
-    found = client(session).trace(port, frame=frame, fields=pairs(fields, "--field"))
+    asked = client(session)
+    found = asked.trace(_port(asked, port), frame=frame, fields=pairs(fields, "--field"))
     if session.as_json:
         session.emit(found)
     else:
@@ -259,7 +326,7 @@ def trace(session: Session, port: str, frame: str, fields: tuple[str, ...]) -> N
 
 def _shown(found: TraceShown) -> None:
     for step in found.steps:
-        click.echo(f"{click.style(step.device, bold=True)} in at {output.brief(step.port)}")
+        click.echo(f"{click.style(output.brief(step.device), bold=True)} in at {output.brief(step.port)}")
         for rule in step.rules:
             click.echo(f"  {output.brief(rule)}")
         for note in step.notes:

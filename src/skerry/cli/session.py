@@ -12,6 +12,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 import click
 import msgspec
 
+from skerry.cli import output
 from skerry.client.node import NodeClient
 from skerry.client.profile import Profile, find
 from skerry.errors import InvalidError, NotFoundError
@@ -93,6 +94,25 @@ def pick(items: Sequence[N], wanted: str, what: str, *, also: Callable[[N], str]
             raise InvalidError(f"cannot tell which {what} {wanted} means: {several}", suggestion="give more of the id")
     known = ", ".join(sorted(item.name or item.id for item in items)[:12]) or "none"
     raise NotFoundError(f"cannot find the {what} {wanted}", suggestion=f"there are: {known}")
+
+
+def full_id(ids: Iterable[str], wanted: str, what: str, *, whole: bool = False) -> str:
+    """The id among these that `wanted` means: itself, as tables shorten it, or (unless it must be `whole`) a unique beginning
+    of either. What is none of them stays as it is: the node may know it, or says that it does not."""
+    shown = {one: output.brief(one) for one in ids}
+    begun = not whole and len(wanted) >= 2
+    for found in (
+        [one for one in shown if one == wanted],
+        [one for one, brief in shown.items() if brief == wanted],
+        [one for one, brief in shown.items() if begun and (one.startswith(wanted) or brief.startswith(wanted))],
+    ):
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise InvalidError(
+                f"cannot tell which {what} {wanted} means: {', '.join(found[:8])}", suggestion="give more of the id"
+            )
+    return wanted
 
 
 def pairs(given: Iterable[str], option: str) -> dict[str, Any]:

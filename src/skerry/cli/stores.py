@@ -34,12 +34,18 @@ def list_images(session: Session) -> None:
 
 @image.command("add")
 @click.argument("name")
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.argument("file", type=click.Path())
 @click.option("--description", default="", help="A text for people.")
 @command
-def add_image(session: Session, name: str, file: Path, description: str) -> None:
+def add_image(session: Session, name: str, file: str, description: str) -> None:
     """Upload FILE as the image that descriptors call NAME."""
-    made = Stores(session.node.http).upload_image(name, file, description)
+    if not (Path(file).is_file() and os.access(file, os.R_OK)):
+        raise InvalidError(
+            f"cannot read an image from {file}: it is no file here that you may read",
+            suggestion="name a file; images from elsewhere (host:, docker://, https://) go straight to an infrastructure: "
+            "skerry vim image add VIM NAME SOURCE",
+        )
+    made = Stores(session.node.http).upload_image(name, Path(file), description)
     if session.as_json:
         session.emit(made)
     else:

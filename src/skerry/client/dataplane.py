@@ -153,7 +153,7 @@ class DataPlaneClient:
 
     def intents(self, owner: str = "") -> list[Intents]:
         """What was asked for."""
-        found: list[Intents] = self.http.every(f"{ROOT}/intents?owner={owner}" if owner else f"{ROOT}/intents", Intents)  # type: ignore[arg-type]
+        found: list[Intents] = self.http.every(f"{ROOT}/intents", Intents, owner=owner)  # type: ignore[arg-type]
         return found
 
     def put_intents(self, intents: Sequence[Mapping[str, Any]]) -> None:
