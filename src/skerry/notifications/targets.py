@@ -23,6 +23,7 @@ Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 LONGEST_URI = 2048
 NAT64 = ip_network("64:ff9b::/96")
+COMPATIBLE = ip_network("::/96")
 PRIVATE = "private"
 """Word of the policy for every private network (RFC 1918, RFC 4193)."""
 
@@ -68,10 +69,10 @@ def _trouble(uri: str) -> str:
 
 
 def plain(address: Address) -> Address:
-    """The IPv4 address that an IPv6 address stands for (mapped, 6to4, NAT64), or the address itself."""
+    """The IPv4 address that an IPv6 address stands for (mapped, compatible, 6to4, NAT64), or the address itself."""
     if isinstance(address, IPv4Address):
         return address
-    if address in NAT64:
+    if address in NAT64 or (address in COMPATIBLE and int(address) > 1):  # :: and ::1 are what they are
         return IPv4Address(int(address) & 0xFFFFFFFF)
     return address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None) or address
 
