@@ -60,5 +60,15 @@ def test_broken_json_has_a_place() -> None:
     assert (caught.value.faults[0].line, caught.value.faults[0].column) == (3, 3)
 
 
+@pytest.mark.parametrize(
+    ("raw", "place"), [(b'{\n  "a": "x\xff"\n}', (2, 10)), (b"\xff\xfe", None), (b'{"\xc3": 1}', (1, 3))]
+)
+def test_text_that_is_not_utf8_is_no_json(raw: bytes, place: tuple[int, int] | None) -> None:
+    with pytest.raises(MalformedError, match="cannot read the body as JSON") as caught:
+        body.decode(raw, CancelMode)
+    fault = caught.value.faults[0]
+    assert place in (None, (fault.line, fault.column))
+
+
 def test_no_body_is_an_empty_one() -> None:
     assert body.parse(b"") == {}

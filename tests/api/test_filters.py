@@ -45,13 +45,17 @@ THING: dict[str, Any] = {
         ("(eq,missing,1)", False),
         ("(neq,missing,1)", True),
         ("(gt,size,big)", False),
+        ("(in,size,big,10)", True),
+        ("(nin,size,big,10)", False),
     ],
 )
 def test_filter(text: str, expected: bool) -> None:
     assert filters.matches(THING, filters.parse(text)) is expected
 
 
-@pytest.mark.parametrize("text", ["(", "eq,a,b", "(like,a,b)", "(eq,a)", "(gt,a,1,2)", "(eq,a,b)x", "(eq,a,b)(eq,a,b"])
+@pytest.mark.parametrize(
+    "text", ["(", "eq,a,b", "(like,a,b)", "(eq,a)", "(gt,a,1,2)", "(eq,a,b)x", "(eq,a,b)(eq,c,d)", "(eq,a,b);"]
+)
 def test_broken_filter(text: str) -> None:
     with pytest.raises(MalformedError, match="cannot"):
         filters.parse(text)

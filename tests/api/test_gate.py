@@ -14,7 +14,7 @@ from skerry.api import problem
 from skerry.api.app import build
 from skerry.settings import Settings
 from skerry.wiring import Node
-from tests.api.rig import Rig, running
+from tests.api.rig import VNFD, Rig, running
 
 VNFS = "/vnflcm/v2/vnf_instances"
 
@@ -56,8 +56,9 @@ async def test_methods_and_media_types(rig: Rig) -> None:
     told = check(await rig.client.post(VNFS, content=b"{}", headers={"Content-Type": "text/xml"}), 415)
     assert "application/json" in str(told["suggestion"])
     check(await rig.client.get(VNFS, headers={"Accept": "text/html"}), 406)
-    check(await rig.client.get(VNFS, headers={"Accept": "application/json;q=0"}), 406)
-    for accept in ("*/*", "application/*", "text/html, application/json;q=0.5"):
+    for accept in ("application/json;q=0", "application/json; q=0.000", "*/*, application/json;q=0", "text/*, */*;q=0"):
+        check(await rig.client.get(VNFS, headers={"Accept": accept}), 406)
+    for accept in ("*/*", "application/*", "text/html, application/json;q=0.5", "*/*;q=0, application/json"):
         assert (await rig.client.get(VNFS, headers={"Accept": accept})).status_code == 200
     check(await rig.client.get("/nothing/at/all"), 404)
     assert (await rig.client.head(VNFS)).status_code == 200
@@ -177,6 +178,27 @@ async def test_conditional_and_range_requests(rig: Rig) -> None:
         for wanted, expected in (("bytes=2-5", whole[2:6]), ("bytes=5-", whole[5:]), ("bytes=-3", whole[-3:])):
             part = await rig.client.get(f"{one}/{path}", headers={"Range": wanted})
             assert (part.status_code, part.content) == (206, expected), wanted
-        refused = await rig.client.get(f"{one}/{path}", headers={"Range": "bytes=99999999-"})
-        check(refused, 416)
-        assert refused.headers["content-range"] == f"bytes */{len(whole)}"
+        for wanted in ("bytes=99999999-", "bytes=9-5", "bytes=-0"):
+            refused = await rig.client.get(f"{one}/{path}", headers={"Range": wanted})
+            check(refused, 416)
+            assert refused.headers["content-range"] == f"bytes */{len(whole)}"
+        for wanted in ("items=0-1", "bytes=", "bytes=abc", "bytes=0-1,abc"):
+            answer = await rig.client.get(f"{one}/{path}", headers={"Range": wanted})
+            assert (answer.status_code, answer.content) == (200, whole), wanted
+        changed = await rig.client.get(f"{one}/{path}", headers={"Range": "bytes=99999999-", "If-Range": '"old"'})
+        assert (changed.status_code, changed.content) == (200, whole)
+
+
+async def test_what_another_changed_meanwhile_is_not_deleted(rig: Rig) -> None:
+    nsd = f"/nsd/v2/ns_descriptors/{await rig.onboard_all()}"
+    vnf = (await rig.client.post(VNFS, json={"vnfdId": VNFD})).headers["location"]
+    empty = [
+        (await rig.client.post(path, json={})).headers["location"]
+        for path in ("/vnfpkgm/v2/vnf_packages", "/nsd/v2/pnf_descriptors")
+    ]
+    for one in (vnf, nsd, *empty):
+        check(await rig.client.delete(one, headers={"If-Match": '"99"'}), 412)
+    for one in (vnf, *empty):
+        tag = (await rig.client.get(one)).headers["etag"]
+        assert (await rig.client.delete(one, headers={"If-Match": tag})).status_code == 204
+        assert (await rig.client.get(one)).status_code == 404

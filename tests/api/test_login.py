@@ -104,7 +104,7 @@ async def test_the_audit_names_who_logs_in_and_renews(nodes: Nodes) -> None:
 async def test_who_is_not_known_gets_nothing(nodes: Nodes) -> None:
     assert (await nodes.login(clientSecret="wrong")).status_code == 401
     assert (await nodes.login(scope="nonsense:v1:all")).status_code == 400
-    for body in (b"", b"[]", b"{", b'{"clientId": 1}'):
+    for body in (b"", b"[]", b"{", b'{"clientId": 1}', b'{"clientId": "\xff", "clientSecret": ""}'):
         assert (await nodes.main.client.post("/oauth2/login", content=body)).status_code == 400
     for token in ("", "a.b.c", "eyJpc3MiOiJ4In0.eyJpc3MiOiJ4In0.x"):
         assert await nodes.as_holder(nodes.edge, token) == 401

@@ -20,6 +20,7 @@ BODIES = [
     b"{",
     b'{"a": 1, "a": 2}',
     b"\xff\xfe",
+    b'{"vnfInstanceName": "\xff", "userDefinedData": {"a": "\xff"}}',
     b"[" * 5000 + b"]" * 5000,
     b'{"a":' * 5000 + b"1" + b"}" * 5000,
     b'{"vnfdId": null, "nsdId": 1e400, "params": [], "kind": {}}',

@@ -41,9 +41,10 @@ def test_entries_that_go_shift_nothing() -> None:
     assert [item.id for item in rest] == ["2", "3", "4", "5"]
 
 
-def test_broken_marker() -> None:
+@pytest.mark.parametrize("marker", ["\N{SNOWMAN}", "!!!", "AA", "A"])
+def test_broken_marker(marker: str) -> None:
     with pytest.raises(MalformedError, match="page marker"):
-        paging.page([Item("1")], "\N{SNOWMAN}", 2)
+        paging.page([Item("1")], marker, 2)
 
 
 async def test_link_header(rig: Rig) -> None:

@@ -51,9 +51,24 @@ def sent(path: Path, call: Call | None = None, media: str = "application/zip") -
 
 
 def _require_within(call: Call, size: int) -> None:
-    found = RANGE.fullmatch(call.request.headers.get("range", "").strip())
-    if found and found[1] and int(found[1]) >= size:
-        raise _beyond(found[0], size)
+    """416 for a range where there is nothing. A header that names no range of bytes does not count (RFC 9110 14.2), nor does an
+    empty range of what may have changed; left in place, it would be refused in plain text."""
+    wanted = call.request.headers.get("range", "").strip()
+    ranges = [RANGE.fullmatch("bytes=" + one.strip()) for one in wanted.removeprefix("bytes=").split(",")]
+    known = wanted.startswith("bytes=") and all(found and (found[1] or found[2]) for found in ranges)
+    empty = known and any(_empty(found, size) for found in ranges if found)
+    if empty and "if-range" not in call.request.headers:
+        raise _beyond(wanted, size)
+    if empty or not known:
+        headers = call.request.scope["headers"]
+        call.request.scope["headers"] = [(name, value) for name, value in headers if name != b"range"]
+
+
+def _empty(found: re.Match[str], size: int) -> bool:
+    """Whether a range has no byte of so many."""
+    if not found[1]:
+        return not int(found[2])
+    return int(found[1]) >= size or (bool(found[2]) and int(found[2]) < int(found[1]))
 
 
 class Passing(FileResponse):

@@ -69,7 +69,7 @@ def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
 def decode(raw: bytes, kind: type[T]) -> T:
     """A body as a struct: at once where it is right, with every fault of it where it is not."""
     if _flat(raw):
-        with contextlib.suppress(msgspec.DecodeError):
+        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
             found: T = _decoder(kind).decode(raw or b"{}")  # type: ignore[arg-type]  # kinds are hashable
             return found
     return convert(parse(raw), kind)
@@ -85,9 +85,9 @@ def parse(raw: bytes) -> Any:
     try:
         value = msgspec.json.decode(raw or b"{}")
     except msgspec.DecodeError as error:
-        line, column = _position(raw, str(error))
-        fault = Fault(message=str(error), code="json", line=line, column=column)
-        raise MalformedError("cannot read the body as JSON", faults=[fault], suggestion="send valid JSON") from error
+        raise _unreadable(raw, str(error), _offset(raw, str(error)), "send valid JSON") from error
+    except UnicodeDecodeError as error:
+        raise _unreadable(raw, "it is not UTF-8 here", _not_utf8(raw), "send JSON in UTF-8") from error
     except RecursionError as error:
         raise _too_deep() from error
     if not _flat(raw) and _depth_over(value, DEEPEST):
@@ -114,11 +114,25 @@ def _depth_over(value: Any, limit: int) -> bool:
     return True
 
 
-def _position(raw: bytes, message: str) -> tuple[int, int]:
-    digits = message.partition("(byte ")[2].rstrip(")")
-    offset = int(digits) if digits.isdigit() else len(raw)
+def _unreadable(raw: bytes, message: str, offset: int, suggestion: str) -> MalformedError:
     before = raw[:offset]
-    return before.count(b"\n") + 1, offset - (before.rfind(b"\n") + 1) + 1
+    line, column = before.count(b"\n") + 1, offset - (before.rfind(b"\n") + 1) + 1
+    fault = Fault(message=message, code="json", line=line, column=column)
+    return MalformedError("cannot read the body as JSON", faults=[fault], suggestion=suggestion)
+
+
+def _offset(raw: bytes, message: str) -> int:
+    digits = message.partition("(byte ")[2].rstrip(")")
+    return int(digits) if digits.isdigit() else len(raw)
+
+
+def _not_utf8(raw: bytes) -> int:
+    """Where the first byte is that is not UTF-8: the decoder counts from the beginning of the string that it is in."""
+    try:
+        raw.decode()
+    except UnicodeDecodeError as error:
+        return error.start
+    return len(raw)
 
 
 def convert(value: Any, kind: type[T]) -> T:

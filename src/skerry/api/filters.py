@@ -38,7 +38,11 @@ def parse(text: str) -> tuple[Term, ...]:
             raise MalformedError(f"cannot use {found[1]} with {len(values)} values", suggestion=GRAMMAR)
         terms.append(Term(found[1], _path(found[2]), values))
         position = found.end()
-        if position < len(text) and text[position] == ";":
+        if position < len(text):
+            if text[position] != ";" or position + 1 == len(text):
+                raise MalformedError(
+                    f"cannot read the filter at {text[position : position + 40]!r}", suggestion=GRAMMAR
+                )
             position += 1
     return tuple(terms)
 
@@ -114,11 +118,15 @@ def _ordered(compare: Callable[[Any, Any], bool]) -> Callable[[Any, tuple[str, .
 
 def _equal(value: Any, wanted: tuple[str, ...]) -> bool:
     if isinstance(value, int | float) and not isinstance(value, bool):
-        try:
-            return any(value == float(text) for text in wanted)
-        except ValueError:
-            return False
+        return any(value == _number(text) for text in wanted)
     return _text(value) in wanted
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 _TESTS: Mapping[str, Callable[[Any, tuple[str, ...]], bool]] = {

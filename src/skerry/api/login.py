@@ -69,7 +69,7 @@ async def _log_in(authority: Authority, request: Request) -> Any:
     raw = await body.read(request, MOST_BYTES)
     try:
         asked = msgspec.json.decode(raw, type=Login)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise MalformedError(f"cannot read the login: {error}", suggestion="send clientId and clientSecret") from error
     client = authority.clients.authenticate(asked.client_id, asked.client_secret)
     named(request, client)

@@ -61,10 +61,16 @@ def _encode(place: tuple[str, str]) -> str:
 
 def _decode(marker: str) -> tuple[str, str]:
     try:
-        text = base64.urlsafe_b64decode(marker + "=" * (-len(marker) % 4)).decode()
+        padded = marker + "=" * (-len(marker) % 4)
+        created, parted, last = base64.b64decode(padded, altchars=b"-_", validate=True).decode().partition("\n")
     except (binascii.Error, ValueError) as error:
-        raise MalformedError(
-            f"cannot use the page marker {marker[:40]!r}", suggestion="follow the Link header of the previous page"
-        ) from error
-    created, _, last = text.partition("\n")
+        raise _unusable(marker) from error
+    if not parted:
+        raise _unusable(marker)
     return created, last
+
+
+def _unusable(marker: str) -> MalformedError:
+    return MalformedError(
+        f"cannot use the page marker {marker[:40]!r}", suggestion="follow the Link header of the previous page"
+    )

@@ -296,6 +296,7 @@ async def show_job(call: Call) -> Response:
 
 async def delete_job(call: Call) -> Response:
     """Measure no more."""
+    call.require_match(_job_of(call).rev)
     await call.services.performance.delete_job(call.path("pmJobId"), _api(call), tenant=call.tenant)
     return call.done()
 
@@ -418,6 +419,7 @@ async def show_threshold(call: Call) -> Response:
 
 async def delete_threshold(call: Call) -> Response:
     """Compare no more."""
+    call.require_match(_threshold_of(call).rev)
     await call.services.performance.delete_threshold(call.path("thresholdId"), _api(call), tenant=call.tenant)
     return call.done()
 

@@ -7,6 +7,7 @@ answer and status are data of the endpoint, from which the OpenAPI document is m
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple, TypeVar
@@ -27,6 +28,7 @@ Item = TypeVar("Item", bound=paging.Ordered)
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
+ZERO = re.compile(r"0(\.0{0,3})?")
 ARCHIVES = ("application/zip", "application/x-zip-compressed", "application/octet-stream", "application/binary")
 """Media types of a package: SOL005 says zip, its official OpenAPI file says binary, many clients say octet-stream."""
 
@@ -316,7 +318,7 @@ def check_version(headers: Headers, served: str) -> None:
 def check_media(method: str, headers: Headers, endpoint: Endpoint) -> None:
     """406 for an answer that the caller does not take, 415 for a body of another type."""
     accepted = _said(headers, b"accept", "*/*")
-    if accepted != "*/*" and not any(_covers(part, endpoint.produces) for part in accepted.split(",")):
+    if accepted != "*/*" and not any(_acceptable(accepted, media) for media in endpoint.produces):
         raise HttpError(406, f"cannot answer as {accepted[:80]}", suggestion=f"accept {' or '.join(endpoint.produces)}")
     if method not in ("POST", "PUT", "PATCH") or endpoint.body is None:
         return
@@ -328,11 +330,29 @@ def check_media(method: str, headers: Headers, endpoint: Endpoint) -> None:
         )
 
 
-def _covers(part: str, produced: Sequence[str]) -> bool:
-    wanted, *parameters = (piece.strip().lower() for piece in part.split(";"))
-    if any(parameter.replace(" ", "") in ("q=0", "q=0.0") for parameter in parameters):
-        return False
-    family = wanted.removesuffix("/*")
-    return wanted in ("*/*", "", "application/problem+json") or any(
-        media in (wanted, "*/*") or (wanted.endswith("/*") and media.startswith(family + "/")) for media in produced
-    )
+def _acceptable(accepted: str, media: str) -> bool:
+    """Whether an `Accept` header takes a media type: of the ranges that fit it, the most specific decides (RFC 9110
+    12.5.1)."""
+    found: dict[int, bool] = {}
+    for part in accepted.lower().split(","):
+        wanted, *parameters = (piece.strip() for piece in part.split(";"))
+        rank = _rank(wanted, media)
+        if rank:
+            found[rank] = found.get(rank, False) or not any(map(_forbids, parameters))
+    return found[max(found)] if found else False
+
+
+def _rank(wanted: str, media: str) -> int:
+    """How specific a range that fits a media type is; 0 where it does not fit. Whoever takes problem details, or says nothing,
+    takes all."""
+    if wanted == media:
+        return 3
+    if wanted.endswith("/*") and media.startswith(wanted[:-1]):
+        return 2
+    return 1 if wanted in ("*/*", "", "application/problem+json") or media == "*/*" else 0
+
+
+def _forbids(parameter: str) -> bool:
+    """Whether a parameter is a weight of 0."""
+    name, _, weight = parameter.partition("=")
+    return name.strip() == "q" and ZERO.fullmatch(weight.strip()) is not None

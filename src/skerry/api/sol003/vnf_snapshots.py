@@ -157,7 +157,9 @@ async def state(call: Call) -> Response:
 
 async def delete(call: Call) -> Response:
     """Remove it with its images."""
-    await call.services.vnfm.snapshots.delete(find(call).id, tenant=call.tenant)
+    record = find(call)
+    call.require_match(record.rev)
+    await call.services.vnfm.snapshots.delete(record.id, tenant=call.tenant)
     return call.done()
 
 

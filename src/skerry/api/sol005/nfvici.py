@@ -227,7 +227,9 @@ async def modify(call: Call) -> Response:
 
 async def delete(call: Call) -> Response:
     """Compare no longer."""
-    await call.services.capacities.delete(find(call).id, tenant=call.tenant)
+    record = find(call)
+    call.require_match(record.rev)
+    await call.services.capacities.delete(record.id, tenant=call.tenant)
     return call.done()
 
 

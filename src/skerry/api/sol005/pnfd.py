@@ -105,7 +105,9 @@ async def modify(call: Call) -> Response:
 
 async def delete(call: Call) -> Response:
     """Remove it."""
-    await call.services.catalogue.delete_pnfd(call.path("pnfdInfoId"), tenant=call.tenant)
+    record = find(call)
+    call.require_match(record.rev)
+    await call.services.catalogue.delete_pnfd(record.id, tenant=call.tenant)
     return call.done()
 
 

@@ -166,7 +166,9 @@ async def modify(call: Call) -> Response:
 
 async def delete(call: Call) -> Response:
     """Remove it with its archive."""
-    await call.services.snapshot_packages.delete(call.path("vnfSnapshotPkgId"), tenant=call.tenant)
+    record = find(call)
+    call.require_match(record.rev)
+    await call.services.snapshot_packages.delete(record.id, tenant=call.tenant)
     return call.done()
 
 
