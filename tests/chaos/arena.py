@@ -40,6 +40,7 @@ READS = frozenset(
         "list_images",
         "list_networks",
         "list_compute",
+        "taps",
         "get_compute",
         "list_strangers",
         "logs",

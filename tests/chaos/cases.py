@@ -11,6 +11,8 @@ from skerry.model.states import InstantiationState
 from tests.chaos import packages
 from tests.chaos.arena import Life
 from tests.meo.packages import appd, archive, service
+from tests.nfvo.paths import with_paths
+from tests.nfvo.saps import with_saps
 from tests.vnfm.builder import csar, vnf_folder
 
 Before = Callable[[Life], Awaitable[str]]
@@ -141,6 +143,16 @@ async def lone_beside_db(life: Life) -> str:
     return ns.id
 
 
+async def open_shop(life: Life) -> str:
+    """An NS with a SAP, and a path between its VNFs, which is laid again with every change of a SAP."""
+    await packages_only(life)
+    files = with_saps(with_paths(packages.SHOP, packages.VISITS), {"door": "net"})
+    await life.onboard_ns(csar(files))
+    id = (await life.ns(packages.SHOP, instantiate=False)).id
+    await life.done("ns.instantiate", id)
+    return id
+
+
 # -- requests ---------------------------------------------------------------------------------------------------------
 
 
@@ -232,6 +244,8 @@ async def app_stopped(life: Life) -> str:
     return id
 
 
+SAP = {"sapdId": "door", "sapName": "back door", "description": ""}
+
 CONFIGURED = {"appServiceOptional": [service("other")], "appTrafficRule": []}
 
 APPLICATIONS = (
@@ -280,6 +294,8 @@ CASES = (
     Case("ns-update-operate", "ns.update", shop, operate_member),
     Case("ns-update-modify", "ns.update", shop, modify_member),
     Case("ns-update-rename", "ns.update", shop, rename_member),
+    Case("ns-update-add-sap", "ns.update", open_shop, asks({"updateType": "ADD_SAP", "addSap": [SAP]})),
+    Case("ns-update-remove-sap", "ns.update", open_shop, asks({"updateType": "REMOVE_SAP", "removeSapId": ["door"]})),
     Case("ns-terminate", "ns.terminate", shop, asks({})),
 )
 

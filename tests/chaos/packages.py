@@ -68,6 +68,9 @@ links: {net: 10.8.0.0/24}
 aspects: {size: {web: [1, 2]}}
 """
 
+VISITS = {"visits": {"over": [["web"], ["db"]], "rules": {"tcp": {"ether_type": "ipv4", "protocol": "tcp"}}}}
+"""A path of the shop."""
+
 LONE = "{id: lone, vnfs: {db: {vnfd: db, links: {port: net}, max: 3}}, links: {net: ''}}"
 
 

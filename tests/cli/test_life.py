@@ -55,6 +55,9 @@ def test_network_service(served: Served, onboarded: Ids) -> None:
     assert len(served.json("ns", "show", "demo")["members"]) == 3
     served("ns", "update", "demo", "--remove", "sipp_client-1")
     assert len(served.json("ns", "show", "demo")["members"]) == 2
+    unknown = served("ns", "update", "demo", "--add-sap", "door=front", code=5)
+    assert "the NSD has no SAPD 'door'; there are: none" in unknown.stderr
+    assert "no SAP 'door'" in served("ns", "update", "demo", "--remove-sap", "door", code=5).stderr
     served("ns", "heal", "demo")
     refused = served("ns", "delete", "demo", code=4)
     assert "terminate it first" in refused.stderr

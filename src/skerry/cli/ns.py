@@ -278,6 +278,8 @@ def heal(session: Session, ns: str, vnfs: tuple[str, ...], cause: str, file: str
 @click.option("--remove", metavar="VNF", help="Remove a VNF.")
 @click.option("--start", metavar="VNF", help="Start a VNF.")
 @click.option("--stop", metavar="VNF", help="Stop a VNF.")
+@click.option("--add-sap", metavar="SAPD[=NAME]", help="Add a service access point that the NSD describes.")
+@click.option("--remove-sap", metavar="SAP", help="Remove a service access point.")
 @follow.lifecycle
 @command
 def update(
@@ -287,19 +289,34 @@ def update(
     remove: str | None,
     start: str | None,
     stop: str | None,
+    add_sap: str | None,
+    remove_sap: str | None,
     file: str | None,
     how: follow.How,
 ) -> None:
-    """Add, remove, start or stop one VNF of a network service."""
+    """Add, remove, start or stop one VNF of a network service; add or remove one of its service access points."""
     view = find(session, ns)
-    chosen = [name for name, value in (("add", add), ("remove", remove), ("start", start), ("stop", stop)) if value]
+    options = {
+        "add": add,
+        "remove": remove,
+        "start": start,
+        "stop": stop,
+        "add-sap": add_sap,
+        "remove-sap": remove_sap,
+    }
+    chosen = [(verb, value) for verb, value in options.items() if value]
     if len(chosen) + bool(file) != 1:
-        raise click.UsageError("give one of --add, --remove, --start, --stop or --file")
-    given = _update(session, view, chosen[0], add or remove or start or stop or "") if chosen else {}
+        raise click.UsageError(f"give one of {', '.join(f'--{verb}' for verb in options)} or --file")
+    given = _update(session, view, *chosen[0]) if chosen else {}
     follow.perform(session, "ns.update", view.id, body(file, given), how)
 
 
 def _update(session: Session, view: NsView, verb: str, wanted: str) -> dict[str, Any]:
+    if verb == "add-sap":
+        sapd, _, name = wanted.partition("=")
+        return {"updateType": "ADD_SAP", "addSap": [{"sapdId": sapd, "sapName": name or sapd, "description": ""}]}
+    if verb == "remove-sap":
+        return {"updateType": "REMOVE_SAP", "removeSapId": [wanted]}
     if verb == "add":
         profile, existing, vnf = wanted.partition("=")
         if existing:

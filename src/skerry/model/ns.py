@@ -9,6 +9,7 @@ import msgspec
 
 from skerry.model.descriptors import NsPackage, PnfPackage, Vnffg
 from skerry.model.resources import Resource
+from skerry.model.saps import AccessPoint
 from skerry.model.states import InstantiationState, OnboardingState, OperationalState, UsageState
 from skerry.model.vnf import Record
 
@@ -64,8 +65,9 @@ class NsInstance(Record, frozen=True, kw_only=True, omit_defaults=True):
 
     `counts` is VNF profile → number of VNFs; `existing` maps a profile to VNF instances to use instead of new ones;
     `placement` maps "profile/vdu" or "profile" to the VIM connection that the request chose; `links` is NS virtual link
-    → VIM connection. `vnffgs` are its forwarding graphs since one was added, changed or removed, None while they are the NSD's;
-    `steered` VNF profile → the connection points that the data plane alone serves.
+    → VIM connection. `vnffgs` are its forwarding graphs since one was added, changed or removed, None while they are the
+    NSD's, and so are `saps` its service access points; `steered` VNF profile → the connection points that the data plane alone
+    serves.
     """
 
     nsd_id: str
@@ -84,6 +86,7 @@ class NsInstance(Record, frozen=True, kw_only=True, omit_defaults=True):
     inputs: Mapping[str, Any] = {}
     properties: Mapping[str, Mapping[str, Any]] = {}  # VNF profile -> values of the request that override the NSD's
     vnffgs: Mapping[str, Vnffg] | None = None
+    saps: Mapping[str, AccessPoint] | None = None
     steered: Mapping[str, tuple[str, ...]] = {}
     ssh_keys: tuple[str, ...] = ()  # names of keys that open every VNFC of every member
     resources: Mapping[str, Resource] = {}

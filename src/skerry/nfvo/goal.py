@@ -10,6 +10,7 @@ import msgspec
 from skerry.errors import Fault, InvalidError
 from skerry.model.descriptors import Nsd, NsDeploymentFlavour, Vnffg
 from skerry.model.ns import NsInstance
+from skerry.model.saps import AccessPoint
 from skerry.vnfm.goal import populate
 
 
@@ -26,6 +27,7 @@ class NsGoal(msgspec.Struct, frozen=True, kw_only=True):
     inputs: Mapping[str, Any] = {}
     properties: Mapping[str, Mapping[str, Any]] = {}
     vnffgs: Mapping[str, Vnffg] | None = None  # None: those of the NSD
+    saps: Mapping[str, AccessPoint] | None = None  # None: those of the NSD
     steered: Mapping[str, tuple[str, ...]] = {}
     ssh_keys: tuple[str, ...] = ()  # names of keys that open every VNFC of every member
 
@@ -45,6 +47,7 @@ def current(instance: NsInstance) -> NsGoal:
         inputs=instance.inputs,
         properties=instance.properties,
         vnffgs=instance.vnffgs,
+        saps=instance.saps,
         steered=instance.steered,
         ssh_keys=instance.ssh_keys,
     )

@@ -19,6 +19,7 @@ from skerry.model.descriptors import (
 from skerry.model.ns import FORWARDING, NsInstance
 from skerry.model.operations import Verdict
 from skerry.model.resources import Wanted
+from skerry.model.saps import saps_of
 from skerry.nfvo.goal import NsGoal
 from skerry.vnfm.naming import link_key, resource_name
 
@@ -68,7 +69,7 @@ def _forwarding(flavour: NsDeploymentFlavour, goal: NsGoal, laid: Mapping[str, V
     members = [name for names in goal.groups.values() for name in names]
     spec: dict[str, Any] = {
         "vnffgs": msgspec.to_builtins(laid),
-        "saps": msgspec.to_builtins(flavour.saps),
+        "saps": msgspec.to_builtins(saps_of(flavour, goal.saps)),
         "members": members,
     }
     if goal.steered:

@@ -234,6 +234,7 @@ def applied(instance: NsInstance, goal: NsGoal) -> NsInstance:
         inputs=goal.inputs,
         properties=goal.properties,
         vnffgs=goal.vnffgs,
+        saps=goal.saps,
         steered=goal.steered,
         ssh_keys=goal.ssh_keys,
     )

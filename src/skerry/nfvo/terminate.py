@@ -57,6 +57,7 @@ class TerminateNs(NsOperation):
             inputs={},
             properties={},
             vnffgs=None,
+            saps=None,
             steered={},
             resources={},
             failed=False,

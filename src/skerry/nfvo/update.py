@@ -10,8 +10,9 @@ import msgspec
 from skerry.errors import Fault, InvalidError
 from skerry.model.descriptors import NsDeploymentFlavour, Vnffg
 from skerry.model.ns import NsInstance
-from skerry.model.operations import Operation, Step
-from skerry.nfvo import vnffgs
+from skerry.model.operations import Change, Operation, Plan, Step
+from skerry.model.saps import OUTCOME, AccessPoints, access_points, changes
+from skerry.nfvo import saps, vnffgs
 from skerry.nfvo.goal import NsGoal, adopting, current, grown, without
 from skerry.nfvo.graph import vnffgs_of
 from skerry.nfvo.operation import NsOperation, member_named, member_step
@@ -30,6 +31,9 @@ ON_MEMBERS: Mapping[str, tuple[str, str]] = {
 ON_PATHS = ("ADD_VNFFG", "UPDATE_VNFFG", "REMOVE_VNFFG")
 """Updates of forwarding graphs. One whose paths cannot be laid is rolled back: the paths that were there stay."""
 
+ON_SAPS = ("ADD_SAP", "REMOVE_SAP")
+"""Updates of service access points. Paths that begin or end at one are laid again."""
+
 SUPPORTED = (
     "INSTANTIATE_VNF",
     "ADD_VNF",
@@ -38,6 +42,7 @@ SUPPORTED = (
     *ON_MEMBERS,
     "DELETE_VNF_SNAPSHOT_INFO",
     *ON_PATHS,
+    *ON_SAPS,
 )
 LEAVING = ("REMOVE_VNF", "TERMINATE_VNF")
 """One update under two names: V3.7.1 has the first, with `terminateVnfData` for how; older clients send the second."""
@@ -66,10 +71,25 @@ class UpdateNs(NsOperation):
             goal = without(goal, [member_named(instance, id) for id in named])
         elif kind in ON_PATHS:
             goal = msgspec.structs.replace(goal, vnffgs=_graphs(instance, flavour, params))
+        elif kind in ON_SAPS:
+            goal = msgspec.structs.replace(goal, saps=_points(instance, flavour, params))
         return goal
 
     def rolls_back(self, operation: Operation) -> bool:
-        return operation.params["updateType"] in ON_PATHS or super().rolls_back(operation)
+        return operation.params["updateType"] in (*ON_PATHS, *ON_SAPS) or super().rolls_back(operation)
+
+    async def plan(self, operation: Operation) -> Plan:
+        plan = await super().plan(operation)
+        if operation.params["updateType"] not in ON_SAPS:
+            return plan
+        instance = self.desk.instance(operation.subject)
+        flavour = self.desk.flavour(instance)
+        after = access_points(flavour, self.goal(instance, operation.params).saps)
+        found = changes(access_points(flavour, instance.saps), after)
+        effects = {"ADD": "create", "REMOVE": "delete"}
+        lines = [Change(resource=f"sap:{one.id}", effect=effects[one.change_type], detail=one.name) for one in found]
+        outcome = {**plan.outcome, OUTCOME: msgspec.to_builtins(found)}
+        return msgspec.structs.replace(plan, changes=(*plan.changes, *lines), outcome=outcome)
 
     async def besides(self, instance: NsInstance, params: Mapping[str, Any]) -> list[Step]:
         kind = params["updateType"]
@@ -90,7 +110,15 @@ def _graphs(instance: NsInstance, flavour: NsDeploymentFlavour, params: Mapping[
         return vnffgs.added(now, flavour, params["addVnffg"])
     if params["updateType"] == "REMOVE_VNFFG":
         return vnffgs.removed(now, params["removeVnffgId"])
-    return vnffgs.updated(now, instance, params["updateVnffg"])
+    return vnffgs.updated(now, instance, params["updateVnffg"], saps=access_points(flavour, instance.saps))
+
+
+def _points(instance: NsInstance, flavour: NsDeploymentFlavour, params: Mapping[str, Any]) -> AccessPoints:
+    """The service access points once they are as the request says."""
+    now = access_points(flavour, instance.saps)
+    if params["updateType"] == "ADD_SAP":
+        return saps.added(now, flavour, params["addSap"])
+    return saps.removed(now, vnffgs_of(flavour, instance), params["removeSapId"])
 
 
 def _request(operation: str, entry: Mapping[str, Any]) -> dict[str, Any]:

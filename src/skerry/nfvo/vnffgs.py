@@ -6,7 +6,7 @@ profile; the point alone will do where the NS has one profile.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -41,8 +41,10 @@ def removed(graphs: Graphs, ids: Sequence[str]) -> Graphs:
     return {id: graph for id, graph in graphs.items() if id not in ids}
 
 
-def updated(graphs: Graphs, instance: NsInstance, entries: Sequence[Mapping[str, Any]]) -> Graphs:
-    """With the paths of UpdateVnffgData changed, added and removed."""
+def updated(
+    graphs: Graphs, instance: NsInstance, entries: Sequence[Mapping[str, Any]], *, saps: Container[str]
+) -> Graphs:
+    """With the paths of UpdateVnffgData changed, added and removed. `saps` are those that the NS has."""
     now = dict(graphs)
     for number, entry in enumerate(entries):
         graph = _known(now, entry["vnffgInfoId"])
@@ -52,9 +54,16 @@ def updated(graphs: Graphs, instance: NsInstance, entries: Sequence[Mapping[str,
                 raise NotFoundError(f"cannot remove the NFP {id}: the VNFFG {graph.id} has no such path")
         for at, data in enumerate(entry.get("nfp", ())):
             nfp = _path(nfps, instance, data, f"/updateVnffg/{number}/nfp/{at}")
+            _require_saps(nfp, saps, f"/updateVnffg/{number}/nfp/{at}")
             nfps[nfp.id] = nfp
         now[graph.id] = msgspec.structs.replace(graph, nfps=nfps)
     return now
+
+
+def _require_saps(nfp: Nfp, saps: Container[str], at: str) -> None:
+    elements = [element for position in nfp.positions for element in position.elements]
+    if unknown := sorted({one.profile for one in elements if one.is_sap and one.profile not in saps}):
+        raise _wrong(f"{at}/cpGroup", f"the NS has no SAP {', '.join(unknown)}; add it with ADD_SAP")
 
 
 def _known(graphs: Graphs, id: str) -> Vnffg:

@@ -8,6 +8,7 @@ from typing import Any
 from skerry.model.ns import NsInstance
 from skerry.model.operations import Change, Operation, Step
 from skerry.model.resources import Resource
+from skerry.model.saps import changes_in
 from skerry.model.states import OperationState
 from skerry.model.vnf import VnfInstance
 
@@ -38,7 +39,7 @@ def of_vnf(operation: Operation, record: VnfInstance | None, begun: frozenset[st
 def of_ns(
     operation: Operation, state: OperationState, record: NsInstance | None, vnfs: Mapping[str, VnfInstance]
 ) -> dict[str, Any]:
-    """`affectedVnf` and `affectedVl`. `vnfs` are the members' records by identifier."""
+    """`affectedVnf`, `affectedVl` and `affectedSap`. `vnfs` are the members' records by identifier."""
     members: list[dict[str, Any]] = []
     networks: list[dict[str, Any]] = []
     result = _result(state)
@@ -69,7 +70,17 @@ def of_ns(
                     "changeResult": result,
                 }
             )
-    found = {"affectedVnf": members, "affectedVl": networks}
+    saps = [
+        {
+            "sapInstanceId": one.id,
+            "sapdId": one.sapd_id,
+            "sapName": one.name,
+            "changeType": one.change_type,
+            "changeResult": result,
+        }
+        for one in changes_in(operation.plan.outcome if operation.plan else {})
+    ]
+    found = {"affectedVnf": members, "affectedVl": networks, "affectedSap": saps}
     return {name: entries for name, entries in found.items() if entries}
 
 

@@ -13,6 +13,7 @@ from skerry.model.descriptors import ConnectionPoint, DeploymentFlavour, NsDeplo
 from skerry.model.ns import NsInstance
 from skerry.model.performance import ObjectType
 from skerry.model.resources import Resource, ResourceState
+from skerry.model.saps import saps_of
 from skerry.model.vnf import VnfInstance
 from skerry.policy.measures import EXTERNAL, INTERNAL, SERVICE
 
@@ -126,7 +127,7 @@ def of_ns(
 ) -> Parts:
     """The parts of an NS as an object of a type: of an NS as a whole "" and each of its VNFs, else its service access
     points. What passes through one is what passes through the external connection points on its virtual link."""
-    saps = {sap.id: _networks(ns, sap.virtual_link) for sap in flavour.saps.values()} if flavour else {}
+    saps = {sap.id: _networks(ns, sap.virtual_link) for sap in saps_of(flavour, ns.saps).values()} if flavour else {}
     found: dict[str, list[Share]] = {sap: [] for sap in saps}
     vnfs: dict[str, tuple[Share, ...]] = {}
     every = frozenset[str]().union(*saps.values())

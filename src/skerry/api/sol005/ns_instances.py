@@ -18,6 +18,7 @@ from skerry.errors import Fault, InvalidError, NotFoundError
 from skerry.model.descriptors import NsDeploymentFlavour
 from skerry.model.ns import NsInstance
 from skerry.model.resources import Resource
+from skerry.model.saps import access_points
 from skerry.model.states import InstantiationState
 from skerry.model.vnf import VnfInstance
 
@@ -45,7 +46,7 @@ def render(call: Call, record: NsInstance) -> wire.NsInstance:
         vnf_instance=[vnf for vnf in (_vnf(call, m.vnf_instance_id) for m in record.members.values()) if vnf] or None,
         virtual_link_info=networks or None,
         vnffg_info=forwarding.shown(flavour, record) if flavour else None,
-        sap_info=_saps(flavour) if flavour and record.ns_state is InstantiationState.INSTANTIATED else None,
+        sap_info=_saps(flavour, record) if flavour and record.ns_state is InstantiationState.INSTANTIATED else None,
         ns_scale_status=levels or None,
     )
 
@@ -58,12 +59,16 @@ def _flavour(call: Call, record: NsInstance) -> NsDeploymentFlavour | None:
     return package.nsd.flavours.get(record.flavour_id) if package else None
 
 
-def _saps(flavour: NsDeploymentFlavour) -> list[wire.SapInfo] | None:
+def _saps(flavour: NsDeploymentFlavour, record: NsInstance) -> list[wire.SapInfo] | None:
     return [
         wire.SapInfo(
-            id=sap.id, sapd_id=sap.id, sap_name=sap.id, sap_protocol_info=[], description=sap.description or None
+            id=id,
+            sapd_id=point.sapd_id,
+            sap_name=point.name,
+            sap_protocol_info=[],
+            description=point.description or None,
         )
-        for sap in flavour.saps.values()
+        for id, point in access_points(flavour, record.saps).items()
     ] or None
 
 
@@ -158,6 +163,8 @@ def normal(params: Any) -> Any:
     if constraints := plain.pop("locationConstraints", None):
         additional["placement"] = {**_places(constraints), **additional.get("placement", {})}
         plain["additionalParamsForNs"] = additional
+    if plain.get("updateType") == "ADD SAP":
+        plain["updateType"] = "ADD_SAP"
     if how := plain.pop("terminationType", None):
         plain["additionalParams"] = {"terminationType": how}
     return plain

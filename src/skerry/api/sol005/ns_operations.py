@@ -18,6 +18,7 @@ from skerry.errors import NotFoundError
 from skerry.model.configuration import shown
 from skerry.model.ns import NsInstance
 from skerry.model.operations import Change, Operation
+from skerry.model.saps import changes_in
 from skerry.model.states import FINAL, OperationState, lcm_operation_type
 
 HIDDEN = ("operationParams", "error", "resourceChanges", "lcmCoordinations", "warnings")
@@ -78,9 +79,23 @@ def _changes(operation: Operation, record: NsInstance | None, call: Call) -> wir
         return None
     vnfs = [vnf for vnf in (_vnf(call, line, operation, record) for line in lines) if vnf]
     networks = [_link(line, operation) for line in lines if line.resource.startswith("network:")]
-    if not vnfs and not networks:
+    saps = _saps(operation)
+    if not vnfs and not networks and not saps:
         return None
-    return wire.ResourceChanges(affected_vnfs=vnfs or None, affected_vls=networks or None)
+    return wire.ResourceChanges(affected_vnfs=vnfs or None, affected_vls=networks or None, affected_saps=saps or None)
+
+
+def _saps(operation: Operation) -> list[wire.AffectedSap]:
+    return [
+        wire.AffectedSap(
+            sap_instance_id=one.id,
+            sapd_id=one.sapd_id,
+            sap_name=one.name,
+            change_type=one.change_type,
+            change_result=_result(operation),
+        )
+        for one in changes_in(operation.plan.outcome if operation.plan else {})
+    ]
 
 
 def _vnf(call: Call, line: Change, operation: Operation, record: NsInstance | None) -> wire.AffectedVnf | None:

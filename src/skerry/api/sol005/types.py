@@ -276,6 +276,15 @@ class VnfSnapshotData(Wire, frozen=True, kw_only=True):
     additional_params: KeyValuePairs | None = None
 
 
+class SapData(Wire, frozen=True, kw_only=True):
+    """SapData (6.5.3.10)."""
+
+    sapd_id: str
+    sap_name: str
+    description: str
+    sap_protocol_data: list[KeyValuePairs] | None = None
+
+
 UPDATES = {
     "ADD_VNF": "addVnfInstance",
     "REMOVE_VNF": "removeVnfInstanceId",
@@ -292,12 +301,15 @@ UPDATES = {
     "ADD_VNFFG": "addVnffg",
     "UPDATE_VNFFG": "updateVnffg",
     "REMOVE_VNFFG": "removeVnffgId",
+    "ADD_SAP": "addSap",
+    "ADD SAP": "addSap",
+    "REMOVE_SAP": "removeSapId",
 }
 """updateType -> the attribute that it needs, for the updates that are served."""
 
 
 class UpdateNsRequest(Wire, frozen=True, kw_only=True):
-    """UpdateNsRequest (6.5.2.12). The official V3.7.1 file spells `addVnfIstance`: both spellings are taken."""
+    """UpdateNsRequest (6.5.2.12). The official V3.7.1 file spells `addVnfIstance` and `ADD SAP`: both spellings are taken."""
 
     update_type: Literal[
         "ADD_VNF",
@@ -315,6 +327,9 @@ class UpdateNsRequest(Wire, frozen=True, kw_only=True):
         "ADD_VNFFG",
         "UPDATE_VNFFG",
         "REMOVE_VNFFG",
+        "ADD_SAP",
+        "ADD SAP",
+        "REMOVE_SAP",
     ]
     add_vnf_instance: list[VnfInstanceData] | None = None
     add_vnf_istance: list[VnfInstanceData] | None = None
@@ -332,6 +347,8 @@ class UpdateNsRequest(Wire, frozen=True, kw_only=True):
     add_vnffg: list[AddVnffgData] | None = None
     update_vnffg: list[UpdateVnffgData] | None = None
     remove_vnffg_id: list[Identifier] | None = None
+    add_sap: list[SapData] | None = None
+    remove_sap_id: list[str] | None = None
     update_time: str | None = None
 
     def __post_init__(self) -> None:
@@ -357,6 +374,9 @@ _UPDATE_FIELDS = {
     "ADD_VNFFG": "add_vnffg",
     "UPDATE_VNFFG": "update_vnffg",
     "REMOVE_VNFFG": "remove_vnffg_id",
+    "ADD_SAP": "add_sap",
+    "ADD SAP": "add_sap",
+    "REMOVE_SAP": "remove_sap_id",
 }
 
 
@@ -436,11 +456,22 @@ class AffectedVirtualLink(Wire, frozen=True, kw_only=True):
     change_result: Literal["COMPLETED", "ROLLED_BACK", "FAILED"]
 
 
+class AffectedSap(Wire, frozen=True, kw_only=True):
+    """AffectedSap (6.5.3.7)."""
+
+    sap_instance_id: str
+    sapd_id: str
+    sap_name: str
+    change_type: str
+    change_result: Literal["COMPLETED", "ROLLED_BACK", "FAILED"]
+
+
 class ResourceChanges(Wire, frozen=True, kw_only=True):
     """`resourceChanges` of NsLcmOpOcc (6.5.2.3)."""
 
     affected_vnfs: list[AffectedVnf] | None = None
     affected_vls: list[AffectedVirtualLink] | None = None
+    affected_saps: list[AffectedSap] | None = None
 
 
 class NsLcmOpOcc(Wire, frozen=True, kw_only=True):
