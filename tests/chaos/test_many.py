@@ -74,7 +74,10 @@ def test_an_operation_that_comes_late_is_not_starved() -> None:
 
 
 def test_the_cost_of_one_does_not_grow_with_their_number() -> None:
-    """Processor time of an operation among 1,000 against one among 100, by the best of three."""
+    """Processor time of an operation among 1,000 against one among 100, by the best of three.
+
+    A cost that grew with their number would be ten times as much; a neighbour on the machine costs half as much again.
+    """
 
     def cost(count: int) -> float:
         best = float("inf")
@@ -87,7 +90,7 @@ def test_the_cost_of_one_does_not_grow_with_their_number() -> None:
         return best
 
     few, many = cost(100), cost(1000)
-    assert many < 1.6 * few, f"{few * 1e3:.2f} ms each of 100, {many * 1e3:.2f} ms each of 1,000"
+    assert many < 3 * few, f"{few * 1e3:.2f} ms each of 100, {many * 1e3:.2f} ms each of 1,000"
 
 
 @pytest.mark.real
