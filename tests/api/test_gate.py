@@ -191,14 +191,16 @@ async def test_conditional_and_range_requests(rig: Rig) -> None:
 
 async def test_what_another_changed_meanwhile_is_not_deleted(rig: Rig) -> None:
     nsd = f"/nsd/v2/ns_descriptors/{await rig.onboard_all()}"
+    wanted = {"nsdId": (await rig.client.get(nsd)).json()["nsdId"], "nsName": "one", "nsDescription": ""}
+    ns = (await rig.client.post("/nslcm/v2/ns_instances", json=wanted)).headers["location"]
     vnf = (await rig.client.post(VNFS, json={"vnfdId": VNFD})).headers["location"]
     empty = [
         (await rig.client.post(path, json={})).headers["location"]
         for path in ("/vnfpkgm/v2/vnf_packages", "/nsd/v2/pnf_descriptors")
     ]
-    for one in (vnf, nsd, *empty):
+    for one in (vnf, ns, nsd, *empty):
         check(await rig.client.delete(one, headers={"If-Match": '"99"'}), 412)
-    for one in (vnf, *empty):
+    for one in (vnf, ns, *empty):
         tag = (await rig.client.get(one)).headers["etag"]
         assert (await rig.client.delete(one, headers={"If-Match": tag})).status_code == 204
         assert (await rig.client.get(one)).status_code == 404

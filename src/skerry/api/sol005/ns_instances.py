@@ -139,6 +139,7 @@ async def show(call: Call) -> Response:
 async def delete(call: Call) -> Response:
     """Remove the record."""
     record = find(call)
+    call.require_match(record.rev)
     await call.services.nfvo.delete(record.id, tenant=call.tenant)
     return call.done()
 
