@@ -336,6 +336,25 @@ async def test_published_ports_keep_the_interfaces(bench: Bench) -> None:
     assert made.nics[0].ip in next(line for line in shown.splitlines() if "eth0" in line)
 
 
+@pytest.mark.feature("A83")
+async def test_an_exposed_port_is_reached_in_its_network(bench: Bench) -> None:
+    network = await bench.network()
+    exposed = (Port(host=0, instance=8080), Port(host=0, instance=81, protocol="sctp"))
+    if not (bench.rig.real and bench.rig.programs):
+        assert (await bench.run(on=(network,), ports=exposed)).state is _S.RUNNING
+        return
+    bench.need("exec")
+    serve = ("sh", "-c", "while :; do echo hello | nc -l -p 8080; done")
+    made = await bench.run(on=(network,), ports=exposed, command=serve)
+    await bench.run("b", on=(network,))
+    await bench.run("alone", ports=exposed)
+
+    async def answers() -> bool:
+        return b"hello" in (await bench.ask("b", "nc", "-w", "1", made.nics[0].ip, "8080")).stdout
+
+    await eventually(answers)
+
+
 @pytest.mark.feature("A76", "E71")
 async def test_taps_are_where_the_traffic_is(bench: Bench) -> None:
     bench.need("taps")

@@ -60,6 +60,7 @@ def test_keys_of_boot_data(properties: dict[str, Any], field: str, expected: Any
         ({"PUBLISH": "80:0"}, "bad-port"),
         ({"PUBLISH": "80:80/icmp"}, "bad-port"),
         ({"EXPOSE": "99999"}, "bad-port"),
+        ({"EXPOSE": "80:8080"}, "bad-port"),
         ({"VOLUMES": "a:b"}, "bad-volume"),
         ({"VOLUMES": "a:/b:rx"}, "bad-volume"),
         ({"CMD": "echo 'a"}, "bad-command"),

@@ -324,6 +324,17 @@ async def test_a_published_port_answers_on_the_host(driver: Driver, engine: Dock
     assert engine.docker("network", "ls", "-q", "--filter", "label=skerry.role=publish") == ""
 
 
+@pytest.mark.feature("A83")
+async def test_an_exposed_port_is_bound_to_no_port_of_the_host(driver: Driver, engine: Dockerd) -> None:
+    await driver.create_network(NetworkSpec(name="n1", owner="o"))
+    await driver.create_compute(spec(nics=(NicSpec(network="n1"),), ports=(Port(host=0, instance=80),)))
+    await driver.start_compute("a")
+    names = engine.docker("ps", "--format", "{{.Names}}").split()
+    assert names
+    assert not any(engine.docker("port", name).strip() for name in names)
+    assert engine.docker("network", "ls", "-q", "--filter", "label=skerry.role=publish") == ""
+
+
 async def test_events_go_on_after_the_engine_came_back(root: Path, tmp_path: Path) -> None:
     own = Dockerd(tmp_path / "dockerd")
     own.start()

@@ -196,7 +196,7 @@ def _ports(entry: Cursor, fields: dict[str, Any], *, published: bool) -> None:
             part.isascii() and part.isdigit() and len(part) < 6 and 0 < int(part) < 65536
             for part in ([inside, host] if colon else [inside])
         )
-        if not valid or (published and not colon) or protocol not in ("", *_PROTOCOLS):
+        if not valid or published != bool(colon) or protocol not in ("", *_PROTOCOLS):
             form = "host:instance[/protocol]" if published else "instance[/protocol]"
             item.error("bad-port", f"cannot read the port {item.text()!r}", f"write {form}")
         else:

@@ -162,7 +162,8 @@ class File(Value, frozen=True, kw_only=True):
 
 
 class Port(Value, frozen=True, kw_only=True):
-    """A published port: host port to instance port. `protocol` is tcp, udp or sctp."""
+    """A port of an instance, and the host's port that leads to it. `host` 0: it is exposed, no port of the host leads to it;
+    in its networks it is reached like any other. `protocol` is tcp, udp or sctp."""
 
     host: int
     instance: int
@@ -198,6 +199,11 @@ class ComputeSpec(Value, frozen=True, kw_only=True):
     grace_s: float = 10.0  # how long a stop waits before it kills
     labels: Mapping[str, str] = {}
     options: Mapping[str, Any] = {}  # settings of one driver type (SOL001 vim_specific_properties)
+
+    @property
+    def published(self) -> tuple[Port, ...]:
+        """The ports that a port of the host leads to."""
+        return tuple(port for port in self.ports if port.host)
 
 
 class Compute(Value, frozen=True, kw_only=True):

@@ -159,7 +159,7 @@ class Holders:
                 "MacAddress": nics[0].mac,
                 "NetworkingConfig": {"EndpointsConfig": {networks[0]: shape.endpoint(nics[0], nics[0].mac)}},
             }
-        mode = networks[0] if nics else await self._publish()
+        mode = networks[0] if nics else await self._publish() if spec.published else "none"
         body = {
             "Image": await self._images.tools(),
             "Entrypoint": [],
@@ -201,7 +201,7 @@ class Holders:
         for network, nic in list(zip(networks, nics, strict=True))[1:]:
             connection = {"Container": name, "EndpointConfig": shape.endpoint(nic, nic.mac)}
             await self._engine.post(f"/networks/{network}/connect", connection)
-        if spec.ports and nics:
+        if spec.published and nics:
             await self._engine.post(f"/networks/{await self._publish()}/connect", {"Container": name})
 
     async def _arrange(

@@ -147,11 +147,11 @@ def endpoint(nic: Nic, mac: str = "") -> dict[str, Any]:
 
 
 def ports(spec: ComputeSpec) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Exposed ports and their bindings."""
+    """Exposed ports, and the bindings of those that are published."""
     bindings: dict[str, Any] = {}
-    for port in spec.ports:
+    for port in spec.published:
         bindings.setdefault(f"{port.instance}/{port.protocol}", []).append({"HostPort": str(port.host)})
-    return {key: {} for key in bindings}, bindings
+    return {f"{port.instance}/{port.protocol}": {} for port in spec.ports}, bindings
 
 
 def file_tar(spec: ComputeSpec) -> bytes:

@@ -315,8 +315,8 @@ class Containers(Edge):
 
     async def _publish(self, instance: Instance) -> None:
         creation = instance.creation
-        if creation.spec.ports:
-            await self._ports.publish(creation.id, creation.nics[0].ip, creation.spec.ports)
+        if published := creation.spec.published:
+            await self._ports.publish(creation.id, creation.nics[0].ip, published)
 
     def _running(self, state: State, process: Process, shim: Process) -> State:
         return msgspec.structs.replace(

@@ -294,12 +294,12 @@ def faults(spec: ComputeSpec, bounding: int) -> list[Fault]:
 
 
 def _port_fault(spec: ComputeSpec, port: Port) -> Fault | None:
-    if port.protocol not in {"tcp", "udp"}:
-        return Fault(message=f"the protocol {port.protocol} cannot be published", code="port", path="ports")
-    if not spec.nics:
-        return Fault(message="an instance without a network has no port to publish", code="port", path="ports")
-    if not (0 < port.host < 65536 and 0 < port.instance < 65536):
+    if not (0 <= port.host < 65536 and 0 < port.instance < 65536):
         return Fault(message=f"{port.host}:{port.instance} are no port numbers", code="port", path="ports")
+    if port.host and port.protocol not in {"tcp", "udp"}:
+        return Fault(message=f"the protocol {port.protocol} cannot be published", code="port", path="ports")
+    if port.host and not spec.nics:
+        return Fault(message="an instance without a network has no port to publish", code="port", path="ports")
     return None
 
 
