@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
-from wsproto.events import BytesMessage
+from wsproto.events import BytesMessage, CloseConnection
 
 from skerry.mecapp import App, PlatformError
 from skerry.mecapp.bus import Socket
@@ -131,6 +131,24 @@ async def test_nonsense_is_told_and_the_bus_goes_on(app: App) -> None:
     socket._send(BytesMessage(data=b"no text"))  # pyright: ignore[reportPrivateUsage]  # no client of ours would
     assert json.loads(await anext(frames))["status"] == 400
     await socket.close()
+
+
+@pytest.mark.feature("B38")
+@pytest.mark.parametrize(
+    "text", ['{"after": 1' + "0" * 30 + "}", '{"after": -1}', '{"x": ' + "[" * 30_000, "no"], ids=lambda text: text[:14]
+)
+async def test_nonsense_settles_nothing_and_is_told(app: App, text: str) -> None:
+    path = await subscribed(app)
+    socket = await Socket.connect(app.session, path)
+    await socket.send(text)
+    closed = (event async for event in socket._events() if isinstance(event, CloseConnection))  # pyright: ignore[reportPrivateUsage]
+    assert (await anext(closed)).code == 1007
+    await socket.close()
+    await app.offer("later", "http://10.0.0.9")
+    again = await Socket.connect(app.session, path)
+    heard = json.loads(await anext(again.texts()))["notification"]
+    assert heard["serviceReferences"][0]["serName"] == "later"
+    await again.close()
 
 
 @pytest.mark.feature("E48")

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import msgspec
+from msgspec import Meta
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -64,7 +65,7 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
 class Settled(msgspec.Struct, frozen=True, kw_only=True):
     """What a client of notifications says: everything up to this number has arrived."""
 
-    after: int
+    after: Annotated[int, Meta(ge=0, le=2**53)]
 
 
 _frame = msgspec.json.Decoder(Frame).decode
@@ -285,7 +286,7 @@ async def _deliver(socket: WebSocket, services: Services) -> None:
                 # The next ones follow when these have arrived.
                 settled = _settled(await news).after
                 news = asyncio.create_task(_text(socket))
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         await socket.close(BAD_FRAME, "say {after: NUMBER}")
     except WebSocketDisconnect:
         return
