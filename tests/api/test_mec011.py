@@ -571,10 +571,15 @@ async def test_a_name_of_one_tenant_is_no_others_to_answer(rig: Rig) -> None:
     theirs = path.format(made.json()["appInstanceId"])
     bad = dns(ipAddress="192.0.2.66", domainName="Video.example.com")
     assert (await rig.client.put(theirs, json=bad, headers=other)).status_code == 409
-    assert (await rig.client.put(theirs, json={**bad, "state": "INACTIVE"}, headers=other)).status_code == 200
+    assert (await rig.client.put(theirs, json={**bad, "state": "INACTIVE"}, headers=other)).status_code == 409
+    good = {**bad, "domainName": "theirs.example.com"}
+    assert (await rig.client.put(theirs, json=good, headers=other)).status_code == 200
     assert (await rig.client.put(theirs, json=bad, headers=other)).status_code == 409
     assert (await rig.client.put(own, json=dns(state="INACTIVE"))).status_code == 200
+    assert (await rig.client.put(theirs, json=bad, headers=other)).status_code == 409, "it stands still, and keeps it"
+    assert (await rig.client.put(own, json=dns(domainName="moved.example.com"))).status_code == 200
     assert (await rig.client.put(theirs, json=bad, headers=other)).status_code == 200
+    assert (await rig.client.put(own, json=dns())).status_code == 409
 
 
 @pytest.mark.feature("A92")

@@ -125,6 +125,27 @@ async def test_other_names_are_asked_of_the_configured_servers(make: Callable[..
 
 
 @needs_dig
+@pytest.mark.feature("B54")
+async def test_an_answer_hides_no_names_below_it(make: Callable[..., Server]) -> None:
+    """What is answered there, or asked of others, is so whatever the name above it has for these users or for all."""
+    outer, below = Responder("127.0.0.1", 0), Record(name="b.app.example", type="A", address="10.4.4.4", ttl=7)
+    await outer.start()
+    try:
+        await outer.change([Record(name="far.app.example", type="A", address="192.0.2.1", ttl=60)], [])
+        server = make(views=VIEWS, forward=(f"127.0.0.1#{outer.address[1]}",))
+        await server.start()
+        near = Record(name="app.example", type="A", address="10.9.9.9", ttl=5, zone="north")
+        await server.change([A, near, below], [])
+        for source, own in (("127.0.0.9", "5 A 10.9.9.9"), ("127.0.0.1", "30 A 10.1.2.3")):
+            assert await dig(server.address, "app.example", source=source) == ["NOERROR", own]
+            assert await dig(server.address, "b.app.example", source=source) == ["NOERROR", "7 A 10.4.4.4"]
+            assert await dig(server.address, "far.app.example", source=source) == ["NOERROR", "60 A 192.0.2.1"]
+            assert await dig(server.address, "app.example", "MX", source=source) == ["NOERROR"]
+    finally:
+        await outer.stop()
+
+
+@needs_dig
 async def test_many_answers_at_once(make: Callable[..., Server]) -> None:
     server = make()
     await server.start()

@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from skerry.engine.events import EventLog
-from skerry.errors import ConflictError, NotFoundError, SkerryError
+from skerry.errors import NotFoundError, SkerryError
+from skerry.mep import ownership
 from skerry.mep.dns.contract import Record, record_of
 from skerry.mep.dns.names import Names
 from skerry.mep.steering import Steering, UndecidedError
@@ -213,7 +214,7 @@ class Rules:
             )
 
             def change(tx: Transaction) -> Rule:
-                _require_own_name(tx, wished)
+                ownership.require_rule(tx, wished, old.dns)
                 return store.rules.put(tx, wished)
 
             return await self._database.write(change)
@@ -232,7 +233,7 @@ class Rules:
 
         def work(tx: Transaction) -> Rule:
             store.apps.get(tx, app.id)
-            _require_own_name(tx, new)
+            ownership.require_rule(tx, new)
             return store.rules.insert(tx, new)
 
         return await self._database.write(work)
@@ -332,17 +333,3 @@ def _led(rule: TrafficRule, moved: Mapping[str, str]) -> TrafficRule:
 def _records(rule: DnsRule | None, of: Rule) -> list[Record]:
     """The answers that a rule gives in its state."""
     return [record_of(rule, of.zone)] if rule is not None and rule.state is RuleState.ACTIVE else []
-
-
-def _require_own_name(tx: Transaction, rule: Rule) -> None:
-    """A name that one tenant's applications have is no other's to answer, in the same zone. `ConflictError` where it is."""
-    names = {one.name for one in _records(rule.wanted_dns, rule)}
-    for zone in store.zones.select(tx) if names else ():
-        inside = [name for name in names if name == zone.id or name.endswith(f".{zone.id}")]
-        if inside and zone.tenant != rule.tenant:
-            raise ConflictError(f"cannot answer for {inside[0]}: the name is taken", suggestion="use another name")
-    for other in store.rules.select(tx, kind="dns") if names else ():
-        near = rule.zone == other.zone or "" in (rule.zone, other.zone)
-        taken = names & {one.name for one in _records(other.wanted_dns or other.dns, other)}
-        if near and taken and other.tenant != rule.tenant:
-            raise ConflictError(f"cannot answer for {min(taken)}: the name is taken", suggestion="use another name")

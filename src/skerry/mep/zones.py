@@ -6,31 +6,23 @@ What a zone has is recorded first, then answered; a start answers what is record
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Sequence
 
 import msgspec
 
 from skerry.engine.events import EventLog
-from skerry.errors import ConflictError, Fault, InvalidError, NotFoundError, SkerryError
+from skerry.errors import InvalidError, NotFoundError, SkerryError
 from skerry.mep.dns.contract import Record
 from skerry.mep.dns.names import Names
+from skerry.mep.ownership import nearest, plain, require_records, require_zone, within
 from skerry.mep.rules import answers_of
-from skerry.model.mec import NAME, DnsZone, ZoneRecord
+from skerry.model.mec import DnsZone, ZoneRecord
 from skerry.model.time import Clock, stamp
 from skerry.store import mec as store
 from skerry.store.database import Database, Transaction
 
 MOST = 10_000
 """Most records of a zone."""
-
-
-def plain(name: str) -> str:
-    """A name as it is compared: in lower case, without the last dot. `InvalidError` for what is no name."""
-    if not re.fullmatch(NAME, name):
-        fault = Fault(message=f"{name[:80]!r} is no domain name", code="name", path="/name")
-        raise InvalidError("cannot use the name", faults=[fault], suggestion="write labels and dots, as edge.example")
-    return name.rstrip(".").lower()
 
 
 class Zones:
@@ -55,18 +47,19 @@ class Zones:
     def of(self, name: str, *, tenant: str) -> DnsZone:
         """The nearest zone that a name is in. `NotFoundError` where the tenant has none."""
         wanted = plain(name)
-        found = [zone for zone in self.all(tenant=tenant) if _within(wanted, zone.id)]
-        if not found:
+        found = nearest(wanted, self.all(tenant=tenant))
+        if found is None:
             raise NotFoundError(f"cannot find a zone for {wanted}", suggestion="make one with POST /api/ZONE")
-        return max(found, key=lambda zone: len(zone.id))
+        return found
 
-    async def create(self, name: str, records: Sequence[ZoneRecord], *, tenant: str) -> DnsZone:
-        """A new zone, answered when this returns. `ConflictError` where it is there, or its names are another tenant's."""
+    async def create(self, name: str, records: Sequence[ZoneRecord], *, tenant: str, assigned: bool = False) -> DnsZone:
+        """A new zone, answered when this returns. `ConflictError` where it is there, or its names are another tenant's.
+        `assigned`: who runs the node gives it to the tenant."""
         id = plain(name)
         new = DnsZone(id=id, tenant=tenant, created_at=stamp(self._clock.now()))
 
         def work(tx: Transaction) -> DnsZone:
-            _require_free(tx, id, tenant)
+            require_zone(tx, id, tenant, assigned=assigned)
             return store.zones.insert(tx, new)
 
         async with self._changing:
@@ -103,7 +96,7 @@ class Zones:
 
     async def _put(self, zone: DnsZone, records: tuple[ZoneRecord, ...]) -> DnsZone:
         """Make these the records of a zone: recorded, then answered."""
-        outside = [one.name for one in records if not _within(plain(one.name), zone.id)]
+        outside = [one.name for one in records if not within(plain(one.name), zone.id)]
         if outside or len(records) > MOST:
             message = f"{outside[0]} is outside of it" if outside else f"{MOST} records are the most"
             raise InvalidError(f"cannot change the zone {zone.id}: {message}")
@@ -112,8 +105,7 @@ class Zones:
         data = {"tenant": zone.tenant, "records": len(settled)}
 
         def work(tx: Transaction) -> DnsZone:
-            for one in settled:
-                _require_unanswered(tx, one.name, zone.tenant)
+            require_records(tx, {one.name for one in after - before}, zone)
             self._events.add(tx, "mec", subject=zone.id, name="dns zone", state="CHANGED", data=data)
             return store.zones.put(tx, msgspec.structs.replace(zone, records=settled))
 
@@ -133,24 +125,6 @@ def _answer(record: ZoneRecord) -> Record:
     return Record(name=record.name, type=record.type, address=record.ip_address, ttl=record.ttl)
 
 
-def _within(name: str, zone: str) -> bool:
-    return name == zone or name.endswith(f".{zone}")
-
-
 def _answered(database: Database) -> set[Record]:
     """Answers that applications' rules for every zone give, too."""
     return answers_of(store.rules.select(database, kind="dns"))
-
-
-def _require_free(tx: Transaction, id: str, tenant: str) -> None:
-    for other in store.zones.select(tx):
-        if other.id == id or (other.tenant != tenant and (_within(id, other.id) or _within(other.id, id))):
-            raise ConflictError(f"cannot make the zone {id}: the name is taken", suggestion="use another name")
-
-
-def _require_unanswered(tx: Transaction, name: str, tenant: str) -> None:
-    """A name that another tenant's applications have is not for this one to answer."""
-    for rule in store.rules.select(tx, kind="dns"):
-        shown = rule.wanted_dns or rule.dns
-        if shown is not None and rule.tenant != tenant and plain(shown.domain_name) == name:
-            raise ConflictError(f"cannot answer for {name}: the name is taken", suggestion="use another name")

@@ -1,8 +1,9 @@
 """unbound as the platform's DNS server: a process of its own with a configuration of its own, changed through its control
 socket while it answers.
 
-Every zone with subnets is a view. Where other servers are configured, the name of a rule is a static zone of its own, so that a
-removed answer is asked of them again; where none are, the root is one static zone and all other names do not exist.
+Every zone with subnets is a view. Where other servers are configured, the name of a rule is a zone of its own, so that a
+removed answer is asked of them again, and a transparent one, so that the names below it are not hidden; where none are, the
+root is one static zone and all other names do not exist.
 """
 
 from __future__ import annotations
@@ -180,14 +181,14 @@ class Unbound:
     async def _add(self, record: Record) -> None:
         there = self._served.setdefault(self._key(record), {})
         if not there and self._own_zone(record):
-            await self._call(f"{self._verb(record, 'local_zone')} {record.name}. static")
+            await self._call(f"{self._verb(record, 'local_zone')} {record.name}. transparent")
         await self._call(f"{self._verb(record, 'local_data')} {_text(record)}")
         there[record] = None
 
     async def _add_many(self, records: Sequence[Record]) -> None:
         """One call for all; those of views are few."""
         if self._forward:
-            await self._call("local_zones", "".join(f"{record.name}. static\n" for record in records))
+            await self._call("local_zones", "".join(f"{record.name}. transparent\n" for record in records))
         await self._call("local_datas", "".join(f"{_text(record)}\n" for record in records))
         for record in records:
             self._served.setdefault(self._key(record), {})[record] = None
