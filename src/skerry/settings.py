@@ -58,6 +58,18 @@ class LoginNode(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     endpoint: Annotated[str, Meta(pattern="^https?://[^/]+", description="Its address: `https://host:port`.")]
     ca: Annotated[Path | None, Meta(description="PEM file of an authority to trust there, beside the system's.")] = None
 
+    tenants: Annotated[
+        dict[str, Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9-]{0,62}$")]],
+        Meta(
+            description='Which of its tenants count here, and as which of this node\'s: `{ there = "here" }`. Without any, '
+            "all do, by their names."
+        ),
+    ] = {}
+    role: Annotated[
+        Literal["admin", "operator", "guest"],
+        Meta(description="The most that its callers may be here, whatever they are there."),
+    ] = "operator"
+
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything that can be configured about a node."""
@@ -164,7 +176,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         LoginNode | None,
         Meta(
             description="Another node whose access tokens are taken here, as a table `[login_node]`: it is asked whose they "
-            "are, and its tenants and roles count."
+            "are; `tenants` and `role` of the table say which of them count, and as what at most."
         ),
     ] = None
     package_signatures: Annotated[

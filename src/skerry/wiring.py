@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 
 from skerry.access.clients import Clients
-from skerry.access.elsewhere import Elsewhere
-from skerry.access.roles import Principal
+from skerry.access.elsewhere import Elsewhere, Welcome
+from skerry.access.roles import Principal, Role
 from skerry.dataplane.hosting import Hosting
 from skerry.dataplane.service import DataPlane
 from skerry.engine.clock import RandomIds, SystemClock
@@ -394,7 +394,8 @@ class Node:
         named = self.settings.login_node
         if named is None:
             return None
-        return Elsewhere(partial(vouched, named.endpoint, self._caller_of(named.ca).call), self.clock)
+        welcome = Welcome(tenants=named.tenants, most=Role(named.role))
+        return Elsewhere(partial(vouched, named.endpoint, self._caller_of(named.ca).call), self.clock, welcome)
 
     def _own_root(self) -> str:
         """The node's address, for links in what it asks of others."""

@@ -131,6 +131,61 @@ async def test_callers_of_another_node_have_the_rate_of_this_one(tmp_path: Path,
             assert [await nodes.as_holder(slow, token) for _ in range(3)] == [200, 200, 429]
 
 
+async def logged_in(rig: Rig, **client: str) -> str:
+    """The token of a new client, as its login answers it."""
+    made = (await rig.client.post("/skerry/v1/access/clients", json=client)).json()
+    known = {"clientId": made["client"]["id"], "clientSecret": made["client_secret"]}
+    answer = await rig.client.post("/oauth2/login", json=known, headers={"Authorization": ""})
+    return str(answer.json()["accessToken"])
+
+
+async def seen(rig: Rig, token: str) -> tuple[str, str] | int:
+    """Tenant and role of a caller as a node sees it, or the status of the refusal."""
+    answer = await rig.client.get("/skerry/v1/access/me", headers={"Authorization": f"Bearer {token}"})
+    return (answer.json()["tenant"], answer.json()["role"]) if answer.status_code == 200 else answer.status_code
+
+
+@pytest.mark.feature("B60")
+async def test_callers_of_another_node_are_here_what_the_settings_say(tmp_path: Path, nodes: Nodes) -> None:
+    main = nodes.main
+    people = {
+        "root": await logged_in(main, name="root", tenant="default", role="admin"),
+        "keeper": await logged_in(main, name="keeper", tenant="default", role="account_manager"),
+        "red": await logged_in(main, name="boss", tenant="red", role="admin"),
+        "blue": await logged_in(main, name="anybody", tenant="blue", role="operator"),
+    }
+    async with served(main) as url:
+        plain, chosen, wide = (
+            LoginNode(endpoint=url),
+            LoginNode(endpoint=url, tenants={"red": "east-red"}, role="admin"),
+            LoginNode(endpoint=url, role="admin"),
+        )
+        expected: list[dict[str, Any]] = [
+            {"root": ("default", "operator"), "keeper": 401, "red": ("red", "operator"), "blue": ("blue", "operator")},
+            {"root": 401, "keeper": 401, "red": ("east-red", "admin"), "blue": 401},
+            {"root": ("default", "admin"), "keeper": ("default", "account_manager"), "red": ("red", "admin")},
+        ]
+        for number, (login, wanted) in enumerate(zip((plain, chosen, wide), expected, strict=True)):
+            async with running(tmp_path / f"e{number}", node=f"e{number}", login_node=login) as edge:
+                assert {name: await seen(edge, people[name]) for name in wanted} == wanted
+                orphans = await nodes.as_holder(edge, people["root"], "/skerry/v1/orphans")
+                assert (orphans == 200) is (number == 2), "who runs that node does not run this one, unless it is said"
+
+
+@pytest.mark.feature("B60", "B59")
+async def test_an_application_of_another_node_is_nobody_here(nodes: Nodes) -> None:
+    support = "/mec_app_support/v1"
+    made = await nodes.main.client.post(f"{support}/registrations", json={"appName": "there"})
+    id = made.json()["appInstanceId"]
+    given = (await nodes.main.client.post(f"/mp1/v1/applications/{id}/credentials")).json()
+    told = {"clientId": given["clientId"], "clientSecret": given["clientSecret"]}
+    token = (await nodes.main.client.post("/oauth2/login", json=told, headers={"Authorization": ""})).json()
+    here = (await nodes.edge.client.post(f"{support}/registrations", json={"appName": "here"})).json()["appInstanceId"]
+    rules = f"{support}/applications/{{}}/dns_rules"
+    assert await nodes.as_holder(nodes.main, token["accessToken"], rules.format(id)) == 200
+    assert await nodes.as_holder(nodes.edge, token["accessToken"], rules.format(here)) == 401
+
+
 class Still(SystemClock):
     """No time passes."""
 

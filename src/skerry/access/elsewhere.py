@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 
 from skerry.access.limits import Limiter
-from skerry.access.roles import Principal
+from skerry.access.roles import NODE_TENANT, Principal, Role
 from skerry.access.tokens import digest
 from skerry.errors import SkerryError
 from skerry.model.time import Clock
@@ -24,6 +24,28 @@ Ask = Callable[[str], Awaitable[Principal | None]]
 """Whose a token is, as the other node says; None for nobody's. `SkerryError` where it does not answer."""
 
 
+RANKS = (Role.GUEST, Role.OPERATOR, Role.ADMIN)
+
+
+class Welcome(msgspec.Struct, frozen=True, kw_only=True):
+    """Which callers of another node count here, and as what. `tenants`: as which tenant here those of a tenant there are; none
+    named: all tenants, by their names. `most`: no role is more than this one here."""
+
+    tenants: Mapping[str, str] = {}
+    most: Role = Role.OPERATOR
+
+    def admit(self, who: Principal) -> Principal | None:
+        """The caller as it is here, None where it is nobody. The other node's own parts, applications among them, have names
+        that people cannot choose: what keeps each of them to its own there is not known here. Pure."""
+        tenant = self.tenants.get(who.tenant) if self.tenants else who.tenant
+        if tenant is None or " " in who.name:
+            return None
+        if who.role == Role.ACCOUNT_MANAGER:
+            return who if self.most is Role.ADMIN and (who.tenant, tenant) == (NODE_TENANT, NODE_TENANT) else None
+        role = min(Role(who.role), self.most, key=RANKS.index)
+        return msgspec.structs.replace(who, tenant=tenant, role=role)
+
+
 class _Known(msgspec.Struct, frozen=True):
     principal: Principal | None
     until: float
@@ -36,8 +58,8 @@ class _Issuer(msgspec.Struct, frozen=True):
 class Elsewhere:
     """The callers of one other node."""
 
-    def __init__(self, ask: Ask, clock: Clock) -> None:
-        self._ask, self._clock = ask, clock
+    def __init__(self, ask: Ask, clock: Clock, welcome: Welcome | None = None) -> None:
+        self._ask, self._clock, self._welcome = ask, clock, welcome or Welcome()
         self._known: dict[str, _Known] = {}
         self._limiter = Limiter()
 
@@ -55,7 +77,8 @@ class Elsewhere:
             return  # who cannot be asked vouches for nobody
         if len(self._known) >= MOST:
             self._known.clear()
-        self._known[digest(token)] = _Known(principal, self._clock.monotonic() + LIFE_S)
+        here = self._welcome.admit(principal) if principal else None
+        self._known[digest(token)] = _Known(here, self._clock.monotonic() + LIFE_S)
 
     def principal(self, token: str) -> Principal | None:
         """Who it is, as far as is known."""
