@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
+
+import msgspec
 import pytest
 
-from skerry.errors import ConflictError, NotFoundError
+from skerry.errors import ConflictError, InvalidError, NotFoundError, TooLargeError
+from skerry.vim.driver import ImageSpec
 from tests.conformance.bench import Bench
 
 
@@ -51,6 +56,34 @@ async def test_a_snapshot_survives_its_instance_and_the_driver(bench: Bench) -> 
     assert (await bench.read("a", "/var/kept"), await bench.read("a", "/var/more")) == ("kept\n", "more\n")
     await bench.driver.delete_compute(bench.name("a"))
     await bench.driver.delete_image(again)
+
+
+@pytest.mark.feature("A76")
+async def test_a_snapshot_leaves_as_a_file_and_comes_back_from_it(bench: Bench, tmp_path: Path) -> None:
+    bench.need("snapshots")
+    bench.need("exports")
+    first, second = f"snapshot:{bench.node}-out", f"snapshot:{bench.node}-in"
+    await bench.run("a")
+    await bench.ask("a", "tee", "/var/kept", stdin=b"kept\n")
+    await bench.driver.snapshot_compute(bench.name("a"), first)
+    target = tmp_path / "image"
+    with pytest.raises(TooLargeError):
+        await bench.driver.export_image(first, target, 16)
+    await bench.driver.export_image(first, target, 1 << 30)
+    await bench.driver.delete_compute(bench.name("a"))
+    await bench.driver.delete_image(first)
+    with pytest.raises(NotFoundError):
+        await bench.driver.export_image(first, tmp_path / "none", 1 << 30)
+    digest = hashlib.sha256(target.read_bytes()).hexdigest()
+    wrong = ImageSpec(name=second, source=str(target), checksum="0" * 64, checksum_algorithm="sha-256")
+    with pytest.raises(InvalidError):
+        await bench.driver.ensure_image(wrong)
+    await bench.driver.ensure_image(msgspec.structs.replace(wrong, checksum=digest))
+    target.unlink()
+    await bench.run("b", image=second)
+    assert await bench.read("b", "/var/kept") == "kept\n"
+    await bench.driver.delete_compute(bench.name("b"))
+    await bench.driver.delete_image(second)
 
 
 async def test_nobody_is_nobody(bench: Bench) -> None:

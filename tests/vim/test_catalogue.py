@@ -62,6 +62,7 @@ def test_abilities_come_from_the_protocols(tmp_path: Path) -> None:
     assert catalogue.abilities(made) == {
         "events",
         "exec",
+        "exports",
         "logs",
         "resize",
         "snapshots",

@@ -18,6 +18,7 @@ from skerry.vim.driver import (
     Driver,
     Events,
     Exec,
+    Exports,
     Functions,
     Inward,
     Logs,
@@ -35,6 +36,7 @@ GROUP = "skerry.vim_drivers"
 _ABILITIES: Mapping[str, type] = {
     "events": Events,
     "exec": Exec,
+    "exports": Exports,
     "functions": Functions,
     "inward": Inward,
     "logs": Logs,
@@ -73,7 +75,7 @@ def load(type: str) -> builtins.type[Driver]:
 
 
 def abilities(driver: object) -> frozenset[str]:
-    """The optional abilities of a driver (or of its class): events, exec, functions, logs, present, resize, snapshots,
+    """The optional abilities of a driver (or of its class): events, exec, exports, functions, logs, present, resize, snapshots,
     stats, strangers, taps, written."""
     return frozenset(name for name, protocol in _ABILITIES.items() if _has(driver, protocol))
 

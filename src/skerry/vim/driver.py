@@ -5,7 +5,7 @@ idempotent by its deterministic name: creating what exists with the same spec re
 Everything a driver makes carries an owner label, so that a sweep can tell our own from foreign and list orphans.
 
 The mandatory part is small (`Driver`); what not every infrastructure can do is an optional protocol of its own
-(`Exec`, `Inward`, `Logs`, `Stats`, `Written`, `Events`, `Resize`, `Taps`, `Snapshots`, `Present`,
+(`Exec`, `Inward`, `Logs`, `Stats`, `Written`, `Events`, `Resize`, `Taps`, `Snapshots`, `Exports`, `Present`,
 `Strangers`, `Functions`), tested with `isinstance`, never by a driver's type.
 
 A compute resource is created first and started later: `create_compute` allocates its addresses (so that other instances
@@ -502,6 +502,16 @@ class Snapshots(Protocol):
 
     async def snapshot_compute(self, name: str, image: str) -> Image:
         """The image of this name; one that exists is returned as it is. `NotFoundError` for an unknown instance."""
+        ...
+
+
+@runtime_checkable
+class Exports(Protocol):
+    """Writes an image into a file that `ensure_image` of this and of other infrastructures takes as its source: an OCI archive
+    or what `docker save` writes, with every layer in it."""
+
+    async def export_image(self, name: str, target: Path, max_bytes: int) -> None:
+        """Write the file in pieces. `NotFoundError` for an unknown image, `TooLargeError` for one that would be larger."""
         ...
 
 

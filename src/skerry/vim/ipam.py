@@ -154,10 +154,11 @@ def _nic_fault(nic: NicSpec, networks: Mapping[str, Network], given: Mapping[str
         return f"{nic.mac} is no unicast MAC address"
     if not nic.ip:
         return ""
-    return _address_fault(nic.ip, network, given.get(nic.network, ()))
+    return address_fault(nic.ip, network, given.get(nic.network, ()))
 
 
-def _address_fault(text: str, network: Network, taken: Collection[str]) -> str:
+def address_fault(text: str, network: Network, taken: Collection[str]) -> str:
+    """Why this cannot be the address of a host of the network; "" where it can."""
     try:
         address = ipaddress.ip_address(_plain(text))
     except ValueError:

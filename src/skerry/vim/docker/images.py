@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from skerry.errors import ConflictError, DriverError, NotFoundError
+from skerry.errors import ConflictError, DriverError, NotFoundError, TooLargeError
 from skerry.vim import ipam, source
 from skerry.vim.docker.engine import Engine
 from skerry.vim.driver import Image, ImageSpec
@@ -100,6 +100,18 @@ class Images:
             query = {"container": container, "repo": repository, "tag": tag, "pause": True}
             await self._engine.request("POST", "/commit", body=body, query=query, patient=True)
             return await self.get(name)
+
+    async def export(self, name: str, target: Path, max_bytes: int) -> None:
+        """Write an image into a file, as the Engine saves it."""
+        left = max_bytes
+        await self.get(name)
+        async with self._engine.stream("GET", f"/images/{reference(name)}/get") as pieces:
+            with target.open("wb") as file:
+                async for piece in pieces:
+                    left -= len(piece)
+                    if left < 0:
+                        raise TooLargeError("cannot write the image into a file: it is too large")
+                    await asyncio.to_thread(file.write, piece)
 
     async def tools(self) -> str:
         """The reference of an image with busybox, ip and tc of this host, for containers that hold networks."""
@@ -221,6 +233,28 @@ def _image(name: str, found: Mapping[str, Any]) -> Image:
 def _tar_of(root: Path, target: Path) -> None:
     with tarfile.open(target, "w") as tar:
         tar.add(root, arcname=".")
+
+
+class Keeping:
+    """The part of a driver that only hands on to its images."""
+
+    _images: Images
+
+    async def ensure_image(self, spec: ImageSpec) -> Image:
+        """Bring the image into the Engine; returns at once when it is there."""
+        return await self._images.ensure(spec)
+
+    async def list_images(self) -> Sequence[Image]:
+        """Every image that Skerry brought there."""
+        return await self._images.all()
+
+    async def list_present(self) -> Sequence[Image]:
+        """Every named image that others brought to the Engine."""
+        return await self._images.present()
+
+    async def export_image(self, name: str, target: Path, max_bytes: int) -> None:
+        """Write an image into a file, as `docker save` does."""
+        await self._images.export(name, target, max_bytes)
 
 
 def _docker_tar(archive: archives.Archive, spec: ImageSpec, target: Path) -> None:

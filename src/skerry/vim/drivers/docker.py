@@ -19,7 +19,7 @@ from skerry.vim.docker import frames, shape, strangers
 from skerry.vim.docker.commands import Commands
 from skerry.vim.docker.engine import Engine, EngineSettings
 from skerry.vim.docker.holder import Holders
-from skerry.vim.docker.images import Images, reference
+from skerry.vim.docker.images import Images, Keeping, reference
 from skerry.vim.docker.notes import Notes
 from skerry.vim.driver import (
     Capacity,
@@ -31,7 +31,6 @@ from skerry.vim.driver import (
     ExecResult,
     File,
     Image,
-    ImageSpec,
     LogLine,
     Network,
     NetworkSpec,
@@ -62,7 +61,7 @@ class DockerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     storage_bytes: int = 100 << 30
 
 
-class Driver:
+class Driver(Keeping):
     """The contract of `skerry.vim.driver.Driver`, with every optional ability."""
 
     type: ClassVar[str] = "DOCKER"
@@ -117,18 +116,6 @@ class Driver:
             used_storage_bytes=sum(spec.storage_bytes for spec in specs),
             used_instances=len(specs),
         )
-
-    async def ensure_image(self, spec: ImageSpec) -> Image:
-        """Bring the image into the Engine; returns at once when it is there."""
-        return await self._images.ensure(spec)
-
-    async def list_images(self) -> Sequence[Image]:
-        """Every image that Skerry brought there."""
-        return await self._images.all()
-
-    async def list_present(self) -> Sequence[Image]:
-        """Every named image that others brought to the Engine."""
-        return await self._images.present()
 
     async def delete_image(self, name: str) -> None:
         """Remove it. `ConflictError` names the instances that use it."""

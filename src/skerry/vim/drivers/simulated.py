@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import builtins
-import random
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from pathlib import Path
 from typing import ClassVar, TypeVar
 
 import msgspec
 
-from skerry.errors import ConflictError, DriverError, NotFoundError, RejectedError, UnavailableError
+from skerry.errors import ConflictError, DriverError, NotFoundError, RejectedError
 from skerry.model.time import stamp
-from skerry.vim import ipam, source
+from skerry.vim import ipam
 from skerry.vim.driver import (
     TRANSITIONS,
     Capacity,
@@ -37,7 +37,8 @@ from skerry.vim.driver import (
     Tap,
     VimEvent,
 )
-from skerry.vim.simulated import programs
+from skerry.vim.simulated import images, programs
+from skerry.vim.simulated.cables import Cables
 from skerry.vim.simulated.world import CommandRun, Machine, World, counters, world
 
 T = TypeVar("T")
@@ -48,7 +49,7 @@ class SimulatedSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
 
     `latency` is seconds by the contract's method name, "*" for all others; each call takes up to `jitter` (a fraction)
     longer, from `seed`. `world` names the world that is shared by drivers of that name; `persist` keeps it in the
-    driver's folder, so that it survives the process.
+    driver's folder, so that it survives the process. `ports` are what is cabled to it, as "PNF/CONNECTION POINT".
     """
 
     world: str = "default"
@@ -61,19 +62,20 @@ class SimulatedSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     jitter: float = 0.0
     seed: int = 0
     persist: bool = False
+    ports: tuple[str, ...] = ()
 
 
-class Driver:
+class Driver(Cables):
     """The contract of `skerry.vim.driver.Driver`, with every optional ability."""
 
     type: ClassVar[str] = "SIMULATED"
     settings_type: ClassVar[builtins.type[msgspec.Struct]] = SimulatedSettings
 
     def __init__(self, settings: SimulatedSettings, context: DriverContext) -> None:
+        super().__init__(world(settings.world), settings.latency, settings.jitter, settings.seed)
         self._settings = settings
         self._context = context
-        self._random = random.Random(settings.seed)  # noqa: S311 - repeatable on purpose, no secret
-        self._world = world(settings.world)
+        self._ports = settings.ports
 
     @property
     def world(self) -> World:
@@ -97,7 +99,7 @@ class Driver:
 
     async def ensure_image(self, spec: ImageSpec) -> Image:
         """Register the image; a path must exist and fit its checksum, other sources are believed."""
-        return await self._call("ensure_image", spec.name, lambda: self._ensure_image(spec))
+        return await self._call("ensure_image", spec.name, lambda: images.ensure(self._world, spec))
 
     async def list_images(self) -> Sequence[Image]:
         """Every image, by name."""
@@ -211,7 +213,11 @@ class Driver:
 
     async def snapshot_compute(self, name: str, image: str) -> Image:
         """Keep the files that programs inside wrote."""
-        return await self._call("snapshot_compute", name, lambda: self._snapshot(name, image))
+        return await self._call("snapshot_compute", name, lambda: images.snapshot(self._world, name, image))
+
+    async def export_image(self, name: str, target: Path, max_bytes: int) -> None:
+        """Write name, size and files into a file that only simulated infrastructures take."""
+        await self._call("export_image", name, lambda: images.export(self._world, name, target, max_bytes))
 
     async def list_strangers(self) -> Sequence[Stranger]:
         """What other nodes have in this world."""
@@ -219,45 +225,6 @@ class Driver:
 
     async def delete_stranger(self, stranger: Stranger) -> None:
         await self._call("delete_stranger", stranger.name, lambda: self._world.drop(stranger.name))
-
-    async def _call(self, verb: str, name: str, effect: Callable[[], T], *, at_most: float | None = None) -> T:
-        """One call: counted, delayed, in trouble as told, with its effect in one piece."""
-        self._world.count(verb, name)
-        if not self._world.reachable:
-            raise UnavailableError(
-                f"cannot {verb.replace('_', ' ')} {name}: the simulated infrastructure {self._world.name} does not answer",
-                suggestion="wait until it is reachable again",
-            )
-        await self._delay(verb, at_most)
-        await self._trouble(verb, name, after_effect=False)
-        self._world.observe(verb, name, after=False)
-        result = effect()
-        if self._world.trouble(verb, name, "twice"):
-            result = effect()
-        self._world.save()
-        self._world.observe(verb, name, after=True)
-        late = self._world.trouble(verb, name, "late")
-        if late:
-            await asyncio.sleep(late.seconds)
-        await self._trouble(verb, name, after_effect=True)
-        return result
-
-    async def _delay(self, verb: str, at_most: float | None) -> None:
-        latency = self._settings.latency.get(verb, self._settings.latency.get("*", 0.0))
-        seconds = latency * (1 + self._settings.jitter * self._random.random())
-        await asyncio.sleep(seconds if at_most is None else min(seconds, at_most))
-
-    async def _trouble(self, verb: str, name: str, *, after_effect: bool) -> None:
-        if self._world.trouble(verb, name, "hang", after_effect=after_effect):
-            await asyncio.get_running_loop().create_future()
-        fail = self._world.trouble(verb, name, "fail", after_effect=after_effect)
-        if fail:
-            raise DriverError(
-                f"cannot {verb.replace('_', ' ')} {name}: {fail.message or 'the simulated infrastructure was told to fail'}",
-                transient=fail.transient,
-                call=f"{verb} {name}",
-                answer="scripted failure" + (" after the effect" if after_effect else ""),
-            )
 
     def _capacity(self) -> Capacity:
         own = self._settings
@@ -302,15 +269,6 @@ class Driver:
     def _mine(self, name: str) -> Machine:
         return self._world.machine(name)
 
-    def _ensure_image(self, spec: ImageSpec) -> Image:
-        have = self._world.has.images.get(spec.name)
-        if have:
-            return have
-        size = _check_source(spec)
-        image = Image(id=f"sim-image-{ipam.digest(spec.name)}", name=spec.name, size_bytes=size)
-        self._world.has.images[spec.name] = image
-        return image
-
     def _delete_image(self, name: str) -> None:
         users = [machine.compute.name for machine in self._machines() if machine.spec.image == name]
         if users:
@@ -353,6 +311,7 @@ class Driver:
                 f"cannot delete the network {name}: {', '.join(sorted(users))} attached",
                 suggestion="delete these instances first",
             )
+        self._let_go(name)
         if self._world.has.networks.pop(name, None):
             self._world.has.network_nodes.pop(name, None)
             self._world.emit("network", name, "deleted")
@@ -395,7 +354,7 @@ class Driver:
         return compute
 
     def _taken(self, nics: Sequence[NicSpec]) -> Mapping[str, Collection[str]]:
-        taken: dict[str, set[str]] = {nic.network: set() for nic in nics}
+        taken: dict[str, set[str]] = {nic.network: self._addresses(nic.network) for nic in nics}
         for machine in self._machines():
             for nic in machine.compute.nics:
                 if nic.network in taken:
@@ -525,20 +484,6 @@ class Driver:
             return machine.load
         return counters(machine, self._context.clock.monotonic())
 
-    def _snapshot(self, name: str, image: str) -> Image:
-        machine = self._mine(name)
-        base = self._world.has.images.get(machine.spec.image)
-        size = sum(len(content) for content in machine.written.values()) + (base.size_bytes if base else 0)
-        fresh = Image(
-            id=f"sim-image-{ipam.digest(image)}",
-            name=image,
-            size_bytes=size,
-            command=base.command if base else (),
-            env=base.env if base else {},
-        )
-        self._world.has.snapshots.setdefault(image, dict(machine.written))
-        return self._world.has.images.setdefault(image, fresh)
-
     def _resize(self, name: str, vcpus: float, memory_bytes: int) -> Compute:
         machine = self._mine(name)
         if machine.compute.state is ComputeState.FAILED:
@@ -576,14 +521,6 @@ def _refused(verb: str, compute: Compute) -> ConflictError:
         f"cannot {verb} {compute.name}: it is {compute.state}{only}",
         suggestion="delete it and create it again" if only else "wait until its state allows it, or start it",
     )
-
-
-def _check_source(spec: ImageSpec) -> int:
-    """The size of what an image comes from, in bytes; 0 where that is not on this machine."""
-    if not spec.source.startswith("/"):
-        return 0
-    path = source.local_path(spec)
-    return path.stat().st_size if path.is_file() else 0
 
 
 def _taps(compute: Compute) -> list[Tap]:

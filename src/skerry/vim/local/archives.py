@@ -16,7 +16,7 @@ import msgspec
 from skerry.errors import InvalidError, TooLargeError, UnsupportedError
 
 _DOCUMENT_MAX = 4 << 20
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "riscv64": "riscv64", "ppc64le": "ppc64le", "s390x": "s390x"}
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "riscv64": "riscv64", "ppc64le": "ppc64le", "s390x": "s390x"}
 _NESTING_MAX = 4
 _DISKS = {b"QFI\xfb": "qcow2", b"KDMV": "vmdk", b"conectix": "vhd", b"vhdxfile": "vhdx"}
 
@@ -146,7 +146,7 @@ def _oci(archive: Archive, index: Mapping[str, Any], depth: int) -> Manifest:
 
 
 def _matches(entry: dict[str, Any]) -> bool:
-    wanted = _ARCHITECTURES.get(platform.machine(), platform.machine())
+    wanted = ARCHITECTURES.get(platform.machine(), platform.machine())
     place: dict[str, str] = entry.get("platform") or {}
     return place.get("architecture", wanted) == wanted and place.get("os", "linux") == "linux"
 

@@ -502,6 +502,10 @@ class Containers(Edge):
         async with instance.lock, self._image_locks.setdefault(image, asyncio.Lock()):
             return (await self.work(self._made.snapshot, instance.creation, image)).public()
 
+    async def export_image(self, name: str, target: Path, max_bytes: int) -> None:
+        """Write an image into a file, an OCI archive."""
+        await asyncio.to_thread(self._made.images.export, name, target, max_bytes)
+
     async def list_strangers(self) -> Sequence[Stranger]:
         """Containers and interfaces that others made beside this driver's."""
         known = {one.creation.id for one in self._instances.values()}

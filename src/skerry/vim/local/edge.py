@@ -11,8 +11,10 @@ from typing import TypeVar
 
 from skerry.errors import ConflictError, DriverError
 from skerry.vim import ipam
+from skerry.vim.cabling import PlugSpec
 from skerry.vim.driver import Capacity, ComputeSpec, DriverContext, Network, NetworkSpec, Nic, Tap, VimEvent
 from skerry.vim.local import admission, watch
+from skerry.vim.local.cables import Cables
 from skerry.vim.local.links import Links
 from skerry.vim.local.network import EdgeNetwork, Plug
 from skerry.vim.local.news import News
@@ -34,6 +36,7 @@ class Edge:
         tag = f"{node}-{ipam.digest(context.node, str(self.data), length=6)}"
         self.network = EdgeNetwork(tag, re.sub(r"[^\w.-]", "-", settings.host))
         self._links = Links(self.data / "networks", self.network, settings.pool)
+        self._cables = Cables(self.data / "cables", self.network, settings.ports)
         self.news = News(context.clock)
         self.exits = watch.Exits()
         self._threads: ThreadPoolExecutor | None = None
@@ -52,7 +55,11 @@ class Edge:
         """Begin to work: make the networks' bridges again where missing."""
         self._threads = ThreadPoolExecutor(self._place.workers, thread_name_prefix="local-vim")
         self._linking = ThreadPoolExecutor(1, thread_name_prefix="local-net")
-        await self.work(self._links.load)
+        await self.work(self._load)
+
+    def _load(self) -> None:
+        self._links.load()
+        self._cables.load(self._links.all())
 
     async def close(self) -> None:
         """End the threads and whoever listens to events."""
@@ -108,6 +115,7 @@ class Edge:
                 f"cannot delete the network {name}: {', '.join(users[:5])} are attached",
                 suggestion="delete them first",
             )
+        await self._link(self._cables.leave, name)
         if await self._link(self._links.delete, name):
             self.news.tell("network", name, "deleted")
 
@@ -115,12 +123,26 @@ class Edge:
         """The networks whose bridges the kernel has."""
         return await self._link(self._links.present)
 
+    def physical_ports(self) -> Sequence[str]:
+        """The ports of the settings."""
+        return list(self._place.ports)
+
+    async def plug_port(self, spec: PlugSpec) -> Tap:
+        taken = {nic.ip for _, nics in self.members() for nic in nics if nic.network == spec.network}
+        return await self._link(self._cables.plug, spec, self._links.get(spec.network), taken)
+
+    async def unplug_port(self, port: str, owner: str) -> None:
+        await self._link(self._cables.unplug, port, owner)
+
+    async def list_plugged(self) -> Sequence[PlugSpec]:
+        return self._cables.all()
+
     def admitted(self, spec: ComputeSpec, total: Capacity) -> tuple[Nic, ...]:
         """Addresses for one more instance that there is room for. No await in here: what is free now is taken at the
         return, when the caller counts it among its members."""
         members = self.members()
         admission.admit(spec, [one for one, _ in members], total)
-        taken: dict[str, set[str]] = {}
+        taken: dict[str, set[str]] = {nic.network: self._cables.taken(nic.network) for nic in spec.nics}
         for _, nics in members:
             for nic in nics:
                 taken.setdefault(nic.network, set()).add(nic.ip)

@@ -19,7 +19,7 @@ import msgspec
 
 from skerry.errors import DriverError, InvalidError, NotFoundError, UnsupportedError
 from skerry.vim.driver import Image, ImageSpec
-from skerry.vim.local import archives, hostpack, records, unpack
+from skerry.vim.local import archives, export, hostpack, records, unpack
 
 _SIGNALS = {"SIGTERM": 15, "SIGINT": 2, "SIGQUIT": 3, "SIGKILL": 9, "SIGHUP": 1, "SIGUSR1": 10, "SIGUSR2": 12}
 _ALGORITHMS = {"sha-256": "sha256", "sha256": "sha256", "sha-512": "sha512", "sha512": "sha512"}
@@ -51,6 +51,17 @@ class StoredImage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
             command=(*self.entrypoint, *self.command),
             env=self.env,
         )
+
+    def config(self) -> dict[str, Any]:
+        """How it is run, as the configuration object of an OCI image has it."""
+        return {
+            "Entrypoint": list(self.entrypoint),
+            "Cmd": list(self.command),
+            "Env": [f"{name}={value}" for name, value in sorted(self.env.items())],
+            "WorkingDir": self.folder,
+            "User": self.user,
+            "StopSignal": str(self.stop_signal),
+        }
 
 
 class _Layer(msgspec.Struct, frozen=True):
@@ -124,6 +135,18 @@ class Images:
         made = msgspec.structs.replace(image, layers=(*image.layers, key), size_bytes=below + size)
         records.write(self._file(image.name), made)
         return made
+
+    def export(self, name: str, target: Path, max_bytes: int) -> None:
+        """Write an image into a file, with all its layers. `NotFoundError`, `TooLargeError`."""
+        image = self.get(name)
+        work = self._work / uuid.uuid4().hex
+        work.mkdir()
+        try:
+            export.write(image.config(), [self.layer(key) for key in image.layers], target, work, max_bytes)
+        except FileNotFoundError as gone:
+            raise NotFoundError(f"cannot write the image {name} into a file: it was deleted meanwhile") from gone
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
 
     def delete(self, name: str, used: Collection[str]) -> None:
         """Forget an image and remove the layers that neither another image nor one of `used` needs."""

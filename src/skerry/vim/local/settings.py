@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 
 class EdgeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Settings that all drivers of this host have. A capacity of 0 is read from the machine.
 
-    `cpu_ratio` is how many vCPUs one processor counts for; `workers` is how many instances are made at a time.
+    `cpu_ratio` is how many vCPUs one processor counts for; `workers` is how many instances are made at a time. `ports` says
+    what is cabled to the machine: "PNF/CONNECTION POINT" → network interface. Such an interface is the PNF's alone.
     """
 
     host: str = "host1"
@@ -19,13 +22,15 @@ class EdgeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     storage_bytes: int = 0
     instances: int = 1000
     workers: int = 8
+    ports: Mapping[str, str] = {}
 
 
 class LocalSettings(EdgeSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Access settings of the type LOCAL. A capacity of 0 is read from the machine.
 
     `cpu_ratio` is how many vCPUs one processor counts for; `images` is where images are kept ("" = with the rest);
-    `workers` is how many instances are made at a time.
+    `workers` is how many instances are made at a time. `ports` says what is cabled to the machine:
+    "PNF/CONNECTION POINT" → network interface. Such an interface is the PNF's alone.
     """
 
     runtime: str = ""

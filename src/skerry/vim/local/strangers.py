@@ -11,6 +11,7 @@ import msgspec
 
 from skerry.errors import DriverError
 from skerry.vim.driver import Stranger
+from skerry.vim.local.cables import PLUGGED
 from skerry.vim.local.network import EdgeNetwork
 from skerry.vim.local.supervise import Runner
 
@@ -38,7 +39,7 @@ def find(runner: Runner, network: EdgeNetwork, known: Collection[str]) -> Sequen
     found += [
         Stranger(kind="network", name=link.name, id=str(link.index), state="up" if link.up else "down")
         for link in network.links()
-        if not link.name.startswith(OWN)
+        if not link.name.startswith(OWN) and not link.alias.startswith(PLUGGED)
     ]
     return sorted(found, key=lambda one: (one.kind, one.name))
 

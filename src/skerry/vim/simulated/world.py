@@ -20,6 +20,7 @@ import msgspec
 
 from skerry.errors import NotFoundError
 from skerry.model.time import Clock, stamp
+from skerry.vim.cabling import PlugSpec
 from skerry.vim.driver import (
     Compute,
     ComputeSpec,
@@ -105,6 +106,7 @@ class Contents(msgspec.Struct, kw_only=True):
     networks: dict[str, Network] = {}
     network_nodes: dict[str, str] = {}
     machines: dict[str, Machine] = {}
+    plugged: dict[str, PlugSpec] = {}
     calls: dict[str, dict[str, int]] = {}
     commands: list[CommandRun] = []
 
@@ -160,10 +162,11 @@ class World:
         return [run for run in self.has.commands if fnmatch.fnmatchcase(run.instance, pattern)]
 
     def inventory(self) -> Mapping[str, Sequence[str]]:
-        """The names of all there is, by kind: compute, network, image."""
+        """The names of all there is, by kind: compute, network, plugged port, image."""
         return {
             "compute": sorted(self.has.machines),
             "network": sorted(self.has.networks),
+            "port": sorted(self.has.plugged),
             "image": sorted(self.has.images),
         }
 
