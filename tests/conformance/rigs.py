@@ -22,6 +22,9 @@ from skerry.vim.driver import ComputeSpec, Driver, DriverContext, ImageSpec, Net
 from tests.real.dockerd import Dockerd
 
 BUSYBOX = "/bin/busybox"
+PORT = "plc/lan"
+PLUG = f"plc{os.getpid()}"
+"""A physical port, and the interface that it is on a real machine: `tests.real.machine` connects something to it."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,7 +88,7 @@ class SimulatedRig(Rig):
     real = False
 
     def settings(self) -> Mapping[str, Any]:
-        return {"world": f"conformance-{os.getpid()}"}
+        return {"world": f"conformance-{os.getpid()}", "ports": [PORT]}
 
     async def kill(self, driver: Driver, name: str) -> None:
         self._world().kill(name)
@@ -120,7 +123,7 @@ class LocalRig(Rig):
         return lacking("runc", "conmon", "ip", "busybox")
 
     def settings(self) -> Mapping[str, Any]:
-        return {}
+        return {"ports": {PORT: PLUG}}
 
     async def strangers(self, driver: Any, image: str, node: str) -> Mapping[str, str]:
         """A container by the runtime's own command, and an interface in the namespace of the edge host."""
@@ -188,7 +191,7 @@ class LvnfRig(Rig):
         return lacking("ip")
 
     def settings(self) -> Mapping[str, Any]:
-        return {}
+        return {"ports": {PORT: PLUG}}
 
     def image(self) -> ImageSpec:
         """A configuration that works with any number of ports, and needs a process."""

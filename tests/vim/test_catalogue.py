@@ -60,6 +60,7 @@ def test_abilities_come_from_the_protocols(tmp_path: Path) -> None:
     cls = catalogue.load("SIMULATED")
     made = cls(cls.settings_type(), DriverContext(node="n", data_dir=tmp_path, clock=SystemClock()))
     assert catalogue.abilities(made) == {
+        "cabled",
         "events",
         "exec",
         "exports",

@@ -140,6 +140,11 @@ def enslave(name: str, master: int) -> Message:
     )
 
 
+def moved(name: str, namespace: int) -> Message:
+    """Move an interface to the network namespace of a descriptor. It is down there and has no addresses."""
+    return Message(_NEWLINK, 0, _head() + _text(_IFNAME, name) + _number(_NET_NS_FD, namespace), f"move {name}")
+
+
 def link_gone(name: str) -> Message:
     """Delete an interface (and the other end of a veth pair); one that is gone is no error."""
     return Message(_DELLINK, 0, _head() + _text(_IFNAME, name), f"delete the link {name}", frozenset({errno.ENODEV}))

@@ -14,6 +14,7 @@ from importlib.metadata import entry_points
 
 from skerry.errors import DriverError, InvalidError
 from skerry.vim import drivers
+from skerry.vim.cabling import Cabled
 from skerry.vim.driver import (
     Driver,
     Events,
@@ -34,6 +35,7 @@ from skerry.vim.driver import (
 GROUP = "skerry.vim_drivers"
 
 _ABILITIES: Mapping[str, type] = {
+    "cabled": Cabled,
     "events": Events,
     "exec": Exec,
     "exports": Exports,
@@ -75,8 +77,8 @@ def load(type: str) -> builtins.type[Driver]:
 
 
 def abilities(driver: object) -> frozenset[str]:
-    """The optional abilities of a driver (or of its class): events, exec, exports, functions, logs, present, resize, snapshots,
-    stats, strangers, taps, written."""
+    """The optional abilities of a driver (or of its class): cabled, events, exec, exports, functions, logs, present, resize,
+    snapshots, stats, strangers, taps, written."""
     return frozenset(name for name, protocol in _ABILITIES.items() if _has(driver, protocol))
 
 

@@ -6,7 +6,7 @@ Everything a driver makes carries an owner label, so that a sweep can tell our o
 
 The mandatory part is small (`Driver`); what not every infrastructure can do is an optional protocol of its own
 (`Exec`, `Inward`, `Logs`, `Stats`, `Written`, `Events`, `Resize`, `Taps`, `Snapshots`, `Exports`, `Present`,
-`Strangers`, `Functions`), tested with `isinstance`, never by a driver's type.
+`Strangers`, `Functions`, and `Cabled` of `skerry.vim.cabling`), tested with `isinstance`, never by a driver's type.
 
 A compute resource is created first and started later: `create_compute` allocates its addresses (so that other instances
 can learn them) and `start_compute` runs it with the environment known by then.

@@ -1,0 +1,48 @@
+"""A machine of the site that nobody deploys: a network namespace at the other end of a cable to this machine."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class Machine:
+    """It is called `name` and has one interface, `eth`; `plug` is the interface of this machine that it is cabled to."""
+
+    def __init__(self, name: str, plug: str) -> None:
+        self.name, self.plug = name, plug
+
+    def run(self, *argv: str) -> str:
+        """What a command prints in it."""
+        call = ["ip", "netns", "exec", self.name, *argv]
+        return subprocess.run(call, capture_output=True, text=True, check=True, timeout=60).stdout
+
+    def has(self, address: str) -> None:
+        """Give it an address, as `192.0.2.1/24`."""
+        self.run("ip", "address", "add", address, "dev", "eth")
+
+    def mac(self) -> str:
+        return self.run("cat", "/sys/class/net/eth/address").strip()
+
+    def plugged_out(self) -> bool:
+        """Whether the interface is this machine's own."""
+        return subprocess.run(["ip", "link", "show", self.plug], capture_output=True, check=False).returncode == 0
+
+
+@contextmanager
+def machine(name: str, plug: str) -> Iterator[Machine]:
+    """Such a machine, as long as the block."""
+    there = Machine(name, plug)
+    ip("netns", "add", name)
+    try:
+        ip("link", "add", plug, "type", "veth", "peer", "name", "eth", "netns", name)
+        there.run("ip", "link", "set", "lo", "up")
+        there.run("ip", "link", "set", "eth", "up")
+        yield there
+    finally:
+        ip("netns", "delete", name)
+
+
+def ip(*words: str) -> None:
+    subprocess.run(["ip", *words], check=True, timeout=60)
