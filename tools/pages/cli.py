@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import click
 
-from skerry.cli import root
+from skerry.cli import examples, root
 from skerry.cli.exits import MEANING
 from tools.pages import code, page, prose, table
 
@@ -37,6 +37,8 @@ def _describe(command: click.Command, context: click.Context, level: int) -> Ite
     shown = [(code(names), text) for names, text in options if "--help" not in names]
     if shown:
         yield table(("Option", "Meaning"), shown)
+    if lines := examples.of(context.command_path):
+        yield "```sh\n" + "\n".join(lines) + "\n```"
     if isinstance(command, click.Group):
         for name in command.list_commands(context):
             child = command.get_command(context, name)

@@ -6,6 +6,8 @@ Commands that must work without a node or start one (`up`, `restore`, `lint`, `d
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from skerry import __version__
@@ -58,8 +60,11 @@ def root(ctx: click.Context, endpoint: str, token_file: str, ca: str) -> None:
     """Orchestrate network services and edge applications over many small sites.
 
     On the machine where a node runs, nothing needs to be configured. Names, ids and unique beginnings of ids are
-    taken everywhere. Every command that shows something has --json.
+    taken everywhere. Every command that shows something has --json. Exit codes say what kind of error it was; NO_COLOR
+    is heeded.
     """
+    if os.environ.get("NO_COLOR"):  # https://no-color.org
+        ctx.color = False
     ctx.obj = {"endpoint": endpoint, "token_file": token_file, "ca": ca}
 
 

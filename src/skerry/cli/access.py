@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from skerry.cli import output
+from skerry.cli.lazy import Lazy
 from skerry.cli.session import Session, command, pick
 from skerry.client.access import AccessClient, ClientSecret
 from skerry.errors import InvalidError
@@ -15,7 +16,7 @@ from skerry.errors import InvalidError
 ROLES = ("admin", "operator", "guest", "account_manager", "system_admin", "project_admin", "project_user")
 
 
-@click.group()
+@click.group(cls=Lazy)
 def access() -> None:
     """See and decide who may call the node."""
 

@@ -9,6 +9,7 @@ import click
 import msgspec
 
 from skerry.cli import output
+from skerry.cli.lazy import Lazy
 from skerry.cli.session import Session, body, command, full_id, pairs
 from skerry.client.dataplane import DataPlaneClient, TraceShown
 from skerry.errors import InvalidError
@@ -58,7 +59,7 @@ def _by_device(
         output.table(columns, ())
 
 
-@click.group()
+@click.group(cls=Lazy)
 def dataplane() -> None:
     """See and decide what traffic does: devices, ports, intents, rules, chains."""
 
@@ -302,7 +303,7 @@ def graph(session: Session, file: str | None, owner: str) -> None:
         session.emit(asked.graph(_owner(asked, owner)))
 
 
-@click.group()
+@click.group(cls=Lazy)
 def path() -> None:
     """See where traffic goes."""
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
+from itertools import takewhile
 from typing import IO, Any, cast
 
 import click
 
-from skerry.cli.exits import code_of
-from skerry.errors import SkerryError
+from skerry.cli.examples import epilog
+from skerry.cli.exits import INTERRUPTED, code_of
+from skerry.errors import InvalidError, SkerryError
 
 
 class Failure(click.ClickException):
@@ -30,11 +32,15 @@ class Failure(click.ClickException):
         if self.as_json:
             click.echo(_json(self.error, self.exit_code), err=True)
             return
-        click.echo(f"{click.style('error:', fg='red', bold=True)} {self.error.detail}", err=True)
+        self._say(f"{click.style('error:', fg='red', bold=True)} {self.error.detail}")
         for fault in self.error.faults:
-            click.echo(f"  {fault}", err=True)
+            self._say(f"  {fault}")
         if self.error.suggestion:
-            click.echo(f"{click.style('try:', fg='cyan')} {self.error.suggestion}", err=True)
+            self._say(f"{click.style('try:', fg='cyan')} {self.error.suggestion}")
+
+    def _say(self, text: str) -> None:
+        # the context, which knows whether colours are wanted, is gone when errors are shown
+        click.echo(text, err=True, color=self.show_color)
 
 
 def _json(error: SkerryError, code: int) -> bytes:
@@ -50,8 +56,20 @@ def _json(error: SkerryError, code: int) -> bytes:
     return msgspec.json.encode(told)
 
 
+class Misuse(click.UsageError):
+    """A wrong use of a command, told to programs as other errors are."""
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print it to stderr as JSON."""
+        where = self.ctx.command_path if self.ctx else "skerry"
+        told = InvalidError(self.format_message(), suggestion=f"`{where} --help`")
+        click.echo(_json(told, self.exit_code), err=True)
+
+
 class Lazy(click.Group):
-    """A group whose commands are `module:attribute` texts until they are used."""
+    """A group whose commands are `module:attribute` texts until they are used. Groups made by its decorators are such ones."""
+
+    group_class = type
 
     def __init__(self, *args: Any, commands_at: Mapping[str, str] | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -62,16 +80,43 @@ class Lazy(click.Group):
         return sorted({*self.commands, *self._at})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of a name."""
+        """The command of a name, with its examples."""
         place = self._at.get(cmd_name)
         if place is None:
-            return super().get_command(ctx, cmd_name)
-        module, _, attribute = place.partition(":")
-        return cast("click.Command", getattr(import_module(module), attribute))
+            found = super().get_command(ctx, cmd_name)
+        else:
+            module, _, attribute = place.partition(":")
+            found = cast("click.Command", getattr(import_module(module), attribute))
+        if found is not None and found.epilog is None:
+            found.epilog = epilog(f"{ctx.command_path} {cmd_name}")
+        return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The commands with the first sentence of each, whole."""
+        found = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        rows = [(name, one.get_short_help_str(WHOLE)) for name, one in found if one is not None and not one.hidden]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Note early whether the answer shall be JSON: what is wrong with the words after is told so, too."""
+        if ctx.parent is None:
+            ctx.meta["skerry.json"] = "--json" in takewhile(lambda word: word != "--", args)
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run it; our errors become exit codes."""
         try:
             return super().invoke(ctx)
         except SkerryError as error:
-            raise Failure(error, as_json=bool(ctx.meta.get("skerry.json"))) from error
+            raise Failure(error, as_json=ctx.meta.get("skerry.json", False)) from error
+        except click.UsageError as error:
+            if ctx.meta.get("skerry.json") and not isinstance(error, Misuse):
+                raise Misuse(error.format_message(), error.ctx) from error
+            raise
+        except KeyboardInterrupt:
+            raise SystemExit(INTERRUPTED) from None
+
+
+WHOLE = 400
+"""So long a first sentence of a command's help is shown as it is; terminals break it into lines."""

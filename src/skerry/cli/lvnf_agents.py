@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from skerry.cli import output
+from skerry.cli.lazy import Lazy
 from skerry.cli.session import Session, command
 from skerry.client.lvnf_agents import LvnfAgentsClient
 from skerry.errors import InvalidError, NotFoundError
@@ -20,7 +21,7 @@ def client(session: Session) -> LvnfAgentsClient:
     return LvnfAgentsClient(session.node.http)
 
 
-@click.group()
+@click.group(cls=Lazy)
 def agents() -> None:
     """Agents on other machines, and the functions that they run."""
 

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from skerry.cli import output
+from skerry.cli.lazy import Lazy
 from skerry.cli.ns import find as find_ns
 from skerry.cli.session import Session, command, pairs, pick
 from skerry.cli.vnf import find as find_vnf
@@ -26,7 +27,7 @@ def _measuring(session: Session) -> Measuring:
     return Measuring(session.node.http)
 
 
-@click.group()
+@click.group(cls=Lazy)
 def pm() -> None:
     """Measure VNFs and network services (performance management)."""
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import click
 
 from skerry.cli import output
+from skerry.cli.lazy import Lazy
 from skerry.cli.session import Session, command
 from skerry.client.mep import Mep
 
 PROOF = {True: "verified", False: "-"}
 
 
-@click.group()
+@click.group(cls=Lazy)
 def mep() -> None:
     """See the MEC platform: applications, services, traffic and DNS rules."""
 

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from skerry.cli import endings, follow, output
+from skerry.cli.lazy import Lazy
 from skerry.cli.session import Session, body, command, pairs, pick
 from skerry.cli.vnf import find as find_vnf
 from skerry.cli.vnf import find_package, only
@@ -15,7 +16,7 @@ from skerry.client.views import MemberView, NsView
 from skerry.errors import ConflictError, InvalidError, NotFoundError
 
 
-@click.group()
+@click.group(cls=Lazy)
 def ns() -> None:
     """Deploy, scale, heal, update and terminate network services."""
 

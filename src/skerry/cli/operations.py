@@ -9,13 +9,14 @@ import click
 import msgspec
 
 from skerry.cli import explained, follow, output
+from skerry.cli.lazy import Lazy
 from skerry.cli.session import Named, Session, body, command
 from skerry.client.views import StepView
 from skerry.errors import InvalidError, NotFoundError, SkerryError
 from skerry.model.operations import Operation
 
 
-@click.group()
+@click.group(cls=Lazy)
 def op() -> None:
     """List, explain, follow, retry, roll back, fail and cancel operations."""
 

@@ -7,13 +7,14 @@ from typing import Any
 import click
 
 from skerry.cli import exits, follow, output
+from skerry.cli.lazy import Lazy
 from skerry.cli.session import Session, command
 from skerry.model.orphans import Found, Orphan
 
 TELLS = {"unowned": "exists, nobody records it", "missing": "recorded, does not exist", "foreign": "foreign"}
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=Lazy, invoke_without_command=True)
 @click.option("--vim", default="", help="Only on this infrastructure.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 @click.pass_context

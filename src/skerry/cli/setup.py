@@ -9,6 +9,7 @@ import click
 import msgspec
 
 from skerry.cli import output
+from skerry.cli.lazy import Lazy
 from skerry.cli.session import Session, command
 from skerry.client.login import end, fetch, forget, write
 from skerry.client.profile import FILES, KEYS, SECRET, Profile, config_file, read
@@ -32,7 +33,7 @@ def backup(session: Session, file: Path) -> None:
         click.echo(f"{file}: {size / (1 << 20):.1f} MiB")
 
 
-@click.group()
+@click.group(cls=Lazy)
 def config() -> None:
     """Show or set how the CLI reaches a node."""
 

@@ -7,13 +7,14 @@ from datetime import UTC, datetime
 import click
 
 from skerry.cli import follow, output
+from skerry.cli.lazy import Lazy
 from skerry.cli.session import Session, body, command, pick
 from skerry.cli.vnf import find
 from skerry.client.views import SnapshotView
 from skerry.errors import SkerryError
 
 
-@click.group()
+@click.group(cls=Lazy)
 def snapshot() -> None:
     """Create, list, revert to and delete snapshots of VNFs."""
 

@@ -8,12 +8,13 @@ from pathlib import Path
 import click
 
 from skerry.cli import output
+from skerry.cli.lazy import Lazy
 from skerry.cli.session import Session, command, pick
 from skerry.client.stores import Stores
 from skerry.errors import ConflictError, InvalidError
 
 
-@click.group()
+@click.group(cls=Lazy)
 def image() -> None:
     """Keep software images on the node; VNFs that name one get it wherever they are placed."""
 
@@ -77,7 +78,7 @@ def remove_image(session: Session, image: str) -> None:
         session.emit({"deleted": view.id})
 
 
-@click.group()
+@click.group(cls=Lazy)
 def key() -> None:
     """Keep public keys; instances that are made with them let their owners in by SSH."""
 

@@ -7,11 +7,12 @@ from pathlib import Path
 import click
 
 from skerry.cli import output
+from skerry.cli.lazy import Lazy
 from skerry.cli.session import Session, command, pairs, pick
 from skerry.client.stores import Stores
 
 
-@click.group()
+@click.group(cls=Lazy)
 def vim() -> None:
     """Register and look at infrastructures (VIMs)."""
 
