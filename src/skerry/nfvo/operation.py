@@ -16,6 +16,7 @@ from skerry.model.operations import Change, Operation, Plan, Step, Verdict
 from skerry.model.resources import Resource, Wanted
 from skerry.model.states import InstantiationState, OperationState
 from skerry.model.time import stamp
+from skerry.nfvo import consequences
 from skerry.nfvo.dependencies import dependencies, ordered
 from skerry.nfvo.desk import NsDesk
 from skerry.nfvo.goal import NsGoal, current, flavour_of
@@ -35,6 +36,7 @@ class NsOperation:
     name: ClassVar[str]
     needs: ClassVar[InstantiationState] = InstantiationState.INSTANTIATED
     revertible: ClassVar[bool] = True
+    ends: ClassVar[bool] = False  # nothing of the NS runs afterwards
 
     def __init__(self, desk: NsDesk) -> None:
         self.desk = desk
@@ -93,7 +95,16 @@ class NsOperation:
         outcome = {"goal": msgspec.to_builtins(goal), "before": msgspec.to_builtins(before)}
         if verdicts:
             outcome["verdicts"] = msgspec.to_builtins(verdicts)
-        return Plan(steps=tuple(steps), changes=(*changes, *notes), outcome=outcome)
+        outcome |= consequences.of_members(instance, graph, changes, besides, self._called)
+        running = self.desk.flavour(instance) if consequences.runs(instance) else None
+        service = consequences.of_service(instance, running, None if self.ends else flavour, goal)
+        if running and not self.ends:
+            notes += consequences.lines_of(service)
+        return Plan(steps=tuple(steps), changes=(*changes, *notes), outcome={**outcome, **service})
+
+    def _called(self, vnf_instance_id: str) -> str:
+        vnf = aggregates.vnf_instances.find(self.desk.database, vnf_instance_id)
+        return vnf.vnf_instance_name if vnf else ""
 
     def stepped(self, tx: Transaction, operation: Operation, step: Step, phase: str, result: Mapping[str, Any]) -> None:
         if not step.resource:

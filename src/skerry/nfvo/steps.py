@@ -14,6 +14,7 @@ from skerry.errors import InvalidError, NotFoundError
 from skerry.model.descriptors import VnfDependency
 from skerry.model.states import InstantiationState, OperationState
 from skerry.model.vnf import VnfInstance
+from skerry.nfvo.consequences import member_label
 from skerry.nfvo.dependencies import handed
 from skerry.nfvo.desk import NsDesk
 from skerry.nfvo.update import terminations
@@ -53,7 +54,7 @@ class MemberSteps:
             return {"vnf_instance_id": id}
         ns = self.desk.instance(context.operation.subject)
         id = derive(ns.id, name)
-        label = f"{ns.ns_instance_name or ns.id[:8]}-{name}"
+        label = member_label(ns, name)
         if context.undoing:
             await self._end_termination(context, id)
         vnf = await self.desk.vnfm.create(spec["vnfd_id"], name=label, tenant=ns.tenant, id=id, ns_id=ns.id)

@@ -23,6 +23,7 @@ class TerminateNs(NsOperation):
 
     name: ClassVar[str] = "ns.terminate"
     revertible: ClassVar[bool] = False
+    ends: ClassVar[bool] = True
 
     def admit(self, tx: Transaction, operation: Operation) -> None:
         instance = aggregates.ns_instances.get(tx, operation.subject)

@@ -10,8 +10,8 @@ import msgspec
 from skerry.errors import Fault, InvalidError
 from skerry.model.descriptors import NsDeploymentFlavour, Vnffg
 from skerry.model.ns import NsInstance
-from skerry.model.operations import Change, Operation, Plan, Step
-from skerry.model.saps import OUTCOME, AccessPoints, access_points, changes
+from skerry.model.operations import Operation, Step
+from skerry.model.saps import AccessPoints, access_points
 from skerry.nfvo import saps, vnffgs
 from skerry.nfvo.goal import NsGoal, adopting, current, grown, without
 from skerry.nfvo.graph import vnffgs_of
@@ -77,19 +77,6 @@ class UpdateNs(NsOperation):
 
     def rolls_back(self, operation: Operation) -> bool:
         return operation.params["updateType"] in (*ON_PATHS, *ON_SAPS) or super().rolls_back(operation)
-
-    async def plan(self, operation: Operation) -> Plan:
-        plan = await super().plan(operation)
-        if operation.params["updateType"] not in ON_SAPS:
-            return plan
-        instance = self.desk.instance(operation.subject)
-        flavour = self.desk.flavour(instance)
-        after = access_points(flavour, self.goal(instance, operation.params).saps)
-        found = changes(access_points(flavour, instance.saps), after)
-        effects = {"ADD": "create", "REMOVE": "delete"}
-        lines = [Change(resource=f"sap:{one.id}", effect=effects[one.change_type], detail=one.name) for one in found]
-        outcome = {**plan.outcome, OUTCOME: msgspec.to_builtins(found)}
-        return msgspec.structs.replace(plan, changes=(*plan.changes, *lines), outcome=outcome)
 
     async def besides(self, instance: NsInstance, params: Mapping[str, Any]) -> list[Step]:
         kind = params["updateType"]

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from skerry.model import nesting
+from skerry.model.nesting import NestedChange
 from skerry.model.ns import NsInstance
+from skerry.model.ns_changes import VnfChange, graphs_in, vnfs_in
 from skerry.model.operations import Change, Operation, Step
 from skerry.model.resources import Resource
-from skerry.model.saps import changes_in
+from skerry.model.saps import SapChange, changes_in
 from skerry.model.states import OperationState
 from skerry.model.vnf import VnfInstance
 
 NS_EFFECTS: Mapping[str, str] = {"create": "INSTANTIATE", "delete": "TERMINATE"}
-NS_VERBS: Mapping[str, str] = {"ns.scale": "SCALE", "ns.heal": "HEAL"}
 LINK_EFFECTS: Mapping[str, str] = {"create": "ADD", "delete": "DELETE"}
 
 
@@ -39,49 +41,69 @@ def of_vnf(operation: Operation, record: VnfInstance | None, begun: frozenset[st
 def of_ns(
     operation: Operation, state: OperationState, record: NsInstance | None, vnfs: Mapping[str, VnfInstance]
 ) -> dict[str, Any]:
-    """`affectedVnf`, `affectedVl` and `affectedSap`. `vnfs` are the members' records by identifier."""
-    members: list[dict[str, Any]] = []
-    networks: list[dict[str, Any]] = []
-    result = _result(state)
-    for change in operation.plan.changes if operation.plan else ():
-        kind, _, name = change.resource.partition(":")
-        member = record.members.get(name) if record and kind == "vnf" else None
+    """`affectedVnf`, `affectedVl`, `affectedVnffg`, `affectedNs` and `affectedSap`. `vnfs` are the members' records by identifier: a
+    plan of an older version does not say itself which VNFs it is about."""
+    outcome = operation.plan.outcome if operation.plan else {}
+    lines = operation.plan.changes if operation.plan else ()
+    result = {"changeResult": _result(state)}
+    found = {
+        "affectedVnf": [_vnf(one) for one in vnfs_in(outcome) or _vnfs_of(operation, record, vnfs)],
+        "affectedVl": [
+            _link(line) for line in lines if line.resource.startswith("network:") and line.effect != "reuse"
+        ],
+        "affectedVnffg": [
+            {"vnffgInstanceId": one.id, "vnffgdId": one.id, "changeType": one.change_type} for one in graphs_in(outcome)
+        ],
+        "affectedNs": [_nested(one) for one in nesting.changes_in(outcome)],
+        "affectedSap": [_sap(one) for one in changes_in(outcome)],
+    }
+    return {name: [{**entry, **result} for entry in entries] for name, entries in found.items() if entries}
+
+
+def _vnf(one: VnfChange) -> dict[str, Any]:
+    """AffectedVnf. The official V3.7.1 file asks for `changedExtConnectivity` beside `changedInfo`, where the text has it."""
+    return {
+        "vnfInstanceId": one.vnf_instance_id,
+        "vnfdId": one.vnfd_id,
+        "vnfProfileId": one.profile,
+        "vnfName": one.name,
+        "changeType": one.change_type,
+        "changedExtConnectivity": [],
+    }
+
+
+def _vnfs_of(operation: Operation, record: NsInstance | None, vnfs: Mapping[str, VnfInstance]) -> Iterator[VnfChange]:
+    for line in operation.plan.changes if operation.plan else ():
+        kind, _, name = line.resource.partition(":")
+        member = record.members.get(name) if record and kind == "vnf" and line.effect != "reuse" else None
         vnf = vnfs.get(member.vnf_instance_id) if member else None
-        if member and vnf and change.effect != "reuse":
-            members.append(
-                {
-                    "vnfInstanceId": vnf.id,
-                    "vnfdId": vnf.vnfd_id,
-                    "vnfProfileId": member.profile,
-                    "vnfName": vnf.vnf_instance_name or name,
-                    "changeType": NS_EFFECTS.get(change.effect) or NS_VERBS.get(operation.kind, "OPERATE"),
-                    "changeResult": result,
-                    "changedExtConnectivity": [],
-                }
+        if member and vnf:
+            yield VnfChange(
+                vnf_instance_id=vnf.id,
+                vnfd_id=vnf.vnfd_id,
+                profile=member.profile,
+                name=vnf.vnf_instance_name or name,
+                change_type=NS_EFFECTS.get(line.effect, "MODIFY_INFORMATION"),
             )
-        elif kind == "network" and change.effect != "reuse":
-            link = name.partition("@")[0]
-            networks.append(
-                {
-                    "nsVirtualLinkInstanceId": name,
-                    "nsVirtualLinkDescId": link,
-                    "vlProfileId": link,
-                    "changeType": LINK_EFFECTS.get(change.effect, "MODIFY"),
-                    "changeResult": result,
-                }
-            )
-    saps = [
-        {
-            "sapInstanceId": one.id,
-            "sapdId": one.sapd_id,
-            "sapName": one.name,
-            "changeType": one.change_type,
-            "changeResult": result,
-        }
-        for one in changes_in(operation.plan.outcome if operation.plan else {})
-    ]
-    found = {"affectedVnf": members, "affectedVl": networks, "affectedSap": saps}
-    return {name: entries for name, entries in found.items() if entries}
+
+
+def _link(line: Change) -> dict[str, Any]:
+    name = line.resource.partition(":")[2]
+    link = name.partition("@")[0]
+    return {
+        "nsVirtualLinkInstanceId": name,
+        "nsVirtualLinkDescId": link,
+        "vlProfileId": link,
+        "changeType": LINK_EFFECTS.get(line.effect, "MODIFY"),
+    }
+
+
+def _nested(one: NestedChange) -> dict[str, Any]:
+    return {"nsInstanceId": one.ns_instance_id, "nsdId": one.nsd_id, "changeType": one.change_type}
+
+
+def _sap(one: SapChange) -> dict[str, Any]:
+    return {"sapInstanceId": one.id, "sapdId": one.sapd_id, "sapName": one.name, "changeType": one.change_type}
 
 
 def _result(state: OperationState) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from contextlib import suppress
 
+import msgspec
 from starlette.responses import Response
 
 from skerry.api.occurrences import Occurrences
@@ -17,19 +17,12 @@ from skerry.api.wire import Links, links
 from skerry.errors import NotFoundError
 from skerry.model.configuration import shown
 from skerry.model.ns import NsInstance
-from skerry.model.operations import Change, Operation
-from skerry.model.saps import changes_in
+from skerry.model.operations import Operation
 from skerry.model.states import FINAL, OperationState, lcm_operation_type
+from skerry.model.vnf import VnfInstance
+from skerry.notifications import affected
 
 HIDDEN = ("operationParams", "error", "resourceChanges", "lcmCoordinations", "warnings")
-VNF_CHANGES: Mapping[str, str] = {
-    "ns.instantiate": "INSTANTIATE",
-    "ns.terminate": "TERMINATE",
-    "ns.scale": "SCALE",
-    "ns.heal": "HEAL",
-}
-EFFECTS: Mapping[str, str] = {"create": "INSTANTIATE", "delete": "TERMINATE"}
-LINK_EFFECTS: Mapping[str, str] = {"create": "ADD", "delete": "DELETE"}
 
 
 def render(call: Call, operation: Operation) -> wire.NsLcmOpOcc:
@@ -66,68 +59,22 @@ def _instance(call: Call, operation: Operation) -> NsInstance | None:
         return None
 
 
-def _result(operation: Operation) -> Any:
-    if operation.state is OperationState.ROLLED_BACK:
-        return "ROLLED_BACK"
-    return "FAILED" if operation.state in (OperationState.FAILED, OperationState.FAILED_TEMP) else "COMPLETED"
-
-
 def _changes(operation: Operation, record: NsInstance | None, call: Call) -> wire.ResourceChanges | None:
     """What the operation touched; told once it is over, because each change has a result."""
-    lines = operation.plan.changes if operation.plan else ()
-    if not lines or operation.state not in (*FINAL, OperationState.FAILED_TEMP):
+    if operation.state not in (*FINAL, OperationState.FAILED_TEMP):
         return None
-    vnfs = [vnf for vnf in (_vnf(call, line, operation, record) for line in lines) if vnf]
-    networks = [_link(line, operation) for line in lines if line.resource.startswith("network:")]
-    saps = _saps(operation)
-    if not vnfs and not networks and not saps:
-        return None
-    return wire.ResourceChanges(affected_vnfs=vnfs or None, affected_vls=networks or None, affected_saps=saps or None)
+    told = affected.of_ns(operation, operation.state, record, _members(call, record))
+    # the occurrence has them in the plural, a notification in the singular
+    plain = {f"{name}s": entries for name, entries in told.items()}
+    return msgspec.convert(plain, wire.ResourceChanges) if plain else None
 
 
-def _saps(operation: Operation) -> list[wire.AffectedSap]:
-    return [
-        wire.AffectedSap(
-            sap_instance_id=one.id,
-            sapd_id=one.sapd_id,
-            sap_name=one.name,
-            change_type=one.change_type,
-            change_result=_result(operation),
-        )
-        for one in changes_in(operation.plan.outcome if operation.plan else {})
-    ]
-
-
-def _vnf(call: Call, line: Change, operation: Operation, record: NsInstance | None) -> wire.AffectedVnf | None:
-    key = line.resource.partition(":")[2]
-    member = record.members.get(key) if record and line.resource.startswith("vnf:") else None
-    if member is None:
-        return None
-    try:
-        vnf = call.services.vnfm.instance(member.vnf_instance_id, tenant=call.tenant)
-    except NotFoundError:
-        return None
-    return wire.AffectedVnf(
-        vnf_instance_id=vnf.id,
-        vnfd_id=vnf.vnfd_id,
-        vnf_profile_id=member.profile,
-        vnf_name=vnf.vnf_instance_name or key,
-        change_type=EFFECTS.get(line.effect) or VNF_CHANGES.get(operation.kind, "OPERATE"),
-        change_result=_result(operation),
-        changed_ext_connectivity=[],
-    )
-
-
-def _link(line: Change, operation: Operation) -> wire.AffectedVirtualLink:
-    name = line.resource.partition(":")[2]
-    descriptor = name.partition("@")[0]
-    return wire.AffectedVirtualLink(
-        ns_virtual_link_instance_id=name,
-        ns_virtual_link_desc_id=descriptor,
-        vl_profile_id=descriptor,
-        change_type=LINK_EFFECTS.get(line.effect, "MODIFY"),
-        change_result=_result(operation),
-    )
+def _members(call: Call, record: NsInstance | None) -> dict[str, VnfInstance]:
+    found: dict[str, VnfInstance] = {}
+    for member in record.members.values() if record else ():
+        with suppress(NotFoundError):
+            found[member.vnf_instance_id] = call.services.vnfm.instance(member.vnf_instance_id, tenant=call.tenant)
+    return found
 
 
 def _links(call: Call, operation: Operation) -> Links:

@@ -466,11 +466,21 @@ class AffectedSap(Wire, frozen=True, kw_only=True):
     change_result: Literal["COMPLETED", "ROLLED_BACK", "FAILED"]
 
 
+class AffectedVnffg(Wire, frozen=True, kw_only=True):
+    """AffectedVnffg (6.5.3.5)."""
+
+    vnffg_instance_id: str
+    vnffgd_id: str
+    change_type: str
+    change_result: Literal["COMPLETED", "ROLLED_BACK", "FAILED"]
+
+
 class ResourceChanges(Wire, frozen=True, kw_only=True):
     """`resourceChanges` of NsLcmOpOcc (6.5.2.3)."""
 
     affected_vnfs: list[AffectedVnf] | None = None
     affected_vls: list[AffectedVirtualLink] | None = None
+    affected_vnffgs: list[AffectedVnffg] | None = None
     affected_saps: list[AffectedSap] | None = None
 
 
