@@ -261,6 +261,26 @@ class VnfProfile(Part, frozen=True):
     node_type: str = ""
 
 
+class NsProfile(Part, frozen=True):
+    """NsProfile: a nested NS node of the NSD. `links` maps its requirement to the virtual link of the composite NS."""
+
+    id: str
+    nsd_id: str
+    flavour_id: str = ""
+    instantiation_level: str = ""
+    min_instances: int = 1
+    max_instances: int = 1
+    links: Mapping[str, str] = {}
+
+
+class PnfProfile(Part, frozen=True):
+    """A PNF node of the NSD: which PNFD. `links` maps its external CP (requirement name) to the NS virtual link."""
+
+    id: str
+    pnfd_id: str
+    links: Mapping[str, str] = {}
+
+
 class VnfDependency(Part, frozen=True):
     """`target` starts only after `source` is there, and receives `parameters` of it (empty: all that it provides)."""
 
@@ -270,7 +290,7 @@ class VnfDependency(Part, frozen=True):
 
 
 class NsScalingAspect(Part, frozen=True):
-    """An NS scaling aspect: `steps[n]` is VNF profile → number of instances, or → VNF instantiation level id, at level n."""
+    """An NS scaling aspect: `vnf_counts[n]` is VNF or NS profile → number of instances at level n."""
 
     id: str
     name: str = ""
@@ -280,7 +300,7 @@ class NsScalingAspect(Part, frozen=True):
 
 
 class NsLevel(Part, frozen=True):
-    """NsLevel: VNF profile → number of instances."""
+    """NsLevel: VNF or NS profile → number of instances."""
 
     id: str
     description: str = ""
@@ -288,11 +308,14 @@ class NsLevel(Part, frozen=True):
 
 
 class Sap(Part, frozen=True):
-    """Service access point: where the NS is reached from outside."""
+    """Service access point: where the NS is reached from outside. `addresses` and `mac` are those that whoever is connected
+    there has; a descriptor names none."""
 
     id: str
     virtual_link: str = ""
     description: str = ""
+    addresses: tuple[str, ...] = ()
+    mac: str = ""
 
 
 PROTOCOLS = {"icmp": 1, "igmp": 2, "tcp": 6, "udp": 17, "gre": 47, "esp": 50, "ah": 51, "ipv6-icmp": 58, "sctp": 132}
@@ -368,6 +391,8 @@ class NsDeploymentFlavour(Part, frozen=True):
     id: str
     description: str = ""
     vnf_profiles: Mapping[str, VnfProfile] = {}
+    nested_profiles: Mapping[str, NsProfile] = {}
+    pnf_profiles: Mapping[str, PnfProfile] = {}
     virtual_links: Mapping[str, VirtualLink] = {}
     saps: Mapping[str, Sap] = {}
     vnffgs: Mapping[str, Vnffg] = {}
@@ -443,6 +468,7 @@ class Pnfd(Part, frozen=True):
     provider: str
     invariant_id: str = ""
     description: str = ""
+    ext_cps: Mapping[str, ConnectionPoint] = {}
 
 
 class PnfPackage(Part, frozen=True):

@@ -60,14 +60,23 @@ class Member(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     existing: bool = False
 
 
+class NestedNs(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An NS inside the NS: which NS profile it fills, and whether it existed before (then it is never terminated)."""
+
+    profile: str
+    ns_instance_id: str
+    existing: bool = False
+
+
 class NsInstance(Record, frozen=True, kw_only=True, omit_defaults=True):
     """NsInstance (SOL005 6.5.2.10) with the resource graph that it has (virtual links and member VNFs).
 
     `counts` is VNF profile → number of VNFs; `existing` maps a profile to VNF instances to use instead of new ones;
     `placement` maps "profile/vdu" or "profile" to the VIM connection that the request chose; `links` is NS virtual link
-    → VIM connection. `vnffgs` are its forwarding graphs since one was added, changed or removed, None while they are the
-    NSD's, and so are `saps` its service access points; `steered` VNF profile → the connection points that the data plane alone
-    serves.
+    → VIM connection. `nested` are the NSs inside it, `nested_params` NS profile → additional parameters of those that it
+    makes, `users` the NSs that it is nested in. `vnffgs` are its forwarding graphs since one was added, changed or
+    removed, None while they are the NSD's, and so are `saps` its service access points; `steered` VNF profile → the
+    connection points that the data plane alone serves.
     """
 
     nsd_id: str
@@ -80,6 +89,9 @@ class NsInstance(Record, frozen=True, kw_only=True, omit_defaults=True):
     scale_status: Mapping[str, int] = {}
     counts: Mapping[str, int] = {}
     members: Mapping[str, Member] = {}
+    nested: Mapping[str, NestedNs] = {}
+    nested_params: Mapping[str, Mapping[str, Any]] = {}
+    users: tuple[str, ...] = ()
     existing: Mapping[str, tuple[str, ...]] = {}
     stopped: tuple[str, ...] = ()  # member keys that were stopped by an update
     placement: Mapping[str, str] = {}

@@ -8,21 +8,27 @@ from typing import Any
 import msgspec
 
 from skerry.errors import Fault, InvalidError
-from skerry.model.descriptors import Nsd, NsDeploymentFlavour, Vnffg
+from skerry.model.descriptors import Nsd, NsDeploymentFlavour, NsProfile, Vnffg, VnfProfile
 from skerry.model.ns import NsInstance
+from skerry.model.pnfs import Pnf, pnfs_of
 from skerry.model.saps import AccessPoint
 from skerry.vnfm.goal import populate
 
 
 class NsGoal(msgspec.Struct, frozen=True, kw_only=True):
-    """The part of an NS's record that an operation decides. `groups` is VNF profile → its members' names;
-    `adopted` member name → the VNF instance that existed before; `names` profile → instance name wished."""
+    """The part of an NS's record that an operation decides. `groups` is VNF profile → its members' names, `adopted` member
+    name → the VNF instance that existed before. `nested` is NS profile → names of nested NSs, `taken_in` name → the NS
+    instance that existed before, `nested_params` NS profile → additional parameters of those that are made."""
 
     flavour_id: str
     level_id: str = ""
     scale_status: Mapping[str, int] = {}
     groups: Mapping[str, tuple[str, ...]] = {}
     adopted: Mapping[str, str] = {}
+    nested: Mapping[str, tuple[str, ...]] = {}
+    taken_in: Mapping[str, str] = {}
+    nested_params: Mapping[str, Mapping[str, Any]] = {}
+    pnfs: Mapping[str, Pnf] = {}
     placement: Mapping[str, str] = {}
     inputs: Mapping[str, Any] = {}
     properties: Mapping[str, Mapping[str, Any]] = {}
@@ -37,12 +43,19 @@ def current(instance: NsInstance) -> NsGoal:
     groups: dict[str, tuple[str, ...]] = {}
     for name, member in instance.members.items():
         groups[member.profile] = (*groups.get(member.profile, ()), name)
+    nested: dict[str, tuple[str, ...]] = {}
+    for name, inner in instance.nested.items():
+        nested[inner.profile] = (*nested.get(inner.profile, ()), name)
     return NsGoal(
         flavour_id=instance.flavour_id,
         level_id=instance.level_id,
         scale_status=instance.scale_status,
         groups=groups,
         adopted={name: m.vnf_instance_id for name, m in instance.members.items() if m.existing},
+        nested=nested,
+        taken_in={name: one.ns_instance_id for name, one in instance.nested.items() if one.existing},
+        nested_params=instance.nested_params,
+        pnfs=pnfs_of(instance.resources),
         placement=instance.placement,
         inputs=instance.inputs,
         properties=instance.properties,
@@ -64,30 +77,41 @@ def flavour_of(nsd: Nsd, flavour_id: str) -> NsDeploymentFlavour:
 
 
 def counts_at(flavour: NsDeploymentFlavour, level_id: str) -> dict[str, int]:
-    """VNF profile → number of members at an NS level (profiles that it does not name have their minimum)."""
+    """VNF or NS profile → number of its instances at an NS level (profiles that it does not name have their minimum)."""
     chosen = level_id or flavour.default_level_id
     if chosen and chosen not in flavour.levels:
         known = ", ".join(sorted(flavour.levels)) or "none"
         fault = Fault(message=f"the levels are: {known}", path="/nsInstantiationLevelId", code="level")
         raise InvalidError(f"cannot use NS instantiation level '{chosen}'", faults=[fault])
-    counts = {id: profile.min_instances for id, profile in flavour.vnf_profiles.items()}
+    profiles: dict[str, VnfProfile | NsProfile] = {**flavour.vnf_profiles, **flavour.nested_profiles}
+    counts = {id: profile.min_instances for id, profile in profiles.items()}
     return counts | (dict(flavour.levels[chosen].vnf_counts) if chosen else {})
 
 
 def grown(goal: NsGoal, flavour: NsDeploymentFlavour, counts: Mapping[str, int]) -> NsGoal:
-    """The goal with other member counts. `InvalidError` names every count that the profiles forbid."""
+    """The goal with other counts of members and nested NSs. `InvalidError` names every count that the profiles forbid."""
     faults = []
     for profile_id, count in counts.items():
-        profile = flavour.vnf_profiles.get(profile_id)
-        if profile is None:
-            known = ", ".join(sorted(flavour.vnf_profiles)) or "none"
+        if profile_id not in flavour.vnf_profiles and profile_id not in flavour.nested_profiles:
+            known = ", ".join(sorted((*flavour.vnf_profiles, *flavour.nested_profiles))) or "none"
             faults.append(Fault(message=f"no VNF profile '{profile_id}'; there are: {known}", code="profile"))
         elif count < 0:
             faults.append(Fault(message=f"'{profile_id}' cannot have {count} members", code="bounds"))
     if faults:
         raise InvalidError("cannot size the NS: " + "; ".join(fault.message for fault in faults), faults=faults)
-    groups = populate(goal.groups, {**{id: len(names) for id, names in goal.groups.items()}, **counts})
-    return msgspec.structs.replace(goal, groups=groups)
+    nested = {id: count for id, count in counts.items() if id in flavour.nested_profiles}
+    members = {id: count for id, count in counts.items() if id not in nested}
+    return msgspec.structs.replace(
+        goal, groups=_populated(goal.groups, members), nested=_populated(goal.nested, nested, last=goal.taken_in)
+    )
+
+
+def _populated(
+    have: Mapping[str, tuple[str, ...]], counts: Mapping[str, int], last: Mapping[str, str] | None = None
+) -> dict[str, tuple[str, ...]]:
+    """With other counts. Where some have to go, those of `last` go last."""
+    first = [name for names in have.values() for name in reversed(names) if name not in last] if last else []
+    return populate(have, {**{id: len(names) for id, names in have.items()}, **counts}, first)
 
 
 def scaled(goal: NsGoal, flavour: NsDeploymentFlavour, aspect_id: str, level: int) -> NsGoal:

@@ -7,14 +7,15 @@ from typing import Any, ClassVar
 
 from skerry.model.ns import NsInstance
 from skerry.model.operations import Step
+from skerry.nfvo import nested
 from skerry.nfvo.goal import NsGoal, current
 from skerry.nfvo.operation import NsOperation, member_named, member_step
 from skerry.vnfm.observe import broken
 
 
 class HealNs(NsOperation):
-    """Parameters: HealNsRequest (6.5.2.13): `healNsData` heals every member that is found broken, `healVnfData` the named
-    VNFs. Whoever depends on a healed VNF is told its new values when they changed."""
+    """Parameters: HealNsRequest (6.5.2.13): `healNsData` heals every member that is found broken, also those of nested
+    NSs, `healVnfData` the named VNFs. Whoever depends on a healed VNF is told its new values when they changed."""
 
     name: ClassVar[str] = "ns.heal"
 
@@ -36,7 +37,19 @@ class HealNs(NsOperation):
                 found.append(
                     member_step(instance, vnf.id, "vnf.heal", {"vnfcInstanceId": bad, "cause": "found broken"})
                 )
+        inside = [self.desk.instance(one.ns_instance_id) for one in instance.nested.values()]
+        heal = {name: params[name] for name in ("healNsData",) if name in params}
+        found += [nested.step(ns, "ns.heal", heal) for ns in inside if await self._ails(ns)]
         return found
+
+    async def _ails(self, ns: NsInstance) -> bool:
+        """Whether a member is broken, of this NS or of one inside it."""
+        for member in ns.members.values():
+            vnf = self.desk.vnfm.instance(member.vnf_instance_id, tenant=ns.tenant)
+            if await broken(self.desk.vims, vnf):
+                return True
+        inner = (self.desk.instance(one.ns_instance_id) for one in ns.nested.values())
+        return any([await self._ails(one) for one in inner])
 
 
 def _request(entry: Mapping[str, Any], cause: str) -> dict[str, Any]:

@@ -9,17 +9,20 @@ import msgspec
 
 from skerry.model.ns import NsInstance
 from skerry.model.states import InstantiationState
+from skerry.nfvo import nested, pnfs, saps
 from skerry.nfvo.goal import NsGoal, adopting, counts_at, flavour_of, grown
 from skerry.nfvo.operation import NsOperation
+from skerry.nfvo.sap_addresses import links_of
 from skerry.vnfm.goal import require_inputs
 
 
 class InstantiateNs(NsOperation):
-    """Parameters: InstantiateNsRequest (6.5.2.11). `vnfInstanceData` names existing VNFs to use. Own keys in
-    `additionalParamsForNs`: `placement` ("profile", "profile/vdu" or "*" → VIM connection id), `steered` (VNF profile → its
-    connection points that the data plane alone shall serve), `sshKeys` (names of keys that open every VNFC); the rest are
-    inputs of the NSD. `additionalParamForVnf[]` has values for one VNF profile: `vnfConfigurableProperty`, and in its
-    `additionalParams` a `placement` (VDU → VIM) besides inputs."""
+    """Parameters: InstantiateNsRequest (6.5.2.11). `sapData` makes access points, `vnfInstanceData` names existing VNFs to use and
+    `nestedNsInstanceData` existing NSs; the other nested NSs of the NSD are made. `addPnfData` names the PNFs that are in it.
+    Own keys in `additionalParamsForNs`: `placement` ("profile", "profile/vdu" or "*" → VIM connection id), `steered` (VNF
+    profile → its connection points that the data plane alone shall serve), `sshKeys` (names of keys that open every VNFC);
+    the rest are inputs of the NSD. `additionalParamForVnf[]` has values for one VNF profile: `vnfConfigurableProperty`, and
+    in its `additionalParams` a `placement` (VDU → VIM) besides inputs."""
 
     name: ClassVar[str] = "ns.instantiate"
     needs: ClassVar[InstantiationState] = InstantiationState.NOT_INSTANTIATED
@@ -48,13 +51,19 @@ class InstantiateNs(NsOperation):
             placement=placement,
             inputs=inputs,
             properties=properties,
+            pnfs=pnfs.added({}, flavour, self.desk.pnfds(instance.tenant), params.get("addPnfData", ())),
             steered=steered,
             ssh_keys=ssh_keys,
+            saps=saps.named(flavour, params.get("sapData", ()), links_of(self.desk, instance, flavour)),
+            nested_params=nested.parameters(params),
         )
+        nested.require_profiles(flavour, params)
         goal = grown(goal, flavour, counts_at(flavour, level))
         for entry in params.get("vnfInstanceData", ()):
             goal = adopting(goal, flavour, entry["vnfProfileId"], entry["vnfInstanceId"])
-        return goal
+        return nested.taking_in(
+            self.desk, instance, goal, flavour, params.get("nestedNsInstanceData", ()), "nestedNsInstanceData"
+        )
 
     def completed(self, instance: NsInstance, goal: NsGoal) -> NsInstance:
         return msgspec.structs.replace(super().completed(instance, goal), ns_state=InstantiationState.INSTANTIATED)

@@ -16,6 +16,9 @@ from skerry.nfvo.desk import NsDesk
 from skerry.nfvo.forwarding_steps import ForwardingSteps, PathKeeper, Paths
 from skerry.nfvo.heal import HealNs
 from skerry.nfvo.instantiate import InstantiateNs
+from skerry.nfvo.nested_steps import NestedSteps
+from skerry.nfvo.nesting import require_alone
+from skerry.nfvo.pnf_steps import PnfSteps
 from skerry.nfvo.scale import ScaleNs
 from skerry.nfvo.status import status
 from skerry.nfvo.steps import MemberSteps
@@ -24,6 +27,7 @@ from skerry.nfvo.update import UpdateNs
 from skerry.notifications import facts
 from skerry.store import aggregates, journal
 from skerry.store.database import Transaction
+from skerry.store.documents import Revs
 from skerry.vim.driver import Placed
 
 KINDS = (InstantiateNs, ScaleNs, HealNs, UpdateNs, TerminateNs)
@@ -39,14 +43,17 @@ class Nfvo:
         for kind in KINDS:
             engine.add_kind(kind(desk))
         MemberSteps(desk).register(engine)
+        NestedSteps(desk, self).register(engine)
+        PnfSteps(desk).register(engine)
         paths = Paths(desk)
         ForwardingSteps(paths).register(engine)
         self.keeper = PathKeeper(paths, engine)
 
     async def create(
-        self, nsd_id: str, *, name: str = "", description: str = "", tenant: str = "", id: str = ""
+        self, nsd_id: str, *, name: str = "", description: str = "", tenant: str = "", id: str = "", within: str = ""
     ) -> NsInstance:
-        """A record NOT_INSTANTIATED (SOL005 6.4.2.3.1). `id` is for callers that derive identifiers; it may exist then."""
+        """A record NOT_INSTANTIATED (SOL005 6.4.2.3.1). `id` is for callers that derive identifiers; it may exist then.
+        `within` is the NS that it is nested in."""
 
         def work(tx: Transaction) -> NsInstance:
             if id and (there := aggregates.ns_instances.find(tx, id)):
@@ -64,6 +71,7 @@ class Nfvo:
                 nsd_info_id=found[-1].id,
                 ns_instance_name=name,
                 ns_instance_description=description,
+                users=(within,) if within else (),
             )
             made = aggregates.ns_instances.insert(tx, instance)
             self._tell(tx, made, "CREATED", name)
@@ -71,11 +79,12 @@ class Nfvo:
 
         return await self.desk.database.write(work)
 
-    async def delete(self, id: str, *, tenant: str = "") -> None:
+    async def delete(self, id: str, *, match: Revs = None, tenant: str = "", within: str = "") -> None:
         """Remove a record that has no resources (6.4.3.3.3)."""
 
         def work(tx: Transaction) -> None:
-            instance = aggregates.ns_instances.get(tx, id, tenant=tenant)
+            instance = aggregates.ns_instances.matching(tx, id, tenant, match)
+            require_alone(instance, "delete", within=within)
             if held := journal.holder(tx, id):
                 raise ConflictError(
                     f"cannot delete NS {id}: operation {held.id} ({held.kind}) is {held.state}",
@@ -96,7 +105,7 @@ class Nfvo:
 
     async def discard(self, id: str, *, tenant: str = "") -> None:
         """End whatever operation holds the NS, remove all that it has at once, and delete its record, in every state."""
-        self.instance(id, tenant=tenant)
+        require_alone(self.instance(id, tenant=tenant), "discard")
         await self.engine.children.release(id)
         instance = self.instance(id, tenant=tenant)
         if instance.ns_state is InstantiationState.INSTANTIATED or instance.resources:
@@ -108,6 +117,7 @@ class Nfvo:
         """The NS's state in one word (see `nfvo.status`)."""
         instance = self.instance(id, tenant=tenant)
         members = [self.desk.vnfm.status(m.vnf_instance_id, tenant=tenant) for m in instance.members.values()]
+        members += [self.status(inner.ns_instance_id, tenant=tenant) for inner in instance.nested.values()]
         return status(instance, self.engine.newest(id), members)
 
     def instances(self, *, tenant: str = "") -> list[NsInstance]:

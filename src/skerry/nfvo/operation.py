@@ -10,23 +10,26 @@ import msgspec
 from skerry.engine.diff import diff
 from skerry.engine.graph import settle
 from skerry.errors import ConflictError, InvalidError
+from skerry.model import nesting
 from skerry.model.descriptors import NsDeploymentFlavour, Vnfd
 from skerry.model.ns import Member, NsInstance
 from skerry.model.operations import Change, Operation, Plan, Step, Verdict
 from skerry.model.resources import Resource, Wanted
 from skerry.model.states import InstantiationState, OperationState
 from skerry.model.time import stamp
-from skerry.nfvo import consequences
+from skerry.nfvo import consequences, nested
 from skerry.nfvo.dependencies import dependencies, ordered
 from skerry.nfvo.desk import NsDesk
 from skerry.nfvo.goal import NsGoal, current, flavour_of
 from skerry.nfvo.graph import Layout, external_points, wanted
+from skerry.nfvo.pnf_steps import cabled, with_pnfs
 from skerry.placement.solve import Demand
 from skerry.store import aggregates, journal
 from skerry.store.database import Transaction
 from skerry.vnfm.forms import forms, function_bytes
 from skerry.vnfm.goal import check_level, counts_for, scale_at_level
 
+_PROVIDING = ("member.create", "member.delete", "pnf.create", "pnf.update", "pnf.delete")
 PREVIEW = "preview"  # stands for an operation that is planned and not begun
 
 
@@ -71,7 +74,13 @@ class NsOperation:
                 f"cannot run {self.name}: NS {instance.id} is {instance.ns_state}",
                 suggestion=f"it must be {self.needs}",
             )
-        self.goal(instance, operation.params)
+        self.require_sound(instance, self.goal(instance, operation.params))
+
+    def require_sound(self, instance: NsInstance, goal: NsGoal) -> None:
+        """`InvalidError` with every nested NS that cannot be made."""
+        if goal.nested:
+            nsd = self.desk.descriptor(instance.nsd_info_id, goal.inputs)
+            nested.require_sound(self.desk, instance, flavour_of(nsd, goal.flavour_id), goal)
 
     async def plan(self, operation: Operation) -> Plan:
         instance = self.desk.instance(operation.subject)
@@ -82,10 +91,11 @@ class NsOperation:
         graph = {}
         again: set[str] = set()
         verdicts: tuple[Verdict, ...] = ()
-        if goal.groups:
+        if goal.groups or goal.pnfs:
             layout, again = await self._layout(instance, flavour, goal, cyclic=nsd.cyclic_dependencies)
-            graph = wanted(instance.id, flavour, goal, layout)
+            graph = with_pnfs(wanted(instance.id, flavour, goal, layout), instance, flavour, layout)
             verdicts = layout.verdicts
+        graph |= nested.wanted(flavour, goal, instance.resources)
         steps, changes = diff(graph, instance.resources)
         steps = [self.adjust(step, operation.params) for step in steps]
         besides = await self.besides(instance, operation.params)
@@ -100,6 +110,8 @@ class NsOperation:
         service = consequences.of_service(instance, running, None if self.ends else flavour, goal)
         if running and not self.ends:
             notes += consequences.lines_of(service)
+        if inner := nested.changes(instance, steps):
+            outcome[nesting.OUTCOME] = msgspec.to_builtins(inner)
         return Plan(steps=tuple(steps), changes=(*changes, *notes), outcome={**outcome, **service})
 
     def _called(self, vnf_instance_id: str) -> str:
@@ -113,9 +125,24 @@ class NsOperation:
 
         def record(doc: NsInstance) -> NsInstance:
             resources = settle(doc.resources, step, phase, result, now)
-            return msgspec.structs.replace(doc, resources=resources, members=members_of(resources))
+            inner = nested.nested_of(resources)
+            return msgspec.structs.replace(doc, resources=resources, members=members_of(resources), nested=inner)
 
-        aggregates.ns_instances.change(tx, operation.subject, record)
+        self._mark(tx, aggregates.ns_instances.change(tx, operation.subject, record), step)
+
+    @staticmethod
+    def _mark(tx: Transaction, ns: NsInstance, step: Step) -> None:
+        """An NS that is taken in knows by whom, from the moment in which that begins until it has ended."""
+        existing = step.args.get("spec", {}).get("existing", "") if step.resource.startswith(nested.PREFIX) else ""
+        if not existing or aggregates.ns_instances.find(tx, existing) is None:
+            return
+        others = {r.spec["existing"] for r in ns.resources.values() if r.kind == "nested"}
+
+        def record(doc: NsInstance) -> NsInstance:
+            users = [id for id in doc.users if id != ns.id]
+            return msgspec.structs.replace(doc, users=(*users, ns.id) if existing in others else tuple(users))
+
+        aggregates.ns_instances.change(tx, existing, record)
 
     def moved(self, tx: Transaction, operation: Operation, state: OperationState) -> None:
         outcome = operation.plan.outcome if operation.plan else {}
@@ -148,7 +175,8 @@ class NsOperation:
         pairs = dependencies(flavour, vnfds)
         order, again = ordered(pairs, cyclic_allowed=cyclic)
         borrowed = self._borrowed(instance, flavour, goal)
-        layout = Layout(places={}, flavours=flavours, pairs=pairs, order=order, borrowed=borrowed)
+        pnfs = await cabled(self.desk, instance, goal.pnfs)
+        layout = Layout(places={}, flavours=flavours, pairs=pairs, order=order, borrowed=borrowed, pnfs=pnfs)
         places, verdicts = await self._places(instance, flavour, goal, layout)
         return msgspec.structs.replace(layout, places=places, verdicts=verdicts), again
 
@@ -197,7 +225,8 @@ class NsOperation:
         if not demands:
             return places, ()
         here = [vim for there in places.values() for vim in there.values()]
-        prefer = tuple(dict.fromkeys((*(vim for vim, _ in layout.borrowed.values()), *here)))
+        near = [point.vim for pnf in layout.pnfs.values() for point in pnf.points if point.vim]
+        prefer = tuple(dict.fromkeys((*near, *(vim for vim, _ in layout.borrowed.values()), *here)))
         held = journal.holder(self.desk.database, instance.id)
         operation = held.id if held else PREVIEW
         choice = await self.desk.granter.choose(demands, prefer, tenant=instance.tenant, operation=operation)
@@ -248,6 +277,7 @@ def applied(instance: NsInstance, goal: NsGoal) -> NsInstance:
         saps=goal.saps,
         steered=goal.steered,
         ssh_keys=goal.ssh_keys,
+        nested_params=goal.nested_params,
     )
 
 
@@ -278,7 +308,7 @@ def _to_tell(graph: Mapping[str, Wanted], steps: Sequence[Step], everyone: bool,
     if everyone:
         return list(depending)
     fresh = {step.resource for step in steps if step.action == "member.create"}
-    changed = {step.args["spec"]["profile"] for step in steps if step.action in ("member.create", "member.delete")}
+    changed = {step.args["spec"]["profile"] for step in steps if step.action in _PROVIDING}
     return [
         key
         for key, want in depending.items()

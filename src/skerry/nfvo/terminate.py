@@ -1,4 +1,4 @@
-"""Terminate an NS (SOL005 6.4.8): its VNFs and virtual links go, those that existed before it stay."""
+"""Terminate an NS (SOL005 6.4.8): its VNFs, nested NSs and virtual links go, those that existed before it stay."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from skerry.model.ns import NsInstance
 from skerry.model.operations import Operation, Step
 from skerry.model.states import InstantiationState
 from skerry.nfvo.goal import NsGoal
+from skerry.nfvo.nesting import require_alone
 from skerry.nfvo.operation import NsOperation
-from skerry.store import aggregates
+from skerry.store import aggregates, journal
 from skerry.store.database import Transaction
 
 
@@ -27,6 +28,8 @@ class TerminateNs(NsOperation):
 
     def admit(self, tx: Transaction, operation: Operation) -> None:
         instance = aggregates.ns_instances.get(tx, operation.subject)
+        parent = journal.operations.find(tx, operation.parent) if operation.parent else None
+        require_alone(instance, "terminate", within=parent.subject if parent else "")
         if instance.ns_state is not InstantiationState.INSTANTIATED and not instance.resources:
             raise ConflictError(
                 f"cannot terminate NS {instance.id}: it is NOT_INSTANTIATED", suggestion="delete its record instead"
@@ -36,7 +39,7 @@ class TerminateNs(NsOperation):
         return NsGoal(flavour_id=instance.flavour_id, inputs=instance.inputs)
 
     def adjust(self, step: Step, params: Mapping[str, Any]) -> Step:
-        if step.action != "member.delete":
+        if step.action not in ("member.delete", "nested.delete"):
             return step
         given = params.get("additionalParams", {})
         how: dict[str, Any] = {"terminationType": given.get("terminationType", "GRACEFUL")}
@@ -54,6 +57,8 @@ class TerminateNs(NsOperation):
             scale_status={},
             counts={},
             members={},
+            nested={},
+            nested_params={},
             placement={},
             inputs={},
             properties={},

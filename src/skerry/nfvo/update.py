@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import msgspec
 
 from skerry.errors import Fault, InvalidError
-from skerry.model.descriptors import NsDeploymentFlavour, Vnffg
+from skerry.model.descriptors import NsDeploymentFlavour
 from skerry.model.ns import NsInstance
 from skerry.model.operations import Operation, Step
-from skerry.model.saps import AccessPoints, access_points
-from skerry.nfvo import saps, vnffgs
+from skerry.model.saps import access_points
+from skerry.nfvo import nested, pnfs, saps, vnffgs
+from skerry.nfvo.desk import NsDesk
 from skerry.nfvo.goal import NsGoal, adopting, current, grown, without
 from skerry.nfvo.graph import vnffgs_of
 from skerry.nfvo.operation import NsOperation, member_named, member_step
+from skerry.nfvo.sap_addresses import links_of
 
 ON_MEMBERS: Mapping[str, tuple[str, str]] = {
     "OPERATE_VNF": ("operateVnfData", "vnf.operate"),
@@ -34,6 +36,12 @@ ON_PATHS = ("ADD_VNFFG", "UPDATE_VNFFG", "REMOVE_VNFFG")
 ON_SAPS = ("ADD_SAP", "REMOVE_SAP")
 """Updates of service access points. Paths that begin or end at one are laid again."""
 
+ON_PNFS = ("ADD_PNF", "MODIFY_PNF", "REMOVE_PNF")
+"""Updates of physical network functions. One that cannot be connected is rolled back."""
+
+ON_NESTED = ("ADD_NESTED_NS", "REMOVE_NESTED_NS")
+"""Updates of nested NSs: existing ones come in, whichever is there goes."""
+
 SUPPORTED = (
     "INSTANTIATE_VNF",
     "ADD_VNF",
@@ -43,6 +51,8 @@ SUPPORTED = (
     "DELETE_VNF_SNAPSHOT_INFO",
     *ON_PATHS,
     *ON_SAPS,
+    *ON_NESTED,
+    *ON_PNFS,
 )
 LEAVING = ("REMOVE_VNF", "TERMINATE_VNF")
 """One update under two names: V3.7.1 has the first, with `terminateVnfData` for how; older clients send the second."""
@@ -54,29 +64,15 @@ class UpdateNs(NsOperation):
     name: ClassVar[str] = "ns.update"
 
     def goal(self, instance: NsInstance, params: Mapping[str, Any]) -> NsGoal:
-        goal = current(instance)
         kind = params["updateType"]
         if kind not in SUPPORTED:
             fault = Fault(message=f"supported are: {', '.join(SUPPORTED)}", path="/updateType", code="update-type")
             raise InvalidError(f"cannot update an NS by {kind}", faults=[fault])
-        flavour = self.desk.flavour(instance)
-        if kind == "INSTANTIATE_VNF":
-            for entry in params.get("instantiateVnfData", ()):
-                goal = _one_more(goal, flavour, entry)
-        elif kind == "ADD_VNF":
-            for entry in params.get("addVnfInstance", params.get("addVnfIstance", ())):
-                goal = adopting(goal, flavour, entry["vnfProfileId"], entry["vnfInstanceId"])
-        elif kind in LEAVING:
-            named = dict.fromkeys((*params.get("removeVnfInstanceId", ()), *terminations(params)))
-            goal = without(goal, [member_named(instance, id) for id in named])
-        elif kind in ON_PATHS:
-            goal = msgspec.structs.replace(goal, vnffgs=_graphs(instance, flavour, params))
-        elif kind in ON_SAPS:
-            goal = msgspec.structs.replace(goal, saps=_points(instance, flavour, params))
-        return goal
+        change = CHANGES.get(kind)
+        return change(self.desk, instance, params) if change else current(instance)
 
     def rolls_back(self, operation: Operation) -> bool:
-        return operation.params["updateType"] in (*ON_PATHS, *ON_SAPS) or super().rolls_back(operation)
+        return operation.params["updateType"] in (*ON_PATHS, *ON_SAPS, *ON_PNFS) or super().rolls_back(operation)
 
     async def besides(self, instance: NsInstance, params: Mapping[str, Any]) -> list[Step]:
         kind = params["updateType"]
@@ -90,22 +86,68 @@ class UpdateNs(NsOperation):
         ]
 
 
-def _graphs(instance: NsInstance, flavour: NsDeploymentFlavour, params: Mapping[str, Any]) -> Mapping[str, Vnffg]:
+def _graphs(desk: NsDesk, instance: NsInstance, params: Mapping[str, Any]) -> NsGoal:
     """The forwarding graphs once they are as the request says."""
+    flavour = desk.flavour(instance)
     now = vnffgs_of(flavour, instance)
     if params["updateType"] == "ADD_VNFFG":
-        return vnffgs.added(now, flavour, params["addVnffg"])
-    if params["updateType"] == "REMOVE_VNFFG":
-        return vnffgs.removed(now, params["removeVnffgId"])
-    return vnffgs.updated(now, instance, params["updateVnffg"], saps=access_points(flavour, instance.saps))
+        graphs = vnffgs.added(now, flavour, params["addVnffg"])
+    elif params["updateType"] == "REMOVE_VNFFG":
+        graphs = vnffgs.removed(now, params["removeVnffgId"])
+    else:
+        points = access_points(flavour, instance.saps)
+        graphs = vnffgs.updated(now, instance, params["updateVnffg"], saps=points)
+    return msgspec.structs.replace(current(instance), vnffgs=graphs)
 
 
-def _points(instance: NsInstance, flavour: NsDeploymentFlavour, params: Mapping[str, Any]) -> AccessPoints:
+def _points(desk: NsDesk, instance: NsInstance, params: Mapping[str, Any]) -> NsGoal:
     """The service access points once they are as the request says."""
+    flavour = desk.flavour(instance)
     now = access_points(flavour, instance.saps)
     if params["updateType"] == "ADD_SAP":
-        return saps.added(now, flavour, params["addSap"])
-    return saps.removed(now, vnffgs_of(flavour, instance), params["removeSapId"])
+        points = saps.added(now, flavour, params["addSap"], links_of(desk, instance, flavour))
+    else:
+        points = saps.removed(now, vnffgs_of(flavour, instance), params["removeSapId"])
+    return msgspec.structs.replace(current(instance), saps=points)
+
+
+def _machines(desk: NsDesk, instance: NsInstance, params: Mapping[str, Any]) -> NsGoal:
+    """The physical network functions once they are as the request says."""
+    goal, flavour = current(instance), desk.flavour(instance)
+    if params["updateType"] == "ADD_PNF":
+        after = pnfs.added(goal.pnfs, flavour, desk.pnfds(instance.tenant), params["addPnfData"])
+    elif params["updateType"] == "MODIFY_PNF":
+        after = pnfs.modified(goal.pnfs, params["modifyPnfData"])
+    else:
+        after = pnfs.removed(goal.pnfs, vnffgs_of(flavour, instance), params["removePnfId"])
+    return msgspec.structs.replace(goal, pnfs=after)
+
+
+def _instantiated(desk: NsDesk, instance: NsInstance, params: Mapping[str, Any]) -> NsGoal:
+    goal = current(instance)
+    for entry in params.get("instantiateVnfData", ()):
+        goal = _one_more(goal, desk.flavour(instance), entry)
+    return goal
+
+
+def _added(desk: NsDesk, instance: NsInstance, params: Mapping[str, Any]) -> NsGoal:
+    goal = current(instance)
+    for entry in params.get("addVnfInstance", params.get("addVnfIstance", ())):
+        goal = adopting(goal, desk.flavour(instance), entry["vnfProfileId"], entry["vnfInstanceId"])
+    return goal
+
+
+def _removed(_desk: NsDesk, instance: NsInstance, params: Mapping[str, Any]) -> NsGoal:
+    named = dict.fromkeys((*params.get("removeVnfInstanceId", ()), *terminations(params)))
+    return without(current(instance), [member_named(instance, id) for id in named])
+
+
+def _nested(desk: NsDesk, instance: NsInstance, params: Mapping[str, Any]) -> NsGoal:
+    goal = current(instance)
+    if params["updateType"] == "REMOVE_NESTED_NS":
+        return nested.leaving(goal, instance, params["removeNestedNsId"])
+    entries = params["addNestedNsData"]
+    return nested.taking_in(desk, instance, goal, desk.flavour(instance), entries, "addNestedNsData")
 
 
 def _request(operation: str, entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -147,3 +189,15 @@ def _one_more(goal: NsGoal, flavour: NsDeploymentFlavour, entry: Mapping[str, An
     properties = {**goal.properties.get(profile, {}), **entry.get("vnfConfigurableProperty", {})}
     goal = msgspec.structs.replace(goal, properties={**goal.properties, profile: properties}) if properties else goal
     return grown(goal, flavour, {profile: len(goal.groups.get(profile, ())) + 1})
+
+
+CHANGES: Mapping[str, Callable[[NsDesk, NsInstance, Mapping[str, Any]], NsGoal]] = {
+    "INSTANTIATE_VNF": _instantiated,
+    "ADD_VNF": _added,
+    **dict.fromkeys(LEAVING, _removed),
+    **dict.fromkeys(ON_PATHS, _graphs),
+    **dict.fromkeys(ON_SAPS, _points),
+    **dict.fromkeys(ON_NESTED, _nested),
+    **dict.fromkeys(ON_PNFS, _machines),
+}
+"""What the NS shall become by each update that changes what it consists of."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from skerry.model import nesting
+from skerry.model import nesting, pnfs
 from skerry.model.nesting import NestedChange
 from skerry.model.ns import NsInstance
 from skerry.model.ns_changes import VnfChange, graphs_in, vnfs_in
 from skerry.model.operations import Change, Operation, Step
+from skerry.model.pnfs import PnfChange
 from skerry.model.resources import Resource
 from skerry.model.saps import SapChange, changes_in
 from skerry.model.states import OperationState
@@ -41,13 +42,14 @@ def of_vnf(operation: Operation, record: VnfInstance | None, begun: frozenset[st
 def of_ns(
     operation: Operation, state: OperationState, record: NsInstance | None, vnfs: Mapping[str, VnfInstance]
 ) -> dict[str, Any]:
-    """`affectedVnf`, `affectedVl`, `affectedVnffg`, `affectedNs` and `affectedSap`. `vnfs` are the members' records by identifier: a
+    """`affectedVnf`, `affectedPnf`, `affectedVl` and the like. `vnfs` are the members' records by identifier: a
     plan of an older version does not say itself which VNFs it is about."""
     outcome = operation.plan.outcome if operation.plan else {}
     lines = operation.plan.changes if operation.plan else ()
     result = {"changeResult": _result(state)}
     found = {
         "affectedVnf": [_vnf(one) for one in vnfs_in(outcome) or _vnfs_of(operation, record, vnfs)],
+        "affectedPnf": [_pnf(one) for one in pnfs.changes_in(operation)],
         "affectedVl": [
             _link(line) for line in lines if line.resource.startswith("network:") and line.effect != "reuse"
         ],
@@ -85,6 +87,17 @@ def _vnfs_of(operation: Operation, record: NsInstance | None, vnfs: Mapping[str,
                 name=vnf.vnf_instance_name or name,
                 change_type=NS_EFFECTS.get(line.effect, "MODIFY_INFORMATION"),
             )
+
+
+def _pnf(one: PnfChange) -> dict[str, Any]:
+    return {
+        "pnfId": one.id,
+        "pnfdId": one.pnf.pnfd_id,
+        "pnfProfileId": one.pnf.profile,
+        "pnfName": one.pnf.name,
+        "cpInstanceId": [point.id for point in one.pnf.points],
+        "changeType": one.change_type,
+    }
 
 
 def _link(line: Change) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """SOL001 service templates to `Nsd` (clause 7).
 
 * NS node or `substitution_mappings` of a type derived from `tosca.nodes.nfv.NS`: identity; one flavour per such template.
+* Other NS nodes become `NsProfile`: nested NSs, with level and numbers of `ns_profile` and links as VNFs have them.
+* PNF nodes become `PnfProfile`, with links as VNFs have them.
 * VNF nodes become `VnfProfile`: `vnf_profile` gives level and numbers, requirements on virtual links give `links` (requirement
   name → link), `configurable_properties`, `inputs` and every property that is not the standard's give `properties`.
 * Dependencies (the standard has no construct for them): `requirements: - dependency: OTHER` of a VNF node, with names of values
@@ -14,7 +16,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from skerry.model.descriptors import Nsd, NsDeploymentFlavour, Sap, VnfDependency, VnfProfile
+from skerry.model.descriptors import (
+    Nsd,
+    NsDeploymentFlavour,
+    NsProfile,
+    PnfProfile,
+    Sap,
+    VnfDependency,
+    VnfProfile,
+)
 from skerry.packages.conformance import check_topology
 from skerry.packages.cursor import Cursor
 from skerry.packages.forwarding import read_forwarding
@@ -58,9 +68,11 @@ class _Identity:
 
     def __init__(self, topology: Topology, templates: Templates) -> None:
         self.topology = topology
-        self.node = next(iter(topology.of_type("NS")), None)
         mapped = topology.substitution.at("node_type").text() if topology.substitution.exists else ""
         is_ns = topology.types.is_a("node_types", mapped, "tosca.nodes.nfv.NS")
+        nodes = topology.of_type("NS")
+        exact = [node for node in nodes if node.type == mapped]
+        self.node = next(iter(exact or ([] if is_ns and not _names(topology, mapped, nodes) else nodes)), None)
         self.type = mapped if is_ns else self.node.type if self.node else ""
         self.metadata = topology.types.merged("node_types", self.type, "metadata") | templates.metadata
         self.metadata |= self.node.metadata if self.node else {}
@@ -93,6 +105,7 @@ class _Identity:
         texts = {name: self.at(name).required_text(f"the NS's {name}") for name in _IDENTITY}
         topology = self.topology
         profiles = [profile for flavour in flavours.values() for profile in flavour.vnf_profiles.values()]
+        nested = [profile for flavour in flavours.values() for profile in flavour.nested_profiles.values()]
         return Nsd(
             id=texts["descriptor_id"],
             designer=texts["designer"],
@@ -103,7 +116,7 @@ class _Identity:
             cyclic_dependencies=self.cyclic(),
             vnfd_ids=tuple(dict.fromkeys(profile.vnfd_id for profile in profiles if profile.vnfd_id)),
             pnfd_ids=_descriptor_ids(topology, "PNF"),
-            nested_nsd_ids=tuple(id for id in _descriptor_ids(topology, "NS") if id != texts["descriptor_id"]),
+            nested_nsd_ids=tuple(dict.fromkeys(one.nsd_id for one in nested if one.nsd_id)),
             flavours=flavours,
             default_flavour=next(iter(flavours)),
         )
@@ -115,20 +128,35 @@ def _descriptor_ids(topology: Topology, kind: str) -> tuple[str, ...]:
     )
 
 
+def _names(topology: Topology, type: str, nodes: list[Node]) -> bool:
+    """Whether the first of these NS nodes stands for the NS of this type itself, not for a nested one."""
+    spec = topology.types.merged("node_types", type, "properties").get("descriptor_id")
+    own = topology.substitution.at("properties", "descriptor_id").text() or (
+        str(spec.get("default", "")) if isinstance(spec, dict) else ""
+    )
+    return bool(nodes) and nodes[0].properties.at("descriptor_id").text() in ("", own)
+
+
 def _flavour(id: str, topology: Topology, identity: _Identity) -> NsDeploymentFlavour:
     nodes = {node.name: node for node in topology.of_type("VNF")}
     profiles = {name: _profile(topology, node) for name, node in nodes.items()}
-    dependencies = _dependencies(topology, nodes, profiles)
+    pnfs = {node.name: node for node in topology.of_type("PNF")}
+    dependencies = _dependencies(topology, nodes, profiles, pnfs)
     if not identity.cyclic():
         edges: dict[str, list[str]] = {name: [] for name in profiles}
         for each in dependencies:
-            edges[each.target].append(each.source)
+            if each.source in edges:
+                edges[each.target].append(each.source)
         check_cycle(edges, topology.root.at("node_templates"), "VNFs")
-    policies = NsPolicies(topology, profiles)
+    own = identity.node.name if identity.node else ""
+    nested = {node.name: _nested(topology, node) for node in topology.of_type("NS") if node.name != own}
+    policies = NsPolicies(topology, {**profiles, **nested})
     return NsDeploymentFlavour(
         id=id,
         description=identity.at("flavour_description").text(topology.description),
         vnf_profiles=profiles,
+        nested_profiles=nested,
+        pnf_profiles={name: _pnf(topology, node) for name, node in pnfs.items()},
         virtual_links=read_virtual_links(topology, "NsVirtualLink"),
         saps=_saps(topology),
         vnffgs=read_forwarding(topology),
@@ -146,15 +174,35 @@ def _flavour(id: str, topology: Topology, identity: _Identity) -> NsDeploymentFl
     )
 
 
-def _profile(topology: Topology, node: Node) -> VnfProfile:
-    properties = node.properties
-    profile = properties.at("vnf_profile")
+def _numbers(profile: Cursor) -> tuple[int, int]:
+    """The least and the largest number of instances that a profile allows."""
     minimum = profile.at("min_number_of_instances").integer(1)
     maximum = profile.at("max_number_of_instances").integer(max(minimum, 1))
     if maximum < minimum:
         profile.error(
             "bad-profile", "cannot have a maximum below the minimum of instances", "raise max_number_of_instances"
         )
+    return minimum, maximum
+
+
+def _nested(topology: Topology, node: Node) -> NsProfile:
+    profile = node.properties.at("ns_profile")
+    minimum, maximum = _numbers(profile)
+    return NsProfile(
+        id=node.name,
+        nsd_id=node.properties.at("descriptor_id").required_text("the descriptor_id of the nested NS's NSD"),
+        flavour_id=node.properties.at("flavour_id").text(),
+        instantiation_level=profile.at("ns_instantiation_level").text(),
+        min_instances=minimum,
+        max_instances=maximum,
+        links=_links(topology, node),
+    )
+
+
+def _profile(topology: Topology, node: Node) -> VnfProfile:
+    properties = node.properties
+    profile = properties.at("vnf_profile")
+    minimum, maximum = _numbers(profile)
     return VnfProfile(
         id=node.name,
         vnfd_id=properties.at("descriptor_id").required_text("the descriptor_id of the VNF's VNFD"),
@@ -165,6 +213,12 @@ def _profile(topology: Topology, node: Node) -> VnfProfile:
         links=_links(topology, node),
         properties=_values(topology, node),
         node_type=node.type,
+    )
+
+
+def _pnf(topology: Topology, node: Node) -> PnfProfile:
+    return PnfProfile(
+        id=node.name, pnfd_id=node.properties.at("descriptor_id").text(), links=_links(topology, node)
     )
 
 
@@ -194,15 +248,18 @@ def _values(topology: Topology, node: Node) -> dict[str, Any]:
 
 
 def _dependencies(
-    topology: Topology, nodes: Mapping[str, Node], profiles: Mapping[str, VnfProfile]
+    topology: Topology, nodes: Mapping[str, Node], profiles: Mapping[str, VnfProfile], pnfs: Mapping[str, Node]
 ) -> tuple[VnfDependency, ...]:
+    """Who needs whom: VNFs other VNFs, and PNFs."""
+    sources = {*nodes, *pnfs}
     found: dict[tuple[str, str], VnfDependency] = {}
     for name, node in nodes.items():
         for requirement, target, entry in node.requirements:
             if requirement != "dependency" or topology.node_of(entry, target) is None:
                 continue
-            if target not in nodes:
-                entry.error("wrong-node", f"cannot depend on {target}: it is no VNF", "name a VNF node")
+            if target not in sources:
+                message = f"cannot depend on {target}: it is neither VNF nor PNF"
+                entry.error("wrong-node", message, "name a VNF or PNF node")
                 continue
             parameters = (
                 entry.at("relationship", "properties", "parameters").texts() if isinstance(entry.value, dict) else ()
@@ -210,11 +267,11 @@ def _dependencies(
             found[target, name] = VnfDependency(source=target, target=name, parameters=parameters)
         for function, arguments in references(profiles[name].properties):
             source = str(arguments[0]) if arguments else ""
-            if function == "get_attribute" and source in nodes and source != name:
+            if function == "get_attribute" and source in sources and source != name:
                 found.setdefault((source, name), VnfDependency(source=source, target=name))
-            elif function == "get_attribute" and source not in nodes and source not in ("SELF", "HOST"):
+            elif function == "get_attribute" and source not in sources and source not in ("SELF", "HOST"):
                 node.properties.error(
-                    "unknown-node", f"cannot ask {source!r} for an attribute", "name a VNF node of the NS"
+                    "unknown-node", f"cannot ask {source!r} for an attribute", "name a VNF or PNF of the NS"
                 )
     return tuple(found.values())
 

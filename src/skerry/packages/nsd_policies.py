@@ -1,24 +1,28 @@
 """Policies of an NSD: scaling aspects and NS levels (SOL001 clause 7.10, from release 3.5.1).
 
-`NsScalingAspects` names the levels of each aspect and `VnfToLevelMapping` the instances of each VNF at them;
-`NsInstantiationLevels` and `VnfToInstantiationLevelMapping` do the same for the levels to instantiate at. A VNF that a level
-does not mention has its profile's minimum (at least one). An NSD without levels gets one level named `default`.
+`NsScalingAspects` names the levels of each aspect, `VnfToLevelMapping` and `NsToLevelMapping` the instances of each VNF and
+nested NS at them; `NsInstantiationLevels`, `VnfToInstantiationLevelMapping` and `NsToInstantiationLevelMapping` do the same
+for the levels to instantiate at. A VNF or nested NS that a level does not mention has its profile's minimum (at least one).
+An NSD without levels gets one level named `default`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from skerry.model.descriptors import NsLevel, NsScalingAspect, VnfProfile
+from skerry.model.descriptors import NsLevel, NsProfile, NsScalingAspect, VnfProfile
 from skerry.packages.cursor import Cursor
 from skerry.packages.policies import DEFAULT_LEVEL, expand, policies_of
 from skerry.packages.topology import Policy, Topology
+
+_AT_LEVELS = ("VnfToLevelMapping", "NsToLevelMapping")
+_AT_FIRST = ("VnfToInstantiationLevelMapping", "NsToInstantiationLevelMapping")
 
 
 class NsPolicies:
     """What the policies of one NS flavour say."""
 
-    def __init__(self, topology: Topology, profiles: Mapping[str, VnfProfile]) -> None:
+    def __init__(self, topology: Topology, profiles: Mapping[str, VnfProfile | NsProfile]) -> None:
         self._topology = topology
         self._profiles = profiles
         self.aspects = self._aspects()
@@ -34,12 +38,12 @@ class NsPolicies:
         self.default_level = self.default_level or next(iter(self.levels))
 
     def _numbers(self, policy: Policy) -> dict[str, dict[str, int]]:
-        """VNF profile → level → number of instances."""
+        """Profile → level → number of instances."""
         found: dict[str, dict[str, int]] = {}
         for target in expand(self._topology, policy.targets):
             if target not in self._profiles:
                 policy.here.at("targets").error(
-                    "unknown-node", f"cannot find the VNF {target!r}", "name a VNF node of the NS"
+                    "unknown-node", f"cannot find the VNF {target!r}", "name a VNF or nested NS node of the NS"
                 )
                 continue
             entries = policy.properties.at("number_of_instances").entries()
@@ -48,13 +52,13 @@ class NsPolicies:
 
     def _aspects(self) -> dict[str, NsScalingAspect]:
         mapped: dict[str, dict[str, dict[str, int]]] = {}
-        for policy in policies_of(self._topology, "VnfToLevelMapping"):
+        for policy in policies_of(self._topology, *_AT_LEVELS):
             mapped.setdefault(policy.properties.at("aspect").text(), {}).update(self._numbers(policy))
         found: dict[str, NsScalingAspect] = {}
         for policy in policies_of(self._topology, "NsScalingAspects"):
             for id, entry in policy.properties.at("aspects").entries().items():
                 found[id] = self._aspect(id, entry, mapped.get(id, {}))
-        for policy in policies_of(self._topology, "VnfToLevelMapping"):
+        for policy in policies_of(self._topology, *_AT_LEVELS):
             aspect = policy.properties.at("aspect")
             if aspect.text() not in found:
                 aspect.error(
@@ -86,7 +90,7 @@ class NsPolicies:
 
     def _levels(self) -> dict[str, NsLevel]:
         numbers: dict[str, dict[str, int]] = {}
-        for policy in policies_of(self._topology, "VnfToInstantiationLevelMapping"):
+        for policy in policies_of(self._topology, *_AT_FIRST):
             numbers |= self._numbers(policy)
         found: dict[str, NsLevel] = {}
         for policy in policies_of(self._topology, "NsInstantiationLevels"):
@@ -104,7 +108,7 @@ class NsPolicies:
             elif default.text():
                 self.default_level = default.text()
         for level in {level for per_level in numbers.values() for level in per_level} - found.keys():
-            policy = policies_of(self._topology, "VnfToInstantiationLevelMapping")[0]
+            policy = policies_of(self._topology, *_AT_FIRST)[0]
             policy.here.error(
                 "unknown-level", f"cannot find the NS level {level!r}", "declare it in an NsInstantiationLevels policy"
             )

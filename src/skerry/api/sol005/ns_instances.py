@@ -11,7 +11,7 @@ from starlette.responses import Response
 from skerry.api import body
 from skerry.api.route import LIST_QUERY, Call, Endpoint, Handler
 from skerry.api.sol003 import translate, vnf_instances
-from skerry.api.sol005 import forwarding
+from skerry.api.sol005 import forwarding, pnfs, saps
 from skerry.api.sol005 import types as wire
 from skerry.api.wire import Links, ResourceHandle, links
 from skerry.errors import Fault, InvalidError, NotFoundError
@@ -22,7 +22,7 @@ from skerry.model.saps import access_points
 from skerry.model.states import InstantiationState
 from skerry.model.vnf import VnfInstance
 
-HIDDEN = ("vnfInstance", "virtualLinkInfo", "vnffgInfo", "sapInfo", "nsScaleStatus")
+HIDDEN = ("vnfInstance", "pnfInfo", "virtualLinkInfo", "vnffgInfo", "sapInfo", "nestedNsInstanceId", "nsScaleStatus")
 
 
 def render(call: Call, record: NsInstance) -> wire.NsInstance:
@@ -30,6 +30,7 @@ def render(call: Call, record: NsInstance) -> wire.NsInstance:
     resources = sorted(record.resources.items())
     networks = [_link(key, resource) for key, resource in resources if key.startswith("network:")]
     flavour = _flavour(call, record)
+    running = record.ns_state is InstantiationState.INSTANTIATED
     levels = [
         wire.NsScaleInfo(ns_scaling_aspect_id=aspect, ns_scale_level_id=str(level))
         for aspect, level in sorted(record.scale_status.items())
@@ -44,9 +45,11 @@ def render(call: Call, record: NsInstance) -> wire.NsInstance:
         links=_links(call, record),
         flavour_id=record.flavour_id or None,
         vnf_instance=[vnf for vnf in (_vnf(call, m.vnf_instance_id) for m in record.members.values()) if vnf] or None,
+        pnf_info=pnfs.shown(record),
         virtual_link_info=networks or None,
         vnffg_info=forwarding.shown(flavour, record) if flavour else None,
-        sap_info=_saps(flavour, record) if flavour and record.ns_state is InstantiationState.INSTANTIATED else None,
+        sap_info=saps.shown(access_points(flavour, record.saps)) if flavour and running else None,
+        nested_ns_instance_id=[inner.ns_instance_id for inner in record.nested.values()] or None,
         ns_scale_status=levels or None,
     )
 
@@ -57,19 +60,6 @@ def _flavour(call: Call, record: NsInstance) -> NsDeploymentFlavour | None:
     except NotFoundError:
         return None
     return package.nsd.flavours.get(record.flavour_id) if package else None
-
-
-def _saps(flavour: NsDeploymentFlavour, record: NsInstance) -> list[wire.SapInfo] | None:
-    return [
-        wire.SapInfo(
-            id=id,
-            sapd_id=point.sapd_id,
-            sap_name=point.name,
-            sap_protocol_info=[],
-            description=point.description or None,
-        )
-        for id, point in access_points(flavour, record.saps).items()
-    ] or None
 
 
 def _vnf(call: Call, id: str) -> Mapping[str, Any] | None:
@@ -138,14 +128,13 @@ async def show(call: Call) -> Response:
 
 async def delete(call: Call) -> Response:
     """Remove the record."""
-    record = find(call)
-    call.require_match(record.rev)
-    await call.services.nfvo.delete(record.id, tenant=call.tenant)
+    await call.services.nfvo.delete(find(call).id, match=call.match, tenant=call.tenant)
     return call.done()
 
 
 RENAMED = {
     "addVnfIstance": "addVnfInstance",
+    "addpnfData": "addPnfData",
     "additionalParamsForVnf": "additionalParamForVnf",
     "vnfConfigurableProperties": "vnfConfigurableProperty",
 }

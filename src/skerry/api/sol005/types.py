@@ -8,7 +8,6 @@ from typing import Any, Literal
 import msgspec
 
 from skerry.api.sol003.types import (
-    CpProtocolInfo,
     ExtManagedVirtualLinkData,
     ExtVirtualLinkData,
     Identifier,
@@ -18,6 +17,9 @@ from skerry.api.sol003.types import (
     ScaleInfo,
 )
 from skerry.api.sol005.forwarding import AddVnffgData, UpdateVnffgData, VnffgInfo
+from skerry.api.sol005.nested import AffectedNs, NestedNsInstanceData, ParamsForNestedNs
+from skerry.api.sol005.pnfs import AddPnfData, AffectedPnf, ModifyPnfData, PnfInfo
+from skerry.api.sol005.saps import SapData, SapInfo
 from skerry.api.wire import KeyValuePairs, Links, ResourceHandle, Wire
 
 
@@ -54,6 +56,13 @@ class VnfLocationConstraint(Wire, frozen=True, kw_only=True):
     vdu_id: str | None = None
 
 
+class NestedNsLocationConstraint(Wire, frozen=True, kw_only=True):
+    """NestedNsLocationConstraint (6.5.3.96): where the VNFs of a nested NS that is made shall be."""
+
+    ns_profile_id: Identifier
+    location_constraints: LocationConstraints
+
+
 class ParamsForVnf(Wire, frozen=True, kw_only=True):
     """ParamsForVnf (6.5.3.22)."""
 
@@ -71,10 +80,15 @@ class InstantiateNsRequest(Wire, frozen=True, kw_only=True):
 
     ns_flavour_id: Identifier
     ns_instantiation_level_id: str | None = None
-    sap_data: list[KeyValuePairs] | None = None
+    sap_data: list[SapData] | None = None
     vnf_instance_data: list[VnfInstanceData] | None = None
+    nested_ns_instance_data: list[NestedNsInstanceData] | None = None
+    addpnf_data: list[AddPnfData] | None = None  # so the standard spells it here
+    add_pnf_data: list[AddPnfData] | None = None
     location_constraints: list[VnfLocationConstraint] | None = None
+    nested_ns_location_constraints: list[NestedNsLocationConstraint] | None = None
     additional_params_for_ns: KeyValuePairs | None = None
+    additional_params_for_nested_ns: list[ParamsForNestedNs] | None = None
     additional_params_for_vnf: list[ParamsForVnf] | None = None
     additional_param_for_vnf: list[ParamsForVnf] | None = None  # its name in version 1
     additional_affinity_or_anti_affinity_rule: list[KeyValuePairs] | None = None
@@ -276,15 +290,6 @@ class VnfSnapshotData(Wire, frozen=True, kw_only=True):
     additional_params: KeyValuePairs | None = None
 
 
-class SapData(Wire, frozen=True, kw_only=True):
-    """SapData (6.5.3.10)."""
-
-    sapd_id: str
-    sap_name: str
-    description: str
-    sap_protocol_data: list[KeyValuePairs] | None = None
-
-
 UPDATES = {
     "ADD_VNF": "addVnfInstance",
     "REMOVE_VNF": "removeVnfInstanceId",
@@ -304,6 +309,11 @@ UPDATES = {
     "ADD_SAP": "addSap",
     "ADD SAP": "addSap",
     "REMOVE_SAP": "removeSapId",
+    "ADD_NESTED_NS": "addNestedNsData",
+    "REMOVE_NESTED_NS": "removeNestedNsId",
+    "ADD_PNF": "addPnfData",
+    "MODIFY_PNF": "modifyPnfData",
+    "REMOVE_PNF": "removePnfId",
 }
 """updateType -> the attribute that it needs, for the updates that are served."""
 
@@ -330,6 +340,11 @@ class UpdateNsRequest(Wire, frozen=True, kw_only=True):
         "ADD_SAP",
         "ADD SAP",
         "REMOVE_SAP",
+        "ADD_NESTED_NS",
+        "REMOVE_NESTED_NS",
+        "ADD_PNF",
+        "MODIFY_PNF",
+        "REMOVE_PNF",
     ]
     add_vnf_instance: list[VnfInstanceData] | None = None
     add_vnf_istance: list[VnfInstanceData] | None = None
@@ -349,6 +364,11 @@ class UpdateNsRequest(Wire, frozen=True, kw_only=True):
     remove_vnffg_id: list[Identifier] | None = None
     add_sap: list[SapData] | None = None
     remove_sap_id: list[str] | None = None
+    add_nested_ns_data: list[NestedNsInstanceData] | None = None
+    remove_nested_ns_id: list[Identifier] | None = None
+    add_pnf_data: list[AddPnfData] | None = None
+    modify_pnf_data: list[ModifyPnfData] | None = None
+    remove_pnf_id: list[Identifier] | None = None
     update_time: str | None = None
 
     def __post_init__(self) -> None:
@@ -377,6 +397,11 @@ _UPDATE_FIELDS = {
     "ADD_SAP": "add_sap",
     "ADD SAP": "add_sap",
     "REMOVE_SAP": "remove_sap_id",
+    "ADD_NESTED_NS": "add_nested_ns_data",
+    "REMOVE_NESTED_NS": "remove_nested_ns_id",
+    "ADD_PNF": "add_pnf_data",
+    "MODIFY_PNF": "modify_pnf_data",
+    "REMOVE_PNF": "remove_pnf_id",
 }
 
 
@@ -406,16 +431,6 @@ class NsVirtualLinkInfo(Wire, frozen=True, kw_only=True):
     resource_handle: list[ResourceHandle] | None = None
 
 
-class SapInfo(Wire, frozen=True, kw_only=True):
-    """SapInfo (6.5.3.67)."""
-
-    id: str
-    sapd_id: str
-    sap_name: str
-    sap_protocol_info: list[CpProtocolInfo]
-    description: str | None = None
-
-
 class NsInstance(Wire, frozen=True, kw_only=True):
     """NsInstance (6.5.2.10). A VNF instance in it has the form of SOL003, with `vnfPkgId`."""
 
@@ -428,9 +443,11 @@ class NsInstance(Wire, frozen=True, kw_only=True):
     links: Links = msgspec.field(name="_links")
     flavour_id: str | None = None
     vnf_instance: list[Mapping[str, Any]] | None = None
+    pnf_info: list[PnfInfo] | None = None
     virtual_link_info: list[NsVirtualLinkInfo] | None = None
     vnffg_info: list[VnffgInfo] | None = None
     sap_info: list[SapInfo] | None = None
+    nested_ns_instance_id: list[str] | None = None
     ns_scale_status: list[NsScaleInfo] | None = None
 
 
@@ -479,9 +496,11 @@ class ResourceChanges(Wire, frozen=True, kw_only=True):
     """`resourceChanges` of NsLcmOpOcc (6.5.2.3)."""
 
     affected_vnfs: list[AffectedVnf] | None = None
+    affected_pnfs: list[AffectedPnf] | None = None
     affected_vls: list[AffectedVirtualLink] | None = None
     affected_vnffgs: list[AffectedVnffg] | None = None
     affected_saps: list[AffectedSap] | None = None
+    affected_nss: list[AffectedNs] | None = None
 
 
 class NsLcmOpOcc(Wire, frozen=True, kw_only=True):
