@@ -52,6 +52,25 @@ class ForeignNfvo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     ca: Annotated[Path | None, Meta(description="PEM file of an authority to trust there, beside the system's.")] = None
 
 
+class ForeignVnfm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The VNF manager of somebody else that has some of the VNFs that this node orchestrates."""
+
+    id: Annotated[str, Meta(min_length=1, description="Its name in records and messages.")]
+    endpoint: Annotated[
+        str, Meta(pattern="^https?://[^/]+", description="Root of its APIs: `https://host:port`, perhaps with a path.")
+    ]
+    vnfm_info: Annotated[
+        tuple[str, ...],
+        Meta(min_length=1, description="VNFs whose descriptor has one of these as `vnfm_info` are its own."),
+    ]
+    client_id: Annotated[str, Meta(description="Identifier of this node there, for OAuth2 client credentials.")] = ""
+    secret_file: Annotated[Path | None, Meta(description="File with the secret that belongs to `client_id`.")] = None
+    token_endpoint: Annotated[
+        str, Meta(description="Where OAuth2 tokens are; default: `/oauth2/token` below `endpoint`.")
+    ] = ""
+    ca: Annotated[Path | None, Meta(description="PEM file of an authority to trust there, beside the system's.")] = None
+
+
 class LoginNode(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The node where callers of this one may have logged in."""
 
@@ -172,6 +191,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             "`[granting_nfvo]`; without it this node grants them itself."
         ),
     ] = None
+    vnf_managers: Annotated[
+        tuple[ForeignVnfm, ...],
+        Meta(
+            description="VNF managers of others, as tables `[[vnf_managers]]`: they instantiate the VNFs that are theirs."
+        ),
+    ] = ()
     login_node: Annotated[
         LoginNode | None,
         Meta(

@@ -41,6 +41,7 @@ from skerry.nfvo.catalogue import Catalogue
 from skerry.nfvo.coordination import Coordinations
 from skerry.nfvo.desk import NsDesk
 from skerry.nfvo.fetch import Fetcher
+from skerry.nfvo.foreign_packages import ForeignPackages
 from skerry.nfvo.granting import Grants
 from skerry.nfvo.grants import PlacingGranter
 from skerry.nfvo.image_repository import ImageRepository
@@ -59,7 +60,8 @@ from skerry.policy import performance
 from skerry.policy.alarms import AlarmBook
 from skerry.policy.performance import Performance
 from skerry.policy.sampling import Sampler
-from skerry.settings import Settings, is_loopback
+from skerry.settings import ForeignNfvo as NamedNfvo
+from skerry.settings import ForeignVnfm, Settings, is_loopback
 from skerry.store import aggregates, backups, upkeep
 from skerry.store.database import Database, Transaction
 from skerry.store.dataplane import Ledger
@@ -70,13 +72,17 @@ from skerry.vnfm.coordination import Coordinator
 from skerry.vnfm.desk import Desk
 from skerry.vnfm.element import Elements
 from skerry.vnfm.foreign_nfvo import ForeignNfvo
+from skerry.vnfm.foreign_vnfm import Manager, Managers
 from skerry.vnfm.grants import Granter
 from skerry.vnfm.indicators import Indicators
 from skerry.vnfm.lifecycle import Vnfm
+from skerry.vnfm.managed import MANAGED
 from skerry.vnfm.recovery import Recovery
 from skerry.vnfm.watch import Watch
 
 PRUNE_S = 3600.0
+ANYWHERE = Policy(allowed=("0.0.0.0/0", "::/0"), loopback=True)
+"""For those whom the administrator named."""
 
 
 class Node:
@@ -118,7 +124,8 @@ class Node:
         self.infrastructures = self._infrastructures()
         self.keys = Keys(self.store, self.clock, self.ids, os.urandom)
         self.coordinations = Coordinations(self.store, self.engine, self.clock, self.ids)
-        self.grants = Grants(self.store, self.granter, self.clock, self.ids)
+        self.managers = self._vnf_managers()
+        self.grants = Grants(self.store, self.granter, self.clock, self.ids, self._places_of)
         self.catalogue = self._catalogue()
         self.notifications = Notifications(
             self.store, self.engine.events, self.clock, self.ids, sender or self._sender(), self._rules()
@@ -126,17 +133,9 @@ class Node:
         self.capacities = self._capacities()
         self.alarms = AlarmBook(self.store, self.engine.events, self.clock, self.ids)
         self.performance = self._performance()
-        desk = Desk(
-            database=self.store,
-            vims=self.vims,
-            granter=self._nfvo_of_vnfs(),
-            clock=self.clock,
-            alarms=self.alarms,
-            archive=self.catalogue.content,
-            scratch=data / "images",
-            stored=self.images.find,
-        )
+        desk = self._vnf_desk()
         self.vnfm = Vnfm(desk, self.engine, self.ids)
+        self.managers.register(desk, self.engine)
         self._elements = HttpSender(self._targets(), self.clock, self._files())
         elements = Elements(self._elements)
         self.indicators = Indicators(
@@ -174,6 +173,20 @@ class Node:
             self.images,
             fixed=[vim.id for vim in self.settings.vims],
             scratch=self.settings.data_dir / "uploads",
+        )
+
+    def _vnf_desk(self) -> Desk:
+        return Desk(
+            database=self.store,
+            vims=self.vims,
+            granter=self._nfvo_of_vnfs(),
+            clock=self.clock,
+            alarms=self.alarms,
+            archive=self.catalogue.content,
+            scratch=data / "images",
+            stored=self.images.find,
+            manager_of=self.managers.of,
+            fetch=self._fetch_package,
         )
 
     def _ns_desk(self) -> NsDesk:
@@ -369,25 +382,46 @@ class Node:
         asked = self.settings.granting_nfvo
         if asked is None:
             return self.granter
-        who = Authentication()
-        if asked.client_id:
-            secret = asked.secret_file.read_text().strip() if asked.secret_file else ""
-            place = asked.token_endpoint or f"{asked.endpoint.rstrip('/')}/oauth2/token"
-            who = Authentication(
-                oauth2=ClientCredentials(client_id=asked.client_id, client_password=secret, token_endpoint=place)
-            )
-        exchange = partial(self._caller_of(asked.ca).call, who=who)
+        exchange = partial(self._caller_of(asked.ca).call, who=_as_client_of(asked))
         return ForeignNfvo(asked.endpoint, self._own_root(), exchange, self.vims, self._keep_vim)
+
+    def _vnf_managers(self) -> Managers:
+        """The VNF managers of others that the settings name."""
+        return Managers(
+            {
+                one.id: Manager(
+                    one.endpoint, one.vnfm_info, partial(self._caller_of(one.ca).call, who=_as_client_of(one))
+                )
+                for one in self.settings.vnf_managers
+            }
+        )
+
+    def _places_of(self, id: str) -> Mapping[str, str]:
+        """Where this node wants the VDUs of a VNF by its identifier at its own manager."""
+        vnf = aggregates.vnf_instances.find(self.store, self.managers.vnf_of(id))
+        have = vnf.resources.get(MANAGED) if vnf else None
+        return have.spec.get("placement", {}) if have else {}
+
+    async def _fetch_package(self, vnfd_id: str, tenant: str) -> None:
+        """Bring a package that this node lacks from the NFVO that grants, if there is one."""
+        asked = self.settings.granting_nfvo
+        if asked is None:
+            return
+        fetcher = Fetcher(ANYWHERE, self._trusting(asked.ca).context, self.settings.max_upload_bytes)
+        scratch = self.settings.data_dir / "uploads"
+        who = partial(_as_client_of, asked)
+        await ForeignPackages(self.catalogue, fetcher.fetch, asked.endpoint, who, scratch).bring(vnfd_id, tenant)
 
     def _caller_of(self, authority: Path | None) -> HttpSender:
         """Calls one whom the administrator named: no address is forbidden."""
-        files = self._files()
-        trusting = msgspec.structs.replace(
-            files, authorities=(*files.authorities, *((authority,) if authority else ()))
-        )
-        made = HttpSender(Policy(allowed=("0.0.0.0/0", "::/0"), loopback=True), self.clock, trusting)
+        made = HttpSender(ANYWHERE, self.clock, self._trusting(authority))
         self._callers.append(made)
         return made
+
+    def _trusting(self, authority: Path | None) -> Files:
+        """Whom the node trusts, and one more."""
+        files = self._files()
+        return msgspec.structs.replace(files, authorities=(*files.authorities, *((authority,) if authority else ())))
 
     def _login_node(self) -> Elsewhere | None:
         """Where callers of this node may have logged in."""
@@ -481,3 +515,14 @@ class Node:
         folder = self.settings.data_dir / "vims" / vim_id
         folder.mkdir(parents=True, exist_ok=True)
         return DriverContext(node=self.settings.node, data_dir=folder, clock=self.clock)
+
+
+def _as_client_of(other: NamedNfvo | ForeignVnfm) -> Authentication:
+    """How this node says who it is to an orchestrator or VNF manager of the settings."""
+    if not other.client_id:
+        return Authentication()
+    secret = other.secret_file.read_text().strip() if other.secret_file else ""
+    place = other.token_endpoint or f"{other.endpoint.rstrip('/')}/oauth2/token"
+    return Authentication(
+        oauth2=ClientCredentials(client_id=other.client_id, client_password=secret, token_endpoint=place)
+    )

@@ -116,6 +116,7 @@ class VnfInstance(Record, frozen=True, kw_only=True, omit_defaults=True):
     ssh_keys: tuple[str, ...] = ()  # lines of authorized_keys that open every VNFC
     unborn: tuple[str, ...] = ()  # VNFCs that were made while they shall not run: their first start runs their scripts
     failed: bool = False  # the last operation ended FAILED or FAILED_TEMP (status ERROR)
+    manager: str = ""  # the VNF manager of somebody else that has it ("" = this node)
 
     @property
     def everybody(self) -> dict[str, tuple[str, ...]]:

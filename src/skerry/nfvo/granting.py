@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from skerry.errors import Fault, InvalidError
@@ -19,10 +19,23 @@ from skerry.vnfm.packages import usable
 COMPUTE = ("COMPUTE", "OSCONTAINER")
 
 
+def _nowhere(_vnf_instance_id: str) -> Mapping[str, str]:
+    return {}
+
+
 class Grants:
     """Answers grant requests and keeps the answers."""
 
-    def __init__(self, database: Database, granter: PlacingGranter, clock: Clock, ids: Ids) -> None:
+    def __init__(
+        self,
+        database: Database,
+        granter: PlacingGranter,
+        clock: Clock,
+        ids: Ids,
+        places_of: Callable[[str], Mapping[str, str]] = _nowhere,
+    ) -> None:
+        """`places_of` says where this node wants the VDUs ("*" = all others) of a VNF that its manager asks about."""
+        self._places_of = places_of
         self._database = database
         self._granter = granter
         self._clock = clock
@@ -43,7 +56,12 @@ class Grants:
         new = (*asked.add, *asked.temporary)
         vdus = self._vdus(asked, new, tenant)
         here = tuple(dict.fromkeys(one.vim for one in (*asked.remove, *asked.update) if one.vim))
-        demands = [_demand(one, vdus[one.id]) for one in new if one.id in vdus]
+        wished = self._places_of(asked.vnf_instance_id)
+        demands = [
+            _demand(one, vdus[one.id], wished.get(vdus[one.id].id) or wished.get("*", ""))
+            for one in new
+            if one.id in vdus
+        ]
         choice = await self._granter.choose(demands, here, tenant=tenant)
         places = _with_parts(new, choice.placement, here)
         record = GrantRecord(
@@ -84,14 +102,14 @@ class Grants:
         return found
 
 
-def _demand(one: Definition, vdu: Vdu) -> Demand:
+def _demand(one: Definition, vdu: Vdu, wished: str) -> Demand:
     """In its preferred form alone: the answer to others has no word for it."""
     return Demand(
         name=one.id,
         vcpus=vdu.vcpus,
         memory_bytes=vdu.memory_bytes,
         storage_bytes=vdu.storage_bytes,
-        site=one.vim,
+        site=one.vim or wished,
         forms=forms(vdu)[:1],
         function_bytes=function_bytes(vdu),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,6 +34,14 @@ def _no_image(_name: str, _tenant: str) -> ImageFile | None:
     return None
 
 
+def _this_node(_infos: Sequence[str]) -> str:
+    return ""
+
+
+async def _no_package(_vnfd_id: str, _tenant: str) -> None:
+    return None
+
+
 async def _nothing(_vnf: VnfInstance) -> Mapping[str, str]:
     return {}
 
@@ -42,7 +50,8 @@ async def _nothing(_vnf: VnfInstance) -> Mapping[str, str]:
 class Desk:
     """`archive` finds a package's file; `scratch` holds extracted images. `told` is what VNFCs find in their
     environment besides what the descriptor says, and nowhere else: it may hold secrets. `stored` finds the content of an
-    image that a descriptor only names, among those that its tenant uploaded."""
+    image that a descriptor only names, among those that its tenant uploaded. `manager_of` says which VNF manager has VNFs of
+    a kind ("" = this one), `fetch` brings the package of a VNFD that is not here where an NFVO has it."""
 
     database: Database
     vims: Vims
@@ -53,6 +62,8 @@ class Desk:
     scratch: Path
     told: Callable[[VnfInstance], Awaitable[Mapping[str, str]]] = _nothing
     stored: Callable[[str, str], ImageFile | None] = _no_image
+    manager_of: Callable[[Sequence[str]], str] = _this_node
+    fetch: Callable[[str, str], Awaitable[None]] = _no_package
     _bound: dict[tuple[str, int, str], Vnfd] = field(default_factory=dict[tuple[str, int, str], Vnfd])
     _extracting: threading.Lock = field(default_factory=threading.Lock)
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Protocol
-from urllib.parse import urljoin, urlsplit
+from typing import Any
 
 import msgspec
 
@@ -19,6 +18,7 @@ from skerry.model.operations import Verdict
 from skerry.model.vnf import VimConnection
 from skerry.notifications.wire import Answer
 from skerry.vim.connections import Vims
+from skerry.vnfm.foreign import Exchange, place, read_object
 from skerry.vnfm.grants import Grant, GrantRequest, ResourceRequest
 
 log = logging.getLogger(__name__)
@@ -39,12 +39,6 @@ OPERATIONS: Mapping[str, str] = {
 POLL_S = 1.0
 MOST_POLLS = 300
 TIMEOUT_S = 60.0
-
-
-class Exchange(Protocol):
-    """One authorized request to the NFVO: method, absolute URI, headers, body."""
-
-    async def __call__(self, method: str, uri: str, headers: Mapping[str, str], body: bytes) -> Answer: ...
 
 
 class ForeignNfvo:
@@ -71,19 +65,13 @@ class ForeignNfvo:
         body = msgspec.json.encode(self._request(request))
         url = f"{self._endpoint}/grant/v1/grants"
         answer = await self._call("POST", url, body)
-        place = self._place(url, answer.headers.get("location", ""))
+        decided = place(url, answer.headers.get("location", ""))
         for _ in range(MOST_POLLS):
             if answer.status != 202:
                 return await self._granted(answer)
             await self._pause(POLL_S)
-            answer = await self._call("GET", place, b"")
+            answer = await self._call("GET", decided, b"")
         raise UnavailableError("cannot get a grant: the NFVO does not decide", suggestion="ask who runs it")
-
-    @staticmethod
-    def _place(url: str, location: str) -> str:
-        """The place of a grant, on the NFVO's own address whatever host it names: what we show there is for nobody else."""
-        named = urlsplit(urljoin(url, location))
-        return urlsplit(url)._replace(path=named.path, query=named.query).geturl()
 
     def _request(self, request: GrantRequest) -> dict[str, Any]:
         vnf, operation = request.vnf_instance_id, request.operation_id
@@ -113,7 +101,7 @@ class ForeignNfvo:
         return await self._exchange(method, uri, headers, body)
 
     async def _granted(self, answer: Answer) -> Grant:
-        told = _object(answer.body)
+        told = read_object(answer.body)
         if answer.status in (200, 201):
             await self._learn(told)
             places = {
@@ -166,10 +154,3 @@ def _connections(told: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """`vimConnectionInfo` (a map) of newer NFVOs, `vimConnections` (a list) of older ones."""
     listed = {str(one.get("id", "")): one for one in told.get("vimConnections") or ()}
     return {**listed, **(told.get("vimConnectionInfo") or {})}
-
-
-def _object(raw: bytes) -> dict[str, Any]:
-    try:
-        return msgspec.json.decode(raw or b"{}", type=dict[str, Any])
-    except msgspec.DecodeError:
-        return {}

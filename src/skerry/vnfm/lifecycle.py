@@ -102,6 +102,7 @@ class Vnfm:
                 metadata={**vnfd.metadata, **(metadata or {})},
                 extensions=vnfd.extensions,
                 ns_id=ns_id,
+                manager=self.desk.manager_of(vnfd.vnfm_info),
             )
             made = aggregates.vnf_instances.insert(tx, instance)
             self.engine.events.add(
@@ -109,6 +110,8 @@ class Vnfm:
             )
             return made
 
+        if not aggregates.vnf_packages.select(self.desk.database, vnfd_id=vnfd_id, tenant=tenant):
+            await self.desk.fetch(vnfd_id, tenant)
         return await self.desk.database.write(work)
 
     async def delete(self, id: str, *, tenant: str = "") -> None:

@@ -22,7 +22,7 @@ from skerry.model.time import stamp
 from skerry.model.vnf import VnfInstance, joined
 from skerry.store import aggregates, journal
 from skerry.store.database import Transaction
-from skerry.vnfm import scripts
+from skerry.vnfm import managed, scripts
 from skerry.vnfm.coordination import ACTION as ASK
 from skerry.vnfm.coordination import coordinated
 from skerry.vnfm.desk import Desk, change
@@ -32,6 +32,7 @@ from skerry.vnfm.grants import GrantRequest, ResourceRequest
 from skerry.vnfm.graph import wanted, within
 from skerry.vnfm.naming import SNAPSHOT
 from skerry.vnfm.steps import REMADE, image_name
+from skerry.vnfm.packages import usable
 
 
 class VnfOperation:
@@ -93,11 +94,16 @@ class VnfOperation:
                 f"cannot run {self.name}: VNF {instance.id} is {instance.instantiation_state}",
                 suggestion=f"it must be {self.needs}",
             )
-        self.goal(instance, operation.params)
+        if instance.manager:
+            managed.require(self.name, instance)
+        else:
+            self.goal(instance, operation.params)
 
     async def plan(self, operation: Operation) -> Plan:
         instance = self.desk.instance(operation.subject)
         before = current(instance)
+        if instance.manager:
+            return managed.plan(operation, instance)
         goal = self.goal(instance, operation.params)
         flavour = self.desk.flavour(applied(instance, goal))
         goal = manned(within(flavour, goal), flavour)
@@ -134,7 +140,10 @@ class VnfOperation:
             )
 
     def moved(self, tx: Transaction, operation: Operation, state: OperationState) -> None:
-        if state is OperationState.PROCESSING:
+        instance = aggregates.vnf_instances.get(tx, operation.subject)
+        if managed.MANAGED in instance.resources or (instance.manager and state is not OperationState.COMPLETED):
+            _managed_moved(tx, operation, state)
+        elif state is OperationState.PROCESSING:
             self._under_way(tx, operation)
             self._tell_grant(tx, operation)
         elif state is OperationState.COMPLETED:
@@ -290,6 +299,16 @@ class VnfOperation:
 
 
 def _without(groups: Mapping[str, Sequence[str]], others: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
+def _managed_moved(tx: Transaction, operation: Operation, state: OperationState) -> None:
+    """Bring the record of a VNF that another VNF manager has up to date; its package may be another one now."""
+    before = aggregates.vnf_instances.get(tx, operation.subject)
+    now = managed.moved(before, operation, state)
+    if now.vnfd_id != before.vnfd_id:
+        info = usable(aggregates.vnf_packages.select(tx, vnfd_id=now.vnfd_id), now.vnfd_id, now.tenant)
+        now = msgspec.structs.replace(now, vnf_pkg_id=info.id)
+    aggregates.vnf_instances.change(tx, operation.subject, lambda _doc: now)
+
+
     return {vdu: tuple(name for name in names if name not in others.get(vdu, ())) for vdu, names in groups.items()}
 
 

@@ -11,7 +11,8 @@ from typing import Any
 
 from skerry.model.descriptors import DeploymentFlavour, Vnfd
 from skerry.model.vnf import VnfInstance
-from skerry.packages.functions import evaluate, references, resolve
+from skerry.packages.functions import evaluate, has_function, references, resolve
+from skerry.vnfm.managed import addresses
 
 UNKNOWN: Any = object()
 ADDRESS_NAMES = ("ip_address", "address", "ip", "fixed_ip_address")
@@ -95,7 +96,21 @@ class Attributes:
                 nics = resource.outputs.get("nics", ()) if resource else ()
                 if index < len(nics):
                     found.append(nics[index])
-        return found
+        return found or self._elsewhere(wanted_cp)
+
+    def _elsewhere(self, wanted: set[str]) -> list[Mapping[str, Any]]:
+        """The same of a VNF that another VNF manager has, which shows external connection points alone."""
+        known = addresses(self.instance)
+        meant = {
+            cp.id: {cp.id, cp.external, *(vdu.id for vdu in self.flavour.vdus.values() if cp.id in vdu.cps)}
+            for cp in self.flavour.ext_cps.values()
+        }
+        return [
+            {"ip": ip, "mac": ""}
+            for name, ip in known.items()
+            for cp, names in meant.items()
+            if name in (cp, self.flavour.cps[cp].external) and ("SELF" in wanted or names & wanted)
+        ]
 
     def interfaces(self) -> list[tuple[str, int, str]]:
         """(VNFC, interface number, connection point) of everything recorded but standbys; seen from one, with its own."""
@@ -146,8 +161,20 @@ def provided(instance: VnfInstance, vnfd: Vnfd, flavour: DeploymentFlavour) -> d
                 if name:
                     values.setdefault(name, nics[index]["ip"])
             values.setdefault("ip_address", nics[index]["ip"])
+    for shown, ip in addresses(instance).items():
+        values |= {
+            name: ip
+            for cp in flavour.ext_cps.values()
+            for name in (cp.id, cp.external)
+            if shown in (cp.id, cp.external)
+        }
+        values.setdefault("ip_address", ip)
+    values.pop("", None)
     first = next((name for names in instance.vnfcs.values() for name in names), "")
     values["hostname"] = first
+    if instance.manager:  # what it does not show is not known here
+        told = {name: lookup.settled(expression) for name, expression in vnfd.provides.items()}
+        return values | {name: value for name, value in told.items() if not has_function(value)}
     for name, expression in vnfd.provides.items():
         values[name] = lookup.resolve(expression)
     return values

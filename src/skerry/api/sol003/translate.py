@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from ipaddress import ip_address
 from typing import Any
 
+from skerry.api.sol003 import managed
 from skerry.api.sol003 import types as wire
 from skerry.api.wire import ResourceHandle
 from skerry.model.configuration import shown
@@ -67,6 +68,8 @@ def listed(vims: Mapping[str, wire.VimConnectionInfo]) -> list[wire.VimConnectio
 
 def instantiated(record: VnfInstance, flavour: DeploymentFlavour | None, version: int) -> wire.InstantiatedVnfInfo:
     """What the instance has now."""
+    if managed.MANAGED in record.resources:
+        return _managed(record)
     computes = [resource for key, resource in sorted(record.resources.items()) if key.startswith("compute:")]
     vnfcs = [_vnfc(resource, flavour) for resource in computes]
     external = [cp for resource in computes for cp in _external(resource, flavour)]
@@ -91,6 +94,18 @@ def instantiated(record: VnfInstance, flavour: DeploymentFlavour | None, version
         vnfc_resource_info=vnfcs or None,
         vnf_virtual_link_resource_info=networks or None,
         vnfc_info=[_vnfc_info(record, resource) for resource in computes] or None,
+    )
+
+
+def _managed(record: VnfInstance) -> wire.InstantiatedVnfInfo:
+    """What another VNF manager shows, as far as both versions write it alike."""
+    return wire.InstantiatedVnfInfo(
+        flavour_id=record.flavour_id,
+        vnf_state=record.vnf_state,
+        ext_cp_info=managed.points(record),
+        scale_status=_scale(record.scale_status),
+        max_scale_levels=_scale(record.max_scale_levels),
+        vnfc_resource_info=managed.vnfcs(record) or None,
     )
 
 

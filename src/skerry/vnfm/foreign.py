@@ -1,0 +1,31 @@
+"""What talking to the NFVO or to VNF managers of others has in common (SOL003 as a client)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+from urllib.parse import urljoin, urlsplit
+
+import msgspec
+
+from skerry.notifications.wire import Answer
+
+
+class Exchange(Protocol):
+    """One authorized request: method, absolute URI, headers, body."""
+
+    async def __call__(self, method: str, uri: str, headers: Mapping[str, str], body: bytes) -> Answer: ...
+
+
+def place(url: str, location: str) -> str:
+    """What a `Location` names, on the address that was asked whatever host it names: what we show there is for nobody else."""
+    named = urlsplit(urljoin(url, location))
+    return urlsplit(url)._replace(path=named.path, query=named.query).geturl()
+
+
+def read_object(raw: bytes) -> dict[str, Any]:
+    """The JSON object of an answer; empty for anything else."""
+    try:
+        return msgspec.json.decode(raw or b"{}", type=dict[str, Any])
+    except msgspec.DecodeError:
+        return {}

@@ -1,0 +1,296 @@
+"""VNF managers of others (SOL003 clause 5): this node as NFVO has them instantiate, scale, heal and terminate VNFs.
+
+What is asked of a manager is found again after a crash: the VNF there by what this node put into its metadata, an operation
+by its kind and state. So nothing is asked for twice, and nothing is left there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+
+from skerry.engine.engine import Engine
+from skerry.engine.kinds import StepContext
+from skerry.errors import ConflictError, DriverError, UnavailableError
+from skerry.model.vnf import VnfInstance
+from skerry.notifications.wire import Answer
+from skerry.vnfm.desk import Desk
+from skerry.vnfm.foreign import Exchange, place, read_object
+from skerry.vnfm.managed import MANAGED, TASKS, Shown
+
+VERSION = "2.0.0"
+MARK = "skerryVnfInstanceId"
+"""Metadata of a VNF at its manager: whose it is here."""
+
+ENDED = ("COMPLETED", "FAILED", "ROLLED_BACK")
+SHOWN = ("vnfdId", "vnfConfigurableProperties", "vimConnectionInfo", "instantiatedVnfInfo")
+WORDS: Mapping[str, str] = {"vnf.modify": "MODIFY_INFO", "vnf.change_package": "CHANGE_VNFPKG"}
+POLL_S, LONGEST_POLL_S = 0.2, 2.0
+
+
+class Manager:
+    """One VNF manager. `endpoint` is the root of its APIs; `infos` are the kinds of VNFs that it manages (`vnfm_info` of
+    their descriptors)."""
+
+    def __init__(
+        self,
+        endpoint: str,
+        infos: Sequence[str],
+        exchange: Exchange,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.infos = tuple(infos)
+        self._root = f"{endpoint.rstrip('/')}/vnflcm/v2"
+        self._exchange = exchange
+        self._pause = pause
+
+    async def find(self, vnf_id: str) -> str:
+        """The identifier there of a VNF of ours; "" if it has none."""
+        found = await self._list("vnf_instances", f"(eq,metadata/{MARK},{vnf_id})")
+        mine = [one for one in found if one.get("metadata", {}).get(MARK) == vnf_id]
+        return str(mine[0]["id"]) if mine else ""
+
+    async def make(self, vnf: VnfInstance) -> str:
+        """A VNF there, once: the identifier."""
+        if known := await self.find(vnf.id):
+            return known
+        body = {
+            "vnfdId": vnf.vnfd_id,
+            "vnfInstanceName": vnf.vnf_instance_name,
+            "vnfInstanceDescription": vnf.vnf_instance_description,
+            "metadata": {**vnf.metadata, MARK: vnf.id},
+        }
+        answer = await self._call("POST", "/vnf_instances", {key: value for key, value in body.items() if value})
+        return str(read_object(answer.body)["id"])
+
+    async def show(self, id: str) -> dict[str, Any]:
+        """The VNF as the manager shows it, as far as it counts here."""
+        told = read_object((await self._call("GET", f"/vnf_instances/{id}")).body)
+        try:
+            msgspec.convert(told, Shown)
+        except msgspec.ValidationError as error:
+            raise DriverError(f"cannot read the VNF that the VNF manager shows: {error}") from error
+        return {name: told[name] for name in SHOWN if name in told}
+
+    async def run(self, id: str, kind: str, request: Mapping[str, Any], since: str) -> None:
+        """Have one operation done. `since` is the time from which one that is there counts as this one ("" = none does)."""
+        word = _word(kind)
+        known = await self._occurrences(id)
+        for one in known:
+            if one["operationState"] == "FAILED_TEMP" and one["operation"] != word:
+                await self._decide(one, "fail")
+        going = [one for one in known if one["operation"] == word and one["operationState"] not in ENDED]
+        done = [one for one in known if one["operation"] == word and one["operationState"] == "COMPLETED"]
+        if going:
+            if going[0]["operationState"] == "FAILED_TEMP":
+                await self._decide(going[0], "retry")
+            await self._follow(self._of(going[0]))
+        elif not since or not any(str(one["startTime"]) >= since for one in done):
+            await self._follow(await self._ask(id, TASKS[kind], request))
+
+    async def undo(self, id: str, kind: str, since: str) -> None:
+        """Take back an operation that stopped half-way. `ConflictError` where the manager did it all."""
+        mine = [one for one in await self._occurrences(id) if one["operation"] == _word(kind)]
+        going = [one for one in mine if one["operationState"] not in ENDED]
+        if not going:
+            if any(one["operationState"] == "COMPLETED" and str(one["startTime"]) >= since for one in mine):
+                raise ConflictError(
+                    "cannot take back what the VNF manager has completed",
+                    suggestion="fail the operation, then change the VNF",
+                )
+            return
+        if going[0]["operationState"] != "FAILED_TEMP":
+            await self._cancel(going[0])
+        await self._decide(going[0], "rollback")
+        await self._follow(self._of(going[0]), ends=("ROLLED_BACK", "FAILED"))
+
+    async def remove(self, id: str, request: Mapping[str, Any], since: str) -> None:
+        """Terminate the VNF there and delete it; what is gone is as wished."""
+        for one in await self._occurrences(id):
+            if one["operationState"] in ("STARTING", "PROCESSING") and one["operation"] != "TERMINATE":
+                await self._cancel(one)
+                await self._decide(one, "fail")
+            elif one["operationState"] == "FAILED_TEMP":
+                await self._decide(one, "fail")
+        answer = await self._call("GET", f"/vnf_instances/{id}", allowed=(404,))
+        if answer.status == 404:
+            return
+        if read_object(answer.body).get("instantiationState") == "INSTANTIATED":
+            await self.run(id, "vnf.terminate", request, since)
+        await self._call("DELETE", f"/vnf_instances/{id}", allowed=(404,))
+
+    # -- occurrences --------------------------------------------------------------------------------------------------
+
+    async def _occurrences(self, id: str) -> list[dict[str, Any]]:
+        """The operations of a VNF, newest first."""
+        found = await self._list("vnf_lcm_op_occs", f"(eq,vnfInstanceId,{id})")
+        return sorted(
+            (o for o in found if o.get("vnfInstanceId") == id), key=lambda o: str(o["startTime"]), reverse=True
+        )
+
+    async def _ask(self, id: str, task: str, request: Mapping[str, Any]) -> str:
+        path = f"/vnf_instances/{id}{f'/{task}' if task else ''}"
+        answer = await self._call("POST" if task else "PATCH", path, request, once=True)
+        return place(self._root, answer.headers.get("location", ""))
+
+    def _of(self, occurrence: Mapping[str, Any]) -> str:
+        return f"{self._root}/vnf_lcm_op_occs/{occurrence['id']}"
+
+    async def _decide(self, occurrence: Mapping[str, Any], verb: str) -> None:
+        await self._call("POST", f"/vnf_lcm_op_occs/{occurrence['id']}/{verb}")
+
+    async def _cancel(self, occurrence: Mapping[str, Any]) -> None:
+        """Cancel, and wait until it stands still. One that ended meanwhile is told by its state."""
+        path = f"/vnf_lcm_op_occs/{occurrence['id']}/cancel"
+        await self._call("POST", path, {"cancelMode": "FORCEFUL"}, allowed=(409,))
+        await self._follow(self._of(occurrence), ends=("FAILED_TEMP", *ENDED))
+
+    async def _follow(self, uri: str, ends: Sequence[str] = ("COMPLETED",)) -> None:
+        """Wait until an operation has come to rest. `DriverError` with the manager's reason where that is none of `ends`."""
+        delay = POLL_S
+        while True:
+            told = read_object((await self._call("GET", uri)).body)
+            state = str(told.get("operationState", ""))
+            if state in ends:
+                return
+            if state in ("FAILED_TEMP", *ENDED):
+                reason = told.get("error", {}).get("detail") or f"it is {state}"
+                raise DriverError(f"cannot go on: the VNF manager says: {reason}", call=f"GET {uri}")
+            await self._pause(delay)
+            delay = min(delay * 1.5, LONGEST_POLL_S)
+
+    # -- the wire -----------------------------------------------------------------------------------------------------
+
+    async def _list(self, kind: str, condition: str) -> list[dict[str, Any]]:
+        answer = await self._call("GET", f"/{kind}?filter={quote(condition)}")
+        try:
+            return msgspec.json.decode(answer.body, type=list[dict[str, Any]])
+        except msgspec.DecodeError as error:
+            raise DriverError(f"cannot read the list of {kind} of the VNF manager: it is none") from error
+
+    async def _call(
+        self,
+        method: str,
+        where: str,
+        body: Mapping[str, Any] | None = None,
+        allowed: Sequence[int] = (),
+        *,
+        once: bool = False,
+    ) -> Answer:
+        """`once`: nobody may repeat it before he has looked whether it was done."""
+        uri = where if "://" in where else self._root + where
+        headers = {"Version": VERSION, "Accept": "application/json"}
+        raw = b""
+        if body is not None:
+            raw = msgspec.json.encode(body)
+            headers["Content-Type"] = "application/merge-patch+json" if method == "PATCH" else "application/json"
+        try:
+            answer = await self._exchange(method, uri, headers, raw)
+        except UnavailableError as error:
+            raise DriverError(error.detail, transient=not once, call=f"{method} {uri}") from error
+        if 200 <= answer.status < 300 or answer.status in allowed:
+            return answer
+        reason = read_object(answer.body).get("detail") or f"it answers {answer.status}"
+        raise DriverError(
+            f"cannot go on: the VNF manager refuses: {reason}",
+            transient=not once and answer.status in (429, 502, 503, 504),
+            call=f"{method} {uri}",
+            answer=str(answer.status),
+        )
+
+
+class Managers:
+    """The VNF managers that this node knows, and the step handlers that ask them."""
+
+    def __init__(self, known: Mapping[str, Manager]) -> None:
+        self._known = known
+        self._ours: dict[str, str] = {}
+
+    def of(self, infos: Sequence[str]) -> str:
+        """Who manages VNFs whose descriptor says this (`vnfm_info`): a manager's name, "" for this node."""
+        return next((name for name, manager in self._known.items() if set(infos) & set(manager.infos)), "")
+
+    def vnf_of(self, id: str) -> str:
+        """Which VNF of this node a manager means by this identifier, while it works on it; "" if none."""
+        return self._ours.get(id, "")
+
+    def register(self, desk: Desk, engine: Engine) -> None:
+        """Add the step handlers."""
+        steps = ManagedSteps(self, desk)
+        for action, handler in (
+            ("managed.create", steps.create),
+            ("managed.run", steps.run),
+            ("managed.undo", steps.undo),
+            ("managed.delete", steps.delete),
+        ):
+            engine.add_handler(action, handler, waits=True)
+
+    def manager(self, name: str) -> Manager:
+        """`ConflictError` for one that the settings do not name any more."""
+        if name not in self._known:
+            raise ConflictError(f"cannot reach the VNF manager {name}", suggestion="name it in the settings again")
+        return self._known[name]
+
+    def works_on(self, id: str, vnf_id: str) -> None:
+        """Remember whose VNF it is that the manager will ask a grant for."""
+        self._ours[id] = vnf_id
+
+
+class ManagedSteps:
+    """The handlers, bound to managers and desk."""
+
+    def __init__(self, managers: Managers, desk: Desk) -> None:
+        self._managers = managers
+        self._desk = desk
+
+    async def create(self, context: StepContext) -> Mapping[str, Any]:
+        vnf, manager = self._both(context)
+        id = await manager.make(vnf)
+        return await self._done(context, manager, id)
+
+    async def run(self, context: StepContext) -> Mapping[str, Any]:
+        vnf, manager = self._both(context)
+        return await self._done(context, manager, await self._id(vnf, manager))
+
+    async def undo(self, context: StepContext) -> Mapping[str, Any]:
+        vnf, manager = self._both(context)
+        id = await self._id(vnf, manager)
+        await manager.undo(id, context.operation.kind, context.operation.started_at)
+        return {"shown": await manager.show(id)}
+
+    async def delete(self, context: StepContext) -> None:
+        vnf, manager = self._both(context)
+        if not (id := await self._id(vnf, manager)):
+            return
+        request = context.args.get("request", {"terminationType": "FORCEFUL"})
+        self._managers.works_on(id, vnf.id)
+        await manager.remove(id, request, _since(context))
+
+    def _both(self, context: StepContext) -> tuple[VnfInstance, Manager]:
+        vnf = self._desk.instance(context.operation.subject)
+        return vnf, self._managers.manager(context.args["spec"]["manager"])
+
+    async def _id(self, vnf: VnfInstance, manager: Manager) -> str:
+        have = vnf.resources.get(MANAGED)
+        return str(have.outputs["id"]) if have and "id" in have.outputs else await manager.find(vnf.id)
+
+    async def _done(self, context: StepContext, manager: Manager, id: str) -> Mapping[str, Any]:
+        """Have the operation of this step done; what the manager shows then."""
+        self._managers.works_on(id, context.operation.subject)
+        await manager.run(id, context.operation.kind, context.args["request"], _since(context))
+        return {"id": id, "shown": await manager.show(id)}
+
+
+def _word(kind: str) -> str:
+    """What SOL003 calls the operation (LcmOperationType)."""
+    return WORDS.get(kind) or kind.partition(".")[2].upper()
+
+
+def _since(context: StepContext) -> str:
+    """From when an operation at the manager may be this step's own: only where the step was begun before."""
+    begun = next((one for one in context.engine.steps(context.operation.id) if one.key == context.step.key), None)
+    return context.operation.started_at if begun is not None and begun.attempt > 1 else ""
