@@ -183,7 +183,7 @@ class Node:
             clock=self.clock,
             alarms=self.alarms,
             archive=self.catalogue.content,
-            scratch=data / "images",
+            scratch=self.settings.data_dir / "images",
             stored=self.images.find,
             manager_of=self.managers.of,
             fetch=self._fetch_package,
