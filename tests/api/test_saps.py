@@ -23,7 +23,7 @@ async def upload(rig: Rig, root: str, content: str, files: dict[str, str | bytes
     assert told.status_code in (202, 204), told.text
 
 
-async def shed(rig: Rig) -> str:
+async def shed(rig: Rig, **request: Any) -> str:
     """The URL of an instantiated NS with a SAP."""
     await upload(rig, "/vnfpkgm/v2/vnf_packages", "package_content", {**vnf_folder(VNF)})
     files = with_saps(ns_folder(SERVICE), {"door": "lan"})
@@ -32,7 +32,7 @@ async def shed(rig: Rig) -> str:
         "/nslcm/v2/ns_instances", json={"nsdId": "shed", "nsName": "shed", "nsDescription": ""}
     )
     url = made.headers["Location"]
-    done = await rig.finished(await rig.client.post(f"{url}/instantiate", json={"nsFlavourId": "default"}))
+    done = await rig.finished(await rig.client.post(f"{url}/instantiate", json={"nsFlavourId": "default", **request}))
     assert done["operationState"] == "COMPLETED", done
     return str(url)
 
@@ -58,6 +58,49 @@ async def test_access_points_come_and_go(rig: Rig, spelling: str) -> None:
     gone = await update(updateType="REMOVE_SAP", removeSapId=["door"])
     assert gone == [("door", "door", "door", "REMOVE", "COMPLETED")]
     assert await shown() == {"door-2": "back"}
+
+
+@pytest.mark.feature("A27", "A41")
+async def test_addresses_at_access_points_are_shown(rig: Rig) -> None:
+    over = {"macAddress": "02:00:00:00:00:0A", "ipAddresses": [{"type": "IPV4", "fixedAddresses": ["10.81.0.2"]}]}
+    protocol = [{"layerProtocol": "IP_OVER_ETHERNET", "ipOverEthernet": over}]
+    front = {"sapdId": "door", "sapName": "front", "description": "for customers", "sapProtocolData": protocol}
+    url = await shed(rig, sapData=[front])
+    shown = (await rig.client.get(url)).json()
+    assert shown["sapInfo"] == [
+        {
+            "id": "door",
+            "sapdId": "door",
+            "sapName": "front",
+            "description": "for customers",
+            "sapProtocolInfo": [
+                {
+                    "layerProtocol": "IP_OVER_ETHERNET",
+                    "ipOverEthernet": {
+                        "macAddress": "02:00:00:00:00:0a",
+                        "ipAddresses": [{"type": "IPV4", "addresses": ["10.81.0.2"], "isDynamic": False}],
+                    },
+                }
+            ],
+        }
+    ]
+    (vnf,) = shown["vnfInstance"]
+    (point,) = vnf["instantiatedVnfInfo"]["extCpInfo"]
+    assert point["cpProtocolInfo"][0]["ipOverEthernet"]["addresses"] == "10.81.0.3"
+
+
+@pytest.mark.feature("A27")
+async def test_access_points_at_instantiation_that_cannot_be(rig: Rig) -> None:
+    url = await shed(rig)
+    await rig.finished(await rig.client.post(f"{url}/terminate", json={}))
+    for entry, path in (
+        ({"sapdId": "window", "sapName": "w", "description": ""}, "/sapData/0/sapdId"),
+        ({"sapdId": "door", "sapName": "", "description": ""}, "/sapData/0/sapName"),
+        ({"sapdId": "door", "sapName": "d"}, "/sapData/0/description"),
+    ):
+        answer = await rig.client.post(f"{url}/instantiate", json={"nsFlavourId": "default", "sapData": [entry]})
+        assert answer.status_code == 422, answer.text
+        assert [fault["path"] for fault in answer.json()["faults"]] == [path]
 
 
 @pytest.mark.feature("A27")

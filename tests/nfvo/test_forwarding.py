@@ -42,14 +42,14 @@ async def deployed(it: Lab, text: str = SERVICE, paths: object = WEB, wall: str 
     return await it.ns(text, **params)
 
 
-def frame(it: Lab, ns: NsInstance, port: int, source: int = 40_000) -> bytes:
-    """A TCP segment of the client to the server."""
+def frame(it: Lab, ns: NsInstance, port: int, source: int = 40_000, sender: str = "") -> bytes:
+    """A TCP segment of the client, or of who is behind it, to the server."""
     all_ = members(it, ns)
     there, back = (machine_of(it, all_[name]).nics[0] for name in ("server-0", "client-0"))
     macs = bytes.fromhex((there.mac + back.mac).replace(":", ""))
     tcp = struct.pack("!HHIIBBHHH", source, port, 0, 0, 0x50, 2, 1000, 0, 0)
     ip = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(tcp), 0, 0, 64, 6, 0)
-    return macs + b"\x08\x00" + ip + IPv4Address(back.ip).packed + IPv4Address(there.ip).packed + tcp
+    return macs + b"\x08\x00" + ip + IPv4Address(sender or back.ip).packed + IPv4Address(there.ip).packed + tcp
 
 
 def laid(it: Lab, ns: NsInstance) -> Chain:
@@ -57,11 +57,11 @@ def laid(it: Lab, ns: NsInstance) -> Chain:
     return next(one for one in it.node.dataplane.intents(owner=f"ns:{ns.id}") if isinstance(one, Chain))
 
 
-async def way(it: Lab, ns: NsInstance, port: int, source: int = 40_000) -> list[str]:
+async def way(it: Lab, ns: NsInstance, port: int, source: int = 40_000, sender: str = "") -> list[str]:
     """The VNFCs that a segment of the client visits, the last one being where it ends."""
     owner = f"ns:{ns.id}"
     entry = next(one for one in it.node.dataplane.ports() if one.id.startswith(f"{owner}:client-0:"))
-    trace = await it.node.dataplane.trace(entry.id, frame(it, ns, port, source))
+    trace = await it.node.dataplane.trace(entry.id, frame(it, ns, port, source, sender))
     assert not trace.looped
     return [*(one.split(":")[2] for one in trace.functions), *(one.port.split(":")[2] for one in trace.outputs)]
 

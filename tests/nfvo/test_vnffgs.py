@@ -8,8 +8,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from skerry.api import body
-from skerry.api.sol005 import types as wire
 from skerry.api.sol005.forwarding import shown
 from skerry.model.ns import NsInstance
 from skerry.model.states import OperationState
@@ -32,13 +30,6 @@ ALSO_443 = {
 }
 
 
-async def updated(it: Lab, ns: NsInstance, kind: str, **data: Any) -> OperationState:
-    """The state of an update once it is over; the request is one that the API takes."""
-    request = {"updateType": kind, **data}
-    body.params(request, wire.UpdateNsRequest)
-    return (await it.run("ns.update", ns.id, request)).state
-
-
 def nfps(it: Lab, ns: NsInstance) -> Mapping[str, Any]:
     """The paths that the API shows, by id."""
     record = it.node.nfvo.instance(ns.id)
@@ -51,24 +42,24 @@ def test_paths_come_change_and_go_under_a_running_service() -> None:
     async def body(it: Lab) -> None:
         ns = await deployed(it)
         assert "wall-0" not in await way(it, ns, 443)
-        assert await updated(it, ns, "UPDATE_VNFFG", updateVnffg=[ALSO_443]) is OperationState.COMPLETED
+        assert await it.updated(ns, "UPDATE_VNFFG", updateVnffg=[ALSO_443]) is OperationState.COMPLETED
         assert (await way(it, ns, 443), await way(it, ns, 80)) == (["wall-0", "server-0"], ["wall-0", "server-0"])
         assert nfps(it, ns)["secure"]["nfpRule"]["destinationPortRange"] == {"lowerPort": 443, "upperPort": 443}
         ssh = {"protocol": "TCP", "destinationPortRange": {"lowerPort": 22, "upperPort": 22}}
         change = {"vnffgInfoId": "graph", "nfp": [{"nfpInfoId": "secure", "nfpRule": ssh}]}
-        assert await updated(it, ns, "UPDATE_VNFFG", updateVnffg=[change]) is OperationState.COMPLETED
+        assert await it.updated(ns, "UPDATE_VNFFG", updateVnffg=[change]) is OperationState.COMPLETED
         assert "wall-0" not in await way(it, ns, 443)
         assert await way(it, ns, 22) == ["wall-0", "server-0"]
         await it.restart()
         assert await way(it, ns, 22) == ["wall-0", "server-0"]
         gone = {"vnffgInfoId": "graph", "nfpInfoId": ["secure"]}
-        assert await updated(it, ns, "UPDATE_VNFFG", updateVnffg=[gone]) is OperationState.COMPLETED
+        assert await it.updated(ns, "UPDATE_VNFFG", updateVnffg=[gone]) is OperationState.COMPLETED
         assert "wall-0" not in await way(it, ns, 22)
-        assert await updated(it, ns, "REMOVE_VNFFG", removeVnffgId=["graph"]) is OperationState.COMPLETED
+        assert await it.updated(ns, "REMOVE_VNFFG", removeVnffgId=["graph"]) is OperationState.COMPLETED
         assert it.node.dataplane.ports() == []
         assert nfps(it, ns) == {}
         again = [{"vnffgdId": "graph", "vnffgName": "graph", "description": "as it was"}]
-        assert await updated(it, ns, "ADD_VNFFG", addVnffg=again) is OperationState.COMPLETED
+        assert await it.updated(ns, "ADD_VNFFG", addVnffg=again) is OperationState.COMPLETED
         assert await way(it, ns, 80) == ["wall-0", "server-0"]
         await it.done("ns.terminate", ns.id)
         assert it.node.dataplane.ports() == []
@@ -82,7 +73,7 @@ def test_a_path_that_cannot_be_laid_leaves_those_that_were_there() -> None:
         ns = await deployed(it)
         wrong = [GROUPS[0], {"cpPairInfo": [{"vnfExtCpIds": ["wall/upside-down"]}]}, GROUPS[2]]
         change = {"vnffgInfoId": "graph", "nfp": [{"nfpName": "odd", "cpGroup": wrong, "nfpRule": {"protocol": "UDP"}}]}
-        assert await updated(it, ns, "UPDATE_VNFFG", updateVnffg=[change]) is OperationState.ROLLED_BACK
+        assert await it.updated(ns, "UPDATE_VNFFG", updateVnffg=[change]) is OperationState.ROLLED_BACK
         assert set(nfps(it, ns)) == {"web"}
         assert await way(it, ns, 80) == ["wall-0", "server-0"]
 
@@ -122,7 +113,7 @@ def test_what_cannot_be_is_refused_before_anything_happens() -> None:
         before = it.node.nfvo.instance(ns.id)
         for name, (kind, data) in REFUSED.items():
             with pytest.raises(Exception, match="cannot") as refusal:
-                await updated(it, ns, kind, **data)
+                await it.updated(ns, kind, **data)
             assert type(refusal.value).__name__ in ("InvalidError", "NotFoundError", "ConflictError"), name
         assert it.node.nfvo.instance(ns.id) == before
 

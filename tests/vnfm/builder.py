@@ -34,6 +34,8 @@ from typing import Any, TypeVar
 
 import yaml
 
+from skerry.api.body import params as accepted
+from skerry.api.sol005.types import UpdateNsRequest
 from skerry.engine.clock import Virtual, run_virtual
 from skerry.model.ns import NsdInfo, NsInstance
 from skerry.model.operations import Operation
@@ -483,6 +485,12 @@ class Lab:
         operation = await self.run(kind, id, params)
         assert operation.state is OperationState.COMPLETED, f"{kind} {operation.state}: {operation.error}"
         return operation
+
+    async def updated(self, ns: NsInstance, kind: str, **data: Any) -> OperationState:
+        """The state of an NS update once it is over; the request is one that the API takes."""
+        request = {"updateType": kind, **data}
+        accepted(request, UpdateNsRequest)
+        return (await self.run("ns.update", ns.id, request)).state
 
     # -- looking ------------------------------------------------------------------------------------------------------
 

@@ -19,6 +19,10 @@ class AccessPoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     sapd_id: str
     name: str = ""
     description: str = ""
+    virtual_link: str = ""  # the one that it leads to, where addresses of it are taken
+    addresses: tuple[str, ...] = ()  # of whoever is connected there
+    dynamic: bool = False  # whether we chose the addresses
+    mac: str = ""
 
 
 AccessPoints = Mapping[str, AccessPoint]
@@ -47,7 +51,13 @@ def saps_of(flavour: NsDeploymentFlavour, own: AccessPoints | None) -> Mapping[s
     if own is None:
         return flavour.saps
     return {
-        id: Sap(id=id, virtual_link=flavour.saps[point.sapd_id].virtual_link, description=point.description)
+        id: Sap(
+            id=id,
+            virtual_link=flavour.saps[point.sapd_id].virtual_link,
+            description=point.description,
+            addresses=point.addresses,
+            mac=point.mac,
+        )
         for id, point in own.items()
     }
 
@@ -66,3 +76,12 @@ def changes(before: AccessPoints, after: AccessPoints) -> tuple[SapChange, ...]:
 def changes_in(outcome: Mapping[str, Any]) -> tuple[SapChange, ...]:
     """Those that a plan's outcome has."""
     return msgspec.convert(outcome.get(OUTCOME, ()), tuple[SapChange, ...])
+
+
+def reserved(points: Mapping[str, AccessPoint] | None, networks: Mapping[str, str]) -> dict[str, list[str]]:
+    """Network -> the addresses on it that no instance gets, where `networks` is network -> virtual link."""
+    found = {
+        network: [ip for point in (points or {}).values() if point.virtual_link == link for ip in point.addresses]
+        for network, link in networks.items()
+    }
+    return {network: sorted(ips) for network, ips in found.items() if ips}

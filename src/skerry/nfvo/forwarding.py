@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from ipaddress import ip_address, ip_network
 
 import msgspec
 
@@ -45,8 +46,8 @@ VIM = "vim"
 
 
 class Attachment(msgspec.Struct, frozen=True, kw_only=True):
-    """An interface of a member VNF on a virtual link of the NS. `names` are those that the NSD may use for its external
-    connection point."""
+    """An interface of a member VNF, or the port of a PNF, on a virtual link of the NS. `names` are those that the NSD may
+    use for its external connection point."""
 
     profile: str
     vnfc: str  # unique in the NS
@@ -153,24 +154,29 @@ class _Path:
         first, *between, last = nfp.positions
         self.hops = [self._pairs(position) for position in between]
         self.functions = [end for pairs in self.hops for pair in pairs for end in pair]
-        self.sources = self._ends(first)
-        self.targets = self._ends(last)
+        self.sources = [(self._end(element), self._known(element)) for element in first.elements]
+        self.targets = [one for element in last.elements for one in self._end(element)]
 
     @property
     def attachments(self) -> list[Attachment]:
-        return [*self.sources, *self.functions, *self.targets]
+        return [*(one for found, _ in self.sources for one in found), *self.functions, *self.targets]
 
-    def _ends(self, position: NfpPosition) -> list[Attachment]:
+    def _end(self, element: NfpElement) -> list[Attachment]:
         """Where the path begins or ends: connection points, or all that is on the link of a SAP."""
-        found: list[Attachment] = []
-        for element in position.elements:
-            if element.is_sap:
-                functions = {id(one) for one in self.functions}
-                link = self._saps[element.profile].virtual_link
-                found += [one for one in self._all if one.link == link and id(one) not in functions]
-            else:
-                found += self._of(element, element.ingress)
-        return found
+        if not element.is_sap:
+            return self._of(element, element.ingress)
+        functions = {id(one) for one in self.functions}
+        link = self._saps[element.profile].virtual_link
+        return [one for one in self._all if one.link == link and id(one) not in functions]
+
+    def _known(self, element: NfpElement) -> Sap | None:
+        """The SAP of an end of which it is known who is connected there: others on its link are not meant."""
+        sap = self._saps[element.profile] if element.is_sap else None
+        if sap is None or not (sap.mac or sap.addresses):
+            return None
+        if not any(sent_by(rule, sap) for rule in self.nfp.rules or (NfpRule(id="all"),)):
+            self._fault(f"no rule is about what comes from {sap.mac or ', '.join(sap.addresses)} at {sap.id}", element)
+        return sap
 
     def _pairs(self, position: NfpPosition) -> list[tuple[Attachment, Attachment]]:
         """The instances of functions at a position: the way in and the way out of each."""
@@ -210,8 +216,6 @@ class _Path:
             ),
             exit=port_id(ns_id, self.targets[0]) if len(self.targets) == 1 else "",
         )
-        ports = tuple(port_id(ns_id, one) for one in self.sources)
-        rules = self.nfp.rules or (NfpRule(id="all"),)
         return [
             chain,
             *(
@@ -221,9 +225,20 @@ class _Path:
                     classifier=classifier(rule, ports),
                     actions=(Steer(chain=name),),
                 )
-                for rule in rules
+                for rule, ports in self._rules(ns_id)
             ),
         ]
+
+    def _rules(self, ns_id: str) -> list[tuple[NfpRule, tuple[str, ...]]]:
+        """Every rule with the ports that its traffic comes from; of a SAP only what who is connected there sends."""
+        rules = self.nfp.rules or (NfpRule(id="all"),)
+        open_to_all = tuple(port_id(ns_id, one) for found, sap in self.sources if sap is None for one in found)
+        made = [(rule, open_to_all) for rule in rules if open_to_all]
+        for found, sap in self.sources:
+            if sap is not None:
+                ports = tuple(port_id(ns_id, one) for one in found)
+                made += [(narrow, ports) for rule in rules for narrow in sent_by(rule, sap)]
+        return made
 
     def _hop(self, ns_id: str, position: NfpPosition, pairs: list[tuple[Attachment, Attachment]]) -> Hop:
         functions = tuple(
@@ -238,6 +253,22 @@ class _Path:
             return Hop(functions=functions)
         rest = functions[1:] if position.forwarding_behaviour == "all" else ()
         return Hop(functions=functions[:1], copies=tuple(function.ingress for function in rest))
+
+
+def sent_by(rule: NfpRule, sap: Sap) -> list[NfpRule]:
+    """A rule for what who is connected at a SAP sends: from its MAC address, or from one of its addresses."""
+    if sap.mac:
+        same = rule.ether_source_address.lower() in ("", sap.mac)
+        return [msgspec.structs.replace(rule, id=f"{rule.id}-{sap.id}", ether_source_address=sap.mac)] if same else []
+    within = ip_network(rule.source_ip_address_prefix, strict=False) if rule.source_ip_address_prefix else None
+    found: list[NfpRule] = []
+    for number, address in enumerate(map(ip_address, sap.addresses)):
+        kind = f"ipv{address.version}"
+        if rule.ether_type in ("", kind) and (within is None or address in within):
+            prefix = f"{address}/{address.max_prefixlen}"
+            id = f"{rule.id}-{sap.id}-{number}"
+            found.append(msgspec.structs.replace(rule, id=id, ether_type=kind, source_ip_address_prefix=prefix))
+    return found
 
 
 def classifier(rule: NfpRule, ports: tuple[str, ...]) -> Classifier:

@@ -17,7 +17,7 @@ from skerry.vnfm.goal import require_inputs
 
 
 class InstantiateNs(NsOperation):
-    """Parameters: InstantiateNsRequest (6.5.2.11). `sapData` makes access points, `vnfInstanceData` names existing VNFs to use and
+    """Parameters: InstantiateNsRequest (6.5.2.11). `sapData` makes access points, `vnfInstanceData` names existing VNFs to use,
     `nestedNsInstanceData` existing NSs; the other nested NSs of the NSD are made. `addPnfData` names the PNFs that are in it.
     Own keys in `additionalParamsForNs`: `placement` ("profile", "profile/vdu" or "*" → VIM connection id), `steered` (VNF
     profile → its connection points that the data plane alone shall serve), `sshKeys` (names of keys that open every VNFC);

@@ -1,4 +1,4 @@
-"""Service access points that are added and removed while an NS runs (SOL005 6.5.3.10). Pure."""
+"""Service access points that a request names, when an NS is made or while it runs (SOL005 6.5.3.10). Pure."""
 
 from __future__ import annotations
 
@@ -7,21 +7,45 @@ from typing import Any
 
 from skerry.errors import ConflictError, Fault, InvalidError
 from skerry.model.descriptors import NsDeploymentFlavour, Vnffg
-from skerry.model.saps import AccessPoint, AccessPoints
+from skerry.model.saps import AccessPoint, AccessPoints, access_points
+from skerry.nfvo.sap_addresses import Links, addressed
 
 
-def added(points: AccessPoints, flavour: NsDeploymentFlavour, entries: Sequence[Mapping[str, Any]]) -> AccessPoints:
+def named(
+    flavour: NsDeploymentFlavour, entries: Sequence[Mapping[str, Any]], links: Links
+) -> Mapping[str, AccessPoint] | None:
+    """The access points at instantiation: those that `sapData` makes, and the NSD's own where it names none of a SAPD. None
+    stands for all of the NSD."""
+    if not entries:
+        return None
+    asked = {entry["sapdId"] for entry in entries}
+    points = {id: point for id, point in access_points(flavour, None).items() if id not in asked}
+    return added(points, flavour, entries, links, at="/sapData")
+
+
+def added(
+    points: AccessPoints,
+    flavour: NsDeploymentFlavour,
+    entries: Sequence[Mapping[str, Any]],
+    links: Links,
+    *,
+    at: str = "/addSap",
+) -> AccessPoints:
     """With these (SapData). One is called like its SAPD where that is free, else with a number; it leads to the virtual link
-    that its SAPD names. `InvalidError` names everything that is wrong."""
+    that its SAPD names, and nobody else gets its addresses there. `InvalidError` names everything that is wrong."""
     now = dict(points)
     faults: list[Fault] = []
     for number, entry in enumerate(entries):
-        at = f"/addSap/{number}"
-        found = _faults(flavour, entry, {point.name for point in now.values()}, at)
-        faults += found
+        found = _faults(flavour, entry, {point.name for point in now.values()}, f"{at}/{number}")
         if not found:
             sapd, name = entry["sapdId"], entry["sapName"]
-            now[_free(now, sapd)] = AccessPoint(sapd_id=sapd, name=name, description=entry.get("description", ""))
+            point = AccessPoint(sapd_id=sapd, name=name, description=entry.get("description", ""))
+            told = entry.get("sapProtocolData", ())
+            link = flavour.saps[sapd].virtual_link
+            taken = {ip for other in now.values() if other.virtual_link == link for ip in other.addresses}
+            point, found = addressed(point, told, link, links, taken, f"{at}/{number}/sapProtocolData")
+            now[_free(now, sapd)] = point
+        faults += found
     if faults:
         raise InvalidError("cannot add the SAPs: " + "; ".join(fault.message for fault in faults), faults=faults)
     return now
@@ -55,9 +79,6 @@ def _faults(flavour: NsDeploymentFlavour, entry: Mapping[str, Any], taken: set[s
     if not name or name in taken:
         message = f"a SAP needs a name of its own{f', {name} is taken' if name else ''}"
         faults.append(Fault(message=message, path=f"{at}/sapName", code="name"))
-    if entry.get("sapProtocolData"):
-        message = "the addresses at a SAP are those of its virtual link"
-        faults.append(Fault(message=message, path=f"{at}/sapProtocolData", code="protocol", fix="leave it out"))
     return faults
 
 

@@ -125,7 +125,7 @@ class NicSpec(Value, frozen=True, kw_only=True):
     Without `ip` the driver allocates a free address at creation; without `mac` it derives one from the names, so that
     a re-created instance keeps it. Bandwidths are bit/s, 0 = not limited; egress is what the instance sends. A `steered`
     interface has an address of the network and is not connected to it: a data plane alone brings and takes its frames
-    (`Taps`); drivers without taps refuse it.
+    (`Taps`); drivers without taps refuse it. `avoid` are addresses of the network that somebody else has.
     """
 
     network: str
@@ -134,6 +134,7 @@ class NicSpec(Value, frozen=True, kw_only=True):
     egress_bps: int = 0
     ingress_bps: int = 0
     steered: bool = False
+    avoid: tuple[str, ...] = ()
 
 
 class Nic(Value, frozen=True, kw_only=True):

@@ -127,6 +127,8 @@ def allocate(
     """
     faults: list[Fault] = []
     given: dict[str, set[str]] = {nic.network: set(taken.get(nic.network, ())) for nic in nics}
+    for nic in nics:
+        given[nic.network].update(nic.avoid)
     for index, nic in enumerate(nics):
         fault = _nic_fault(nic, networks, given)
         if fault:

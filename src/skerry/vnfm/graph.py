@@ -7,8 +7,9 @@ adds them: operate is one more difference of graphs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Interface
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -26,11 +27,17 @@ AUTHORIZED_KEYS = f"{HOME}/.ssh/authorized_keys"
 POWER_IN_PLACE = ("env", "given", "files", "command")
 COMPUTE_IN_PLACE = ("vcpus", "memory_bytes")
 _WIDEST = 16
-QUIET = ("package", "flavour")  # where the descriptor was; the resource is the same in whatever package describes it
+QUIET = ("package", "flavour", "reserved")
+"""Where the descriptor was: the resource is the same in whatever package describes it; and addresses that others have."""
 
 
-def wanted(instance: VnfInstance, flavour: DeploymentFlavour, goal: Goal) -> dict[str, Wanted]:
-    """Every resource of the VNF at this goal, by key.
+def wanted(
+    instance: VnfInstance,
+    flavour: DeploymentFlavour,
+    goal: Goal,
+    reserved: Mapping[str, Sequence[str]] = MappingProxyType({}),
+) -> dict[str, Wanted]:
+    """Every resource of the VNF at this goal, by key. `reserved` is network -> addresses on it that no VNFC gets.
 
     Values that follow from the request alone are put in place here, so that a change of them shows as a difference;
     what is known at run time only (addresses) stays an expression.
@@ -45,6 +52,8 @@ def wanted(instance: VnfInstance, flavour: DeploymentFlavour, goal: Goal) -> dic
             nics, networks = _nics(instance.id, flavour, goal, vdu, vnfc)
             graph.update(networks)
             compute = _compute(after, vdu, vnfc, goal, nics, _name_servers(flavour, vdu, goal), tuple(networks))
+            if kept := {nic["network"]: reserved[nic["network"]] for nic in nics if nic["network"] in reserved}:
+                compute = msgspec.structs.replace(compute, spec={**compute.spec, "reserved": kept})
             graph[compute.key] = compute
             if vnfc not in idle:
                 power = _power(compute, vdu, vnfc, goal, known)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from skerry.errors import ConflictError
+from skerry.model.saps import reserved
 from skerry.model.vnf import VnfInstance
 from skerry.store import aggregates
 from skerry.store.database import Database, Transaction
@@ -18,6 +19,15 @@ def ns_of(source: Database | Transaction, vnf: VnfInstance) -> str:
             if resource.kind == "member" and vnf.id in named:
                 return ns.id
     return ""
+
+
+def reserved_from(source: Database | Transaction, vnf: VnfInstance) -> dict[str, list[str]]:
+    """Network -> the addresses on it that the NS of a VNF keeps for whoever is connected at its access points."""
+    ns = aggregates.ns_instances.find(source, vnf.ns_id) if vnf.ns_id else None
+    if ns is None or not ns.saps:
+        return {}
+    networks = {key: one for key, one in ns.resources.items() if one.kind == "network"}
+    return reserved(ns.saps, {one.spec["name"]: key.split(":")[1].partition("@")[0] for key, one in networks.items()})
 
 
 def require_alone(source: Database | Transaction, vnf: VnfInstance, verb: str, *, within: str = "") -> None:

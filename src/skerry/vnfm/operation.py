@@ -30,6 +30,7 @@ from skerry.vnfm.forms import forms, function_bytes
 from skerry.vnfm.goal import Goal, applied, current, manned
 from skerry.vnfm.grants import GrantRequest, ResourceRequest
 from skerry.vnfm.graph import wanted, within
+from skerry.vnfm.membership import reserved_from
 from skerry.vnfm.naming import SNAPSHOT
 from skerry.vnfm.steps import REMADE, image_name
 from skerry.vnfm.packages import usable
@@ -109,7 +110,7 @@ class VnfOperation:
         goal = manned(within(flavour, goal), flavour)
         force = await self.force(instance, operation.params)
         goal, verdicts = await self._granted(operation, instance, flavour, goal)
-        graph = wanted(instance, flavour, goal)
+        graph = wanted(instance, flavour, goal, reserved_from(self.desk.database, instance))
         steps, changes = diff(graph, instance.resources, force)
         steps = _with_barrier(self._with_images(steps, graph))
         if self.revertible:

@@ -315,6 +315,7 @@ def compute_spec(spec: Mapping[str, Any], lookup: Attributes, previous: Mapping[
             egress_bps=nic["egress_bps"],
             ingress_bps=nic["ingress_bps"],
             steered=nic.get("steered", False),
+            avoid=() if before.get("ip") else tuple(spec.get("reserved", {}).get(nic["network"], ())),
         )
         for nic, before in zip(spec["nics"], kept, strict=True)
     )
