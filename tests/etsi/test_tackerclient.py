@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
+from skerry.vim.driver import NetworkSpec
 from skerry.vim.simulated.world import world
 from tests.api.rig import Rig, running
+from tests.notifications.receiver import Reply, receiving
 from tests.serving import served
 from tests.vnfm.builder import csar, loaded, vnf_folder
 from tests.vnfm.packages import WEB
@@ -118,6 +120,21 @@ async def test_packages(openstack: OpenStack) -> None:
     assert await openstack.json("vnf", "package", "list") == []
 
 
+@pytest.mark.feature("A25", "B33")
+async def test_a_package_is_fetched_from_where_it_is(openstack: OpenStack) -> None:
+    content = csar(vnf_folder(WEB)).read_bytes()
+    made = await openstack.json("vnf", "package", "create")
+    async with receiving() as there:
+        there.answer = lambda _: Reply(200, content)
+        await openstack("vnf", "package", "upload", "--url", there.uri("/web.csar"), made["ID"])
+        async with asyncio.timeout(60):
+            while (shown := await openstack.json("vnf", "package", "show", made["ID"]))[
+                "Onboarding State"
+            ] != "ONBOARDED":
+                assert shown["Onboarding State"] in ("UPLOADING", "PROCESSING")
+    assert [got.path for got in there.got] == ["/web.csar"]
+
+
 @pytest.mark.parametrize("version", ["1", "2"])
 @pytest.mark.feature("A26", "A27", "A29", "A30", "A31", "A32")
 async def test_life(openstack: OpenStack, version: str) -> None:
@@ -138,6 +155,10 @@ async def test_life(openstack: OpenStack, version: str) -> None:
     await openstack("vnflcm", "update", id, "--I", update)
     await openstack.settled()
     assert (await openstack.json("vnflcm", "show", id))["VNF Instance Description"] == "updated"
+    machines = world(str(openstack.rig.folder)).has.machines
+    await openstack("vnflcm", "change-ext-conn", id, openstack.file("links", await elsewhere(openstack.rig, version)))
+    assert await openstack.state(await openstack.settled()) == "COMPLETED"
+    assert {nic.network for name, one in machines.items() if "front" in name for nic in one.compute.nics} >= {"other"}
     assert "scaling aspect" in await openstack(
         "vnflcm", "scale", "--type", "SCALE_OUT", "--aspect-id", "none", id, code=1
     )
@@ -148,6 +169,16 @@ async def test_life(openstack: OpenStack, version: str) -> None:
     assert [one["Operation"] for one in operations][:2] == ["INSTANTIATE", "SCALE"]
     prefix = await openstack.json("vnflcm", "versions")
     assert [one["version"][0] for one in prefix["apiVersions"]] == ["2", "1"]
+
+
+async def elsewhere(rig: Rig, version: str) -> dict[str, Any]:
+    """A request that attaches the VNF to another network."""
+    driver = await rig.node.vims.driver("sim")
+    await driver.create_network(NetworkSpec(name="other", owner="somebody", cidr="10.99.0.0/24"))
+    over = {"ipAddresses": [{"type": "IPV4", "numDynamicAddresses": 1}]}
+    config = {"cpProtocolData": [{"layerProtocol": "IP_OVER_ETHERNET", "ipOverEthernet": over}]}
+    point = {"cpdId": "pub", "cpConfig": [config] if version == "1" else {"pub": config}}
+    return {"extVirtualLinks": [{"id": "x", "resourceId": "other", "vimConnectionId": "sim", "extCps": [point]}]}
 
 
 @pytest.mark.feature("A29")
@@ -163,7 +194,7 @@ async def test_change_package(openstack: OpenStack) -> None:
 
 @pytest.mark.parametrize(
     ("version", "ends"),
-    [("1", {"rollback": "ROLLED_BACK", "fail": "FAILED"}), ("2", {"retry": "COMPLETED", "rollback": "ROLLED_BACK"})],
+    [(version, {"rollback": "ROLLED_BACK", "fail": "FAILED", "retry": "COMPLETED"}) for version in ("1", "2")],
 )
 @pytest.mark.feature("A70", "A33")
 async def test_operations_that_fail(openstack: OpenStack, version: str, ends: dict[str, str]) -> None:
@@ -230,7 +261,9 @@ async def test_alarms(openstack: OpenStack) -> None:
     wish = {"callbackUri": "http://127.0.0.1:9/told"}
     made = await openstack.json("vnffm", "sub", "create", openstack.file("subscription", wish))
     assert [one["ID"] for one in await openstack.json("vnffm", "sub", "list")] == [made["ID"]]
+    assert (await openstack.json("vnffm", "sub", "show", made["ID"]))["Callback Uri"] == wish["callbackUri"]
     await openstack("vnffm", "sub", "delete", made["ID"])
+    assert await openstack.json("vnffm", "sub", "list") == []
 
 
 @pytest.mark.feature("A41")
@@ -238,7 +271,7 @@ async def test_pm_jobs(openstack: OpenStack) -> None:
     await openstack.onboard(csar(vnf_folder(WEB)))
     openstack.version = "2"
     id = await openstack.instantiated("web", "shop")
-    criteria = {"performanceMetricGroup": ["VirtualisedComputeResource"], "collectionPeriod": 60, "reportingPeriod": 60}
+    criteria = {"performanceMetric": ["VCpuUsageMeanVnf"], "collectionPeriod": 1, "reportingPeriod": 1}
     wish = {
         "objectType": "Vnf",
         "objectInstanceIds": [id],
@@ -247,8 +280,37 @@ async def test_pm_jobs(openstack: OpenStack) -> None:
     }
     made = await openstack.json("vnfpm", "job", "create", openstack.file("job", wish))
     assert [one["Id"] for one in await openstack.json("vnfpm", "job", "list")] == [made["ID"]]
-    assert (await openstack.json("vnfpm", "job", "show", made["ID"]))["Object Instance Ids"] == [id]
+    async with asyncio.timeout(60):
+        while not (shown := await openstack.json("vnfpm", "job", "show", made["ID"])).get("Reports"):
+            assert shown["Object Instance Ids"] == [id]
+    report = shown["Reports"][0]["href"].rpartition("/")[2]
+    (entry, *_) = (await openstack.json("vnfpm", "report", "show", made["ID"], report))["Entries"]
+    assert (entry["objectInstanceId"], entry["performanceMetric"]) == (id, "VCpuUsageMeanVnf")
     change = openstack.file("change", {"callbackUri": "http://127.0.0.1:9/elsewhere"})
     assert (await openstack.json("vnfpm", "job", "update", made["ID"], change))["Callback Uri"].endswith("elsewhere")
     await openstack("vnfpm", "job", "delete", made["ID"])
     assert await openstack.json("vnfpm", "job", "list") == []
+
+
+@pytest.mark.feature("A41")
+async def test_pm_thresholds(openstack: OpenStack) -> None:
+    await openstack.onboard(csar(vnf_folder(WEB)))
+    openstack.version = "2"
+    id = await openstack.instantiated("web", "shop")
+    details = {"thresholdValue": 50, "hysteresis": 5}
+    criteria = {"performanceMetric": "VCpuUsageMeanVnf", "thresholdType": "SIMPLE", "simpleThresholdDetails": details}
+    wish = {
+        "objectType": "Vnf",
+        "objectInstanceId": id,
+        "criteria": criteria,
+        "callbackUri": "http://127.0.0.1:9/told",
+    }
+    made = await openstack.json("vnfpm", "threshold", "create", openstack.file("threshold", wish))
+    assert [one["ID"] for one in await openstack.json("vnfpm", "threshold", "list")] == [made["ID"]]
+    shown = await openstack.json("vnfpm", "threshold", "show", made["ID"])
+    assert (shown["Object Instance Id"], shown["Criteria"]["simpleThresholdDetails"]["thresholdValue"]) == (id, 50)
+    change = openstack.file("change", {"callbackUri": "http://127.0.0.1:9/elsewhere"})
+    told = await openstack.json("vnfpm", "threshold", "update", made["ID"], change)
+    assert told["Callback Uri"].endswith("elsewhere")
+    await openstack("vnfpm", "threshold", "delete", made["ID"])
+    assert await openstack.json("vnfpm", "threshold", "list") == []
