@@ -39,6 +39,7 @@ READS = frozenset(
         "capacity",
         "list_images",
         "list_networks",
+        "list_plugged",
         "list_compute",
         "taps",
         "get_compute",
@@ -84,7 +85,7 @@ class Arena:
     def __init__(self, vims: Mapping[str, Mapping[str, Any]] | None = None, *, seed: int = 0, **settings: Any) -> None:
         self.folder = Path(tempfile.mkdtemp(dir=_FOLDERS))
         name = self.folder.name
-        wished = vims or {"sim": {"latency": {"*": 0.1}}}
+        wished = vims or {"sim": {"latency": {"*": 0.1}, "ports": ["till-1/lan", "till-2/lan"]}}
         self.vims = tuple(
             Vim(id=id, type="simulated", settings={"world": f"{name}-{id}", **own}) for id, own in wished.items()
         )

@@ -11,9 +11,10 @@ from skerry.model.states import InstantiationState
 from tests.chaos import packages
 from tests.chaos.arena import Life
 from tests.meo.packages import appd, archive, service
+from tests.nfvo.machines import at, onboard_pnf, pnf, with_machines
 from tests.nfvo.paths import with_paths
 from tests.nfvo.saps import with_saps
-from tests.vnfm.builder import csar, vnf_folder
+from tests.vnfm.builder import csar, ns_folder, vnf_folder
 
 Before = Callable[[Life], Awaitable[str]]
 Request = Callable[[Life, str], Mapping[str, Any]]
@@ -153,6 +154,25 @@ async def open_shop(life: Life) -> str:
     return id
 
 
+TILLS = {"till": {"pnfd": "plc", "links": {"lan": "net"}}}
+TILL = at("10.8.0.200")
+
+
+async def shop_with_tills(life: Life) -> str:
+    """An NS that is not instantiated, and may have PNFs."""
+    await packages_only(life)
+    await onboard_pnf(life, "plc", "lan")
+    await life.onboard_ns(csar(with_machines(ns_folder(packages.SHOP), TILLS)))
+    return (await life.ns(packages.SHOP, instantiate=False)).id
+
+
+async def shop_with_till(life: Life) -> str:
+    """An NS with a PNF."""
+    id = await shop_with_tills(life)
+    await life.done("ns.instantiate", id, {"addPnfData": [pnf("till-1", TILL, profile="till")]})
+    return id
+
+
 # -- requests ---------------------------------------------------------------------------------------------------------
 
 
@@ -246,6 +266,10 @@ async def app_stopped(life: Life) -> str:
 
 SAP = {"sapdId": "door", "sapName": "back door", "description": ""}
 
+FIRST = pnf("till-1", TILL, profile="till")
+SECOND = pnf("till-2", at("10.8.0.201"), profile="till")
+MOVED = {"pnfId": "till-1", "cpData": [at("10.8.0.210")]}
+
 CONFIGURED = {"appServiceOptional": [service("other")], "appTrafficRule": []}
 
 APPLICATIONS = (
@@ -296,6 +320,20 @@ CASES = (
     Case("ns-update-rename", "ns.update", shop, rename_member),
     Case("ns-update-add-sap", "ns.update", open_shop, asks({"updateType": "ADD_SAP", "addSap": [SAP]})),
     Case("ns-update-remove-sap", "ns.update", open_shop, asks({"updateType": "REMOVE_SAP", "removeSapId": ["door"]})),
+    Case("ns-instantiate-pnf", "ns.instantiate", shop_with_tills, asks({"addPnfData": [FIRST]})),
+    Case("ns-update-add-pnf", "ns.update", shop_with_till, asks({"updateType": "ADD_PNF", "addPnfData": [SECOND]})),
+    Case(
+        "ns-update-modify-pnf",
+        "ns.update",
+        shop_with_till,
+        asks({"updateType": "MODIFY_PNF", "modifyPnfData": [MOVED]}),
+    ),
+    Case(
+        "ns-update-remove-pnf",
+        "ns.update",
+        shop_with_till,
+        asks({"updateType": "REMOVE_PNF", "removePnfId": ["till-1"]}),
+    ),
     Case("ns-terminate", "ns.terminate", shop, asks({})),
 )
 

@@ -139,6 +139,7 @@ def picture(life: Life) -> dict[str, Any]:
             for id, one in life.worlds.items()
             for name, network in sorted(one.has.networks.items())
         },
+        "ports": {id: msgspec.to_builtins(one.has.plugged) for id, one in life.worlds.items()},
         "snapshots": {
             each.id: {
                 "of": each.vnf_instance_id,

@@ -12,7 +12,7 @@ from skerry.vnfm.values import nodes_read
 
 def dependencies(flavour: NsDeploymentFlavour, vnfds: Mapping[str, Vnfd]) -> tuple[VnfDependency, ...]:
     """All dependencies between profiles: those that the NSD declares, those that follow from what a VNFD `requires`, and
-    those that follow from values asked of another VNF. Pairs are joined."""
+    those that follow from values asked of another VNF or of a PNF. Pairs are joined."""
     found: dict[tuple[str, str], tuple[str, ...]] = {}
 
     def add(source: str, target: str, parameters: Sequence[str]) -> None:
@@ -27,7 +27,9 @@ def dependencies(flavour: NsDeploymentFlavour, vnfds: Mapping[str, Vnfd]) -> tup
                 if wanted in (source, other.product_name, other.node_type, other.name):
                     add(source, target, names)
     for target, profile in flavour.vnf_profiles.items():
-        for source in nodes_read(profile.properties.values()) & flavour.vnf_profiles.keys():
+        for source in nodes_read(profile.properties.values()) & (
+            flavour.vnf_profiles.keys() | flavour.pnf_profiles.keys()
+        ):
             add(source, target, ())
     return tuple(VnfDependency(source=s, target=t, parameters=names) for (s, t), names in found.items())
 

@@ -9,7 +9,7 @@ from typing import Any
 from skerry.dataplane.service import DataPlane
 from skerry.errors import ConflictError, InvalidError
 from skerry.model.descriptors import DeploymentFlavour, Nsd, NsDeploymentFlavour, Vnfd, VnfProfile
-from skerry.model.ns import NsInstance
+from skerry.model.ns import NsInstance, PnfdInfo
 from skerry.model.time import Clock
 from skerry.nfvo.goal import flavour_of
 from skerry.nfvo.grants import PlacingGranter
@@ -55,6 +55,10 @@ class NsDesk:
         if info.package is None:
             raise InvalidError(f"cannot find VNFD {vnfd_id}")
         return info.package.vnfd
+
+    def pnfds(self, tenant: str) -> dict[str, PnfdInfo]:
+        """The onboarded PNFDs by pnfdId."""
+        return {info.pnfd_id: info for info in aggregates.pnfds.select(self.database, tenant=tenant) if info.pnfd_id}
 
     def vnf_flavour(self, profile: VnfProfile, tenant: str) -> tuple[Vnfd, DeploymentFlavour]:
         """The VNFD of a profile and the flavour that the NSD chose."""

@@ -18,6 +18,7 @@ from skerry.errors import ConflictError, SkerryError
 from skerry.mep.plane import proof
 from skerry.model.descriptors import NsDeploymentFlavour, Sap, Vnffg
 from skerry.model.ns import FORWARDING, NsInstance
+from skerry.model.pnfs import PREFIX, Pnf
 from skerry.model.resources import ResourceState
 from skerry.model.states import OperationState
 from skerry.model.vnf import VnfInstance
@@ -25,7 +26,7 @@ from skerry.nfvo.desk import NsDesk
 from skerry.nfvo.forwarding import Attachment, Ground, Laid, lay, owner_of, unsteerable
 from skerry.nfvo.graph import external_points
 from skerry.store import aggregates
-from skerry.vim.driver import Taps
+from skerry.vim.driver import Tap, Taps
 from skerry.vnfm.goal import flavour_of
 from skerry.vnfm.graph import sorted_cps
 
@@ -105,7 +106,7 @@ class Paths:
         """What there is to lay paths over now. Interfaces are looked for only where one is meant."""
         steered: Mapping[str, Sequence[str]] = spec.get("steered", {})
         over = steered or any(not nfp.traffic for vnffg in vnffgs for nfp in vnffg.nfps.values())
-        attachments = await self._attachments(ns, spec["members"]) if over else []
+        attachments = [*await self._attachments(ns, spec["members"]), *_machines(ns, spec)] if over else []
         devices, zones = [view.device for view in self.plane.devices()], self._zones(ns)
         return Ground(
             attachments=attachments,
@@ -169,6 +170,25 @@ class Paths:
                     if cp.external in links
                 ]
         return found
+
+
+def _machines(ns: NsInstance, spec: Mapping[str, Any]) -> Iterable[Attachment]:
+    """The interfaces of PNFs: the physical ports that they are cabled to."""
+    for id in spec.get("pnfs", ()):
+        known = ns.resources.get(f"{PREFIX}{id}")
+        if known is None or known.state is not ResourceState.PRESENT:
+            raise _changing(id)
+        pnf, taps = msgspec.convert(known.spec, Pnf), known.outputs["taps"]
+        for point in pnf.points:
+            if point.cpd in taps:
+                yield Attachment(
+                    profile=pnf.profile,
+                    vnfc=id,
+                    names=tuple(dict.fromkeys((point.cpd, point.id))),
+                    link=point.link,
+                    vim=point.vim,
+                    tap=msgspec.convert(taps[point.cpd], Tap),
+                )
 
 
 def _changing(what: str) -> ConflictError:

@@ -9,6 +9,7 @@ import msgspec
 
 from skerry.errors import Fault, InvalidError
 from skerry.model.descriptors import (
+    ConnectionPoint,
     DeploymentFlavour,
     NsDeploymentFlavour,
     VirtualLink,
@@ -18,6 +19,7 @@ from skerry.model.descriptors import (
 )
 from skerry.model.ns import FORWARDING, NsInstance
 from skerry.model.operations import Verdict
+from skerry.model.pnfs import Pnf
 from skerry.model.resources import Wanted
 from skerry.model.saps import saps_of
 from skerry.nfvo.goal import NsGoal
@@ -30,6 +32,7 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
     """What the graph is made from besides the goal.
 
     `places` is member → VDU → VIM; `borrowed` virtual link → (VIM, network) of an existing VNF that is on it;
+    `pnfs` has the PNFs with the VIMs that they are cabled to;
     `order` the dependencies that order the start, `pairs` all of them.
     """
 
@@ -38,6 +41,7 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
     pairs: tuple[VnfDependency, ...] = ()
     order: tuple[VnfDependency, ...] = ()
     borrowed: Mapping[str, tuple[str, str]] = {}
+    pnfs: Mapping[str, Pnf] = {}
     verdicts: tuple[Verdict, ...] = ()  # why these places
 
 
@@ -107,7 +111,7 @@ def _links(
             )
             continue
         for vim in vims:
-            made = _network(instance_id, link, vim)
+            made = network_on(instance_id, link, vim)
             networks[made.key] = made
             network = made.spec["name"]
             entries.append(
@@ -142,22 +146,24 @@ def external_points(profile: VnfProfile, flavour: DeploymentFlavour) -> dict[str
     The NSD names the requirements that the VNFD maps to its points, or the points themselves; a name that is neither is
     given to the points that are left, in order.
     """
-    names = {name: cp.id for cp in flavour.ext_cps.values() for name in (cp.external, cp.id) if name}
-    named = {names[name]: link for name, link in profile.links.items() if name in names}
-    rest = [cp for cp in flavour.ext_cps if cp not in named]
-    others = [link for name, link in profile.links.items() if name not in names]
+    return points_on(profile.id, profile.links, flavour.ext_cps)
+
+
+def points_on(id: str, links: Mapping[str, str], cps: Mapping[str, ConnectionPoint]) -> dict[str, str]:
+    """The same of anything with these external connection points, where the NSD calls it `id` and connects it so."""
+    names = {name: cp.id for cp in cps.values() for name in (cp.external, cp.id) if name}
+    named = {names[name]: link for name, link in links.items() if name in names}
+    rest = [cp for cp in cps if cp not in named]
+    others = [link for name, link in links.items() if name not in names]
     if len(others) > len(rest):
-        points = ", ".join(flavour.ext_cps) or "none"
-        fault = Fault(
-            message=f"{len(profile.links)} links for the external connection points {points}",
-            path=profile.id,
-            code="links",
-        )
-        raise InvalidError(f"cannot connect {profile.id}: {fault.message}", faults=[fault])
+        points = ", ".join(cps) or "none"
+        message = f"{len(links)} links for the external connection points {points}"
+        raise InvalidError(f"cannot connect {id}: {message}", faults=[Fault(message=message, path=id, code="links")])
     return named | dict(zip(rest, others, strict=False))
 
 
-def _network(instance_id: str, link: VirtualLink, vim: str) -> Wanted:
+def network_on(instance_id: str, link: VirtualLink, vim: str) -> Wanted:
+    """The network that a virtual link of the NS is on one VIM."""
     key = link_key(link.id, vim)
     spec = {
         "vim": vim,

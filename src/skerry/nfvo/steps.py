@@ -12,6 +12,7 @@ from skerry.engine.engine import Engine
 from skerry.engine.kinds import StepContext
 from skerry.errors import InvalidError, NotFoundError
 from skerry.model.descriptors import VnfDependency
+from skerry.model.pnfs import pnfs_of, values
 from skerry.model.states import InstantiationState, OperationState
 from skerry.model.vnf import VnfInstance
 from skerry.nfvo.consequences import member_label
@@ -193,7 +194,7 @@ class MemberSteps:
 
     def _provided(self, ns_id: str, profile: str) -> list[dict[str, Any]]:
         ns = self.desk.instance(ns_id)
-        offers = []
+        offers = [values(pnf) for pnf in pnfs_of(ns.resources).values() if pnf.profile == profile]
         for member in ns.members.values():
             vnf = aggregates.vnf_instances.find(self.desk.database, member.vnf_instance_id)
             if member.profile == profile and vnf is not None and vnf.vnfcs:

@@ -1,7 +1,7 @@
 """Forwarding graphs of an NSD: VNFFGs, NFPs, positions and rules (SOL001 clauses 7.8 to 7.11) to `Vnffg`.
 
 An NFP's positions stand in order: where traffic comes from, the functions that it passes, where it goes. A position's elements
-point at a VNF node (with the name of the capability or of the connection point that is meant, where it has several) or
+point at a VNF or PNF node (with the name of the capability or of the connection point that is meant, where it has several) or
 at a SAP, once for both directions, or twice for the way in and the way out. Rules are policies that target the NFP. An
 NFP that no group has as a member belongs to a VNFFG of its own name.
 """
@@ -86,7 +86,7 @@ def _element(topology: Topology, node: Node) -> NfpElement | None:
     ends = [
         (other, entry.at("capability").text() if isinstance(entry.value, dict) else "", entry)
         for name, target, entry in node.requirements
-        if name == "profile_element" and (other := _of_type(topology, entry, target, "VNF", "Sap")) is not None
+        if name == "profile_element" and (other := _of_type(topology, entry, target, "VNF", "PNF", "Sap")) is not None
     ]
     if not 0 < len(ends) <= 2:
         node.here.error(

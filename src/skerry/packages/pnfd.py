@@ -1,9 +1,9 @@
 """SOL001 service templates to `Pnfd` (clause 8): the identity of a physical network function, by its node, by what the
-substitution mappings say or by the defaults of its type, in this order."""
+substitution mappings say or by the defaults of its type, in this order; and its external connection points."""
 
 from __future__ import annotations
 
-from skerry.model.descriptors import Pnfd
+from skerry.model.descriptors import ConnectionPoint, Pnfd
 from skerry.packages.cursor import Cursor
 from skerry.packages.functions import is_function
 from skerry.packages.report import Report
@@ -16,7 +16,7 @@ def make_pnfd(templates: Templates, report: Report) -> Pnfd | None:
     for topology in templates.topologies(report, None):
         sources = _sources(topology)
         if sources:
-            return _pnfd(sources, topology.description)
+            return _pnfd(sources, topology)
     return None
 
 
@@ -35,7 +35,7 @@ def _sources(topology: Topology) -> list[Cursor]:
     return [*found, Cursor(defaults, here.file, here.path, here.report)]
 
 
-def _pnfd(sources: list[Cursor], description: str) -> Pnfd:
+def _pnfd(sources: list[Cursor], topology: Topology) -> Pnfd:
     def at(name: str) -> Cursor:
         found = [source.at(name) for source in sources if isinstance(source.value, dict)]
         return next((one for one in found if one.exists and not is_function(one.value)), sources[0].at(name))
@@ -47,8 +47,24 @@ def _pnfd(sources: list[Cursor], description: str) -> Pnfd:
         version=_text(at("version"), "version"),
         provider=_text(at("provider"), "provider"),
         invariant_id=str(at("descriptor_invariant_id").value or id),
-        description=str(at("function_description").value or description),
+        description=str(at("function_description").value or topology.description),
+        ext_cps=_points(topology),
     )
+
+
+def _points(topology: Topology) -> dict[str, ConnectionPoint]:
+    """The external connection points, each with the requirement of the PNF that it stands for."""
+    mapped = {
+        target: name
+        for name, entry in topology.substitution.at("requirements").named().items()
+        for target in (entry.texts()[:1] if entry.exists else ())
+    }
+    return {
+        node.name: ConnectionPoint(
+            id=node.name, external=mapped.get(node.name, ""), description=node.properties.at("description").text()
+        )
+        for node in topology.of_type("PnfExtCp")
+    }
 
 
 def _text(place: Cursor, name: str) -> str:
