@@ -139,7 +139,8 @@ async def test_an_answer_hides_no_names_below_it(make: Callable[..., Server]) ->
         for source, own in (("127.0.0.9", "5 A 10.9.9.9"), ("127.0.0.1", "30 A 10.1.2.3")):
             assert await dig(server.address, "app.example", source=source) == ["NOERROR", own]
             assert await dig(server.address, "b.app.example", source=source) == ["NOERROR", "7 A 10.4.4.4"]
-            assert await dig(server.address, "far.app.example", source=source) == ["NOERROR", "60 A 192.0.2.1"]
+            far = await dig(server.address, "far.app.example", source=source)
+            assert [line.partition(" ")[2] for line in far[1:]] == ["A 192.0.2.1"]  # its time to live runs
             assert await dig(server.address, "app.example", "MX", source=source) == ["NOERROR"]
     finally:
         await outer.stop()

@@ -105,15 +105,15 @@ def test_acknowledging() -> None:
         database, alarms = book(virtual)
         root = await database.write(lambda tx: alarms.report(tx, FAULTY, GONE))
         known = AckState.ACKNOWLEDGED
-        done = await alarms.acknowledge(root.id, Scope.VNF, known, rev=root.rev, tenant="t")
+        done = await alarms.acknowledge(root.id, Scope.VNF, known, match={root.rev}, tenant="t")
         assert (done.ack_state, bool(done.acknowledged_at)) == (known, True)
         (follower,) = alarms.alarms(Scope.NS, tenant="t")
         assert follower.ack_state is AckState.UNACKNOWLEDGED
         with pytest.raises(PreconditionError):
-            await alarms.acknowledge(root.id, Scope.VNF, AckState.UNACKNOWLEDGED, rev=root.rev, tenant="t")
+            await alarms.acknowledge(root.id, Scope.VNF, AckState.UNACKNOWLEDGED, match={root.rev}, tenant="t")
         with pytest.raises(ConflictError):
-            await alarms.acknowledge(root.id, Scope.VNF, known, rev=done.rev, tenant="t")
-        back = await alarms.acknowledge(root.id, Scope.VNF, AckState.UNACKNOWLEDGED, rev=done.rev, tenant="t")
+            await alarms.acknowledge(root.id, Scope.VNF, known, match={done.rev}, tenant="t")
+        back = await alarms.acknowledge(root.id, Scope.VNF, AckState.UNACKNOWLEDGED, match={done.rev}, tenant="t")
         assert back.acknowledged_at == ""
 
     run_virtual(body)

@@ -47,8 +47,8 @@ async def configure(
     it: Lab, vnf: VnfInstance, data: Mapping[str, Any], *, vnfcs: Mapping[str, Any] | None = None, version: int = -1
 ) -> None:
     now = it.node.vnfm.instance(vnf.id)
-    at = it.node.configurations.get(now).version if version < 0 else version
-    await it.node.configurations.change(now, Change(data, vnfcs or {}), version=at)
+    match = None if version < 0 else {version}
+    await it.node.configurations.change(now, Change(data, vnfcs or {}), match=match)
 
 
 def test_every_vnfc_gets_what_is_for_it_once() -> None:

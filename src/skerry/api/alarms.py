@@ -110,8 +110,7 @@ async def acknowledge(call: Call, scope: Scope) -> Response:
     """Set the ackState of the alarm of the path, obeying `If-Match`."""
     asked = await call.body(AlarmModifications)
     alarm = find(call, scope)
-    call.require_match(alarm.rev)
     changed = await call.services.alarms.acknowledge(
-        alarm.id, scope, asked.ack_state, rev=alarm.rev, tenant=call.tenant
+        alarm.id, scope, asked.ack_state, match=call.match, tenant=call.tenant
     )
     return call.show(AlarmModifications(ack_state=changed.ack_state), rev=changed.rev)

@@ -296,8 +296,8 @@ async def show_job(call: Call) -> Response:
 
 async def delete_job(call: Call) -> Response:
     """Measure no more."""
-    call.require_match(_job_of(call).rev)
-    await call.services.performance.delete_job(call.path("pmJobId"), _api(call), tenant=call.tenant)
+    id = call.path("pmJobId")
+    await call.services.performance.delete_job(id, _api(call), match=call.match, tenant=call.tenant)
     return call.done()
 
 
@@ -308,9 +308,8 @@ async def modify_job(call: Call) -> Response:
 
 async def _redirect(call: Call, record: PmJob | Threshold) -> Response:
     asked = await call.body(PmModifications)
-    call.require_match(record.rev)
     given = shared.authentication_of(asked.authentication) if asked.authentication else None
-    changed = await call.services.performance.redirect(record, asked.callback_uri, given)
+    changed = await call.services.performance.redirect(record, asked.callback_uri, given, match=call.match)
     shown: dict[str, Any] = {"callbackUri": changed.callback_uri} if asked.callback_uri else {}
     if asked.authentication and not asked.callback_uri:
         shown["authentication"] = {"authType": asked.authentication.auth_type}  # never what is secret
@@ -419,8 +418,8 @@ async def show_threshold(call: Call) -> Response:
 
 async def delete_threshold(call: Call) -> Response:
     """Compare no more."""
-    call.require_match(_threshold_of(call).rev)
-    await call.services.performance.delete_threshold(call.path("thresholdId"), _api(call), tenant=call.tenant)
+    id = call.path("thresholdId")
+    await call.services.performance.delete_threshold(id, _api(call), match=call.match, tenant=call.tenant)
     return call.done()
 
 

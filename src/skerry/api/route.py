@@ -20,7 +20,6 @@ from skerry.access.roles import Principal
 from skerry.api import body, filters, paging, rights, shapes
 from skerry.api.problem import HttpError
 from skerry.api.services import Services
-from skerry.errors import PreconditionError
 from skerry.model.queries import Condition, Place
 
 T = TypeVar("T")
@@ -111,18 +110,10 @@ class Call:
 
     @property
     def match(self) -> frozenset[int] | None:
-        """The revisions of `If-Match`, for the service to compare inside its transaction; None where any will do."""
-        wanted = self.request.headers.get("if-match", "*").strip()
+        """The revisions of `If-Match`, for the service to compare inside its transaction; None where any will do. Weak tags
+        name none (RFC 9110 13.1.1)."""
+        wanted = ",".join(self.request.headers.getlist("if-match")).strip() or "*"
         return None if wanted == "*" else frozenset(_revision(tag) for tag in wanted.split(","))
-
-    def require_match(self, rev: int) -> None:
-        """Obey `If-Match`: `PreconditionError` if the resource is no longer what the caller saw."""
-        wanted = self.request.headers.get("if-match")
-        if wanted and wanted.strip() != "*" and etag(rev) not in [tag.strip() for tag in wanted.split(",")]:
-            raise PreconditionError(
-                f"cannot change the resource: it is now {etag(rev)}, you saw {wanted}",
-                suggestion="read it again and repeat the change on what it is now",
-            )
 
     def show(self, value: Any, *, rev: int | None = None, status: int = 200, location: str = "") -> Response:
         """One value as JSON, with its ETag and Location; 304 without it where the caller has what is there."""
@@ -136,7 +127,7 @@ class Call:
     def _has(self, rev: int) -> bool:
         """Whether `If-None-Match` names the revision (RFC 9110 13.1.2)."""
         known = self.request.headers.get("if-none-match", "").strip()
-        return known == "*" or (known != "" and rev in {_revision(tag) for tag in known.split(",")})
+        return known == "*" or (known != "" and rev in {_revision(tag.replace("W/", "")) for tag in known.split(",")})
 
     @property
     def _shape(self) -> shapes.Shape | None:
@@ -208,8 +199,8 @@ def etag(rev: int) -> str:
 
 
 def _revision(tag: str) -> int:
-    """The revision of an entity tag; one that no resource has for a tag that is not ours."""
-    plain = tag.strip().removeprefix("W/")
+    """The revision of a strong entity tag; one that no resource has for a tag that is not ours."""
+    plain = tag.strip()
     digits = plain[1:-1] if len(plain) > 2 and plain[0] == plain[-1] == '"' else ""
     return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 19 else -1
 

@@ -181,9 +181,18 @@ class AppCatalogue:
 
         return self._used(await self._database.write(work))
 
-    async def delete(self, id: str, *, tenant: str = "") -> None:
-        """Remove it here and at the NFVO. `ConflictError` while it is ENABLED, used, or part of a VNF package."""
-        info = applications.packages.get(self._database, id, tenant=tenant)
+    async def delete(self, id: str, *, match: Revs = None, tenant: str = "") -> None:
+        """Remove it here and at the NFVO. `ConflictError` while it is ENABLED, used, or part of a VNF package;
+        `PreconditionError` where it is in none of the revisions `match`."""
+        info = await self._database.write(lambda tx: self._going(tx, id, match, tenant))
+        await self._give_back(id, tenant)
+        await self._database.write(lambda tx: self._remove(tx, info))
+        self.content(id).unlink(missing_ok=True)
+
+    @staticmethod
+    def _going(tx: Transaction, id: str, match: Revs, tenant: str) -> AppPkgInfo:
+        """One that may be deleted now; of several who ask for that on the same condition one is let through."""
+        info = applications.packages.matching(tx, id, tenant, match)
         if info.operational_state is OperationalState.ENABLED:
             raise ConflictError(f"cannot delete {WORD} {id}: it is ENABLED", suggestion="disable it first")
         if info.onboarding_state in ARRIVING:
@@ -192,10 +201,8 @@ class AppCatalogue:
             raise ConflictError(
                 f"cannot delete {WORD} {id}: it is part of VNF package {info.master}", suggestion="delete that one"
             )
-        _unused(self._database, id)
-        await self._give_back(id, tenant)
-        await self._database.write(lambda tx: self._remove(tx, info))
-        self.content(id).unlink(missing_ok=True)
+        _unused(tx, id)
+        return applications.packages.claim(tx, id, tenant, match)
 
     def packages(self, *, tenant: str = "") -> list[AppPkgInfo]:
         return [self._used(info) for info in applications.packages.select(self._database, tenant=tenant)]

@@ -28,6 +28,7 @@ from skerry.model.vnf import VnfInstance
 from skerry.notifications import facts
 from skerry.store import applications, journal
 from skerry.store.database import Transaction
+from skerry.store.documents import Revs
 
 TOKENS = "/oauth2/token"
 KINDS = (InstantiateApp, OperateApp, TerminateApp, ConfigureApp, RelocateApp)
@@ -88,11 +89,11 @@ class Meo:
 
         return await self.desk.database.write(work)
 
-    async def delete(self, id: str, *, tenant: str = "") -> None:
+    async def delete(self, id: str, *, match: Revs = None, tenant: str = "") -> None:
         """Remove a record that has no resources (7.4.2.3.4)."""
 
         def work(tx: Transaction) -> None:
-            instance = applications.instances.get(tx, id, tenant=tenant)
+            instance = applications.instances.matching(tx, id, tenant, match)
             if held := journal.holder(tx, id):
                 raise ConflictError(
                     f"cannot delete application {id}: operation {held.id} ({held.kind}) is {held.state}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -27,6 +27,7 @@ from skerry.model.mec import (
 from skerry.model.time import Clock, Ids, stamp
 from skerry.store import mec as store
 from skerry.store.database import Database, Transaction
+from skerry.store.documents import Revs
 
 SCOPES = ("mec_app_support:v1:all", "mec_service_mgmt:v1:all", "mp1:v1:all")
 """What every application may use: Mp1."""
@@ -154,17 +155,29 @@ class Apps:
         only = partial(msgspec.structs.replace, ports=ports, addresses=addresses)
         return await self._changed(lambda tx: store.apps.change(tx, app.id, only), "CHANGED")
 
-    async def update(self, app: App, info: AppInfo) -> App:
-        """Replace what a registered application told of itself. `ConflictError` for one that told nothing."""
-        if not app.registered:
-            raise store.apps.missing(app.id)
-        return await self._put(msgspec.structs.replace(app, info=self._merged(app, info)))
+    async def update(self, app: App, info: AppInfo, *, match: Revs = None) -> App:
+        """Replace what a registered application told of itself. `NotFoundError` for one that told nothing,
+        `PreconditionError` where it is in none of the revisions `match`."""
+        return await self._registered(
+            app, match, "CHANGED", lambda known: msgspec.structs.replace(known, info=self._merged(known, info))
+        )
 
-    async def unregister(self, app: App) -> App:
-        """What a registered application told of itself is taken back."""
-        if not app.registered:
-            raise store.apps.missing(app.id)
-        return await self._put(msgspec.structs.replace(app, registered=False), "DEREGISTERED")
+    async def unregister(self, app: App, *, match: Revs = None) -> App:
+        """What a registered application told of itself is taken back. Errors as of `update`."""
+        return await self._registered(
+            app, match, "DEREGISTERED", lambda known: msgspec.structs.replace(known, registered=False)
+        )
+
+    async def _registered(self, app: App, match: Revs, state: str, how: Callable[[App], App]) -> App:
+        def work(tx: Transaction) -> App:
+            known = store.apps.matching(tx, app.id, app.tenant, match)
+            if not known.registered:
+                raise store.apps.missing(app.id)
+            made = store.apps.put(tx, how(known))
+            self._note(tx, made, state)
+            return made
+
+        return await self._teller.write(work, self._keep)
 
     async def hand_out(self, app: App, scopes: tuple[str, ...] = SCOPES) -> Credentials:
         """Credentials for an application that has none; once."""

@@ -20,6 +20,7 @@ from skerry.model.mec import ChangeType, Service, ServiceInfo, ServiceState
 from skerry.model.time import Clock, Ids, stamp
 from skerry.store import mec as store
 from skerry.store.database import Database, Transaction
+from skerry.store.documents import Revs
 
 Note = Mapping[str, Any]
 """Fields of the audit's line about a call; written together with what the call changes."""
@@ -102,18 +103,18 @@ class Registry:
 
         return await self._teller.write(work, self._keep)
 
-    async def replace(self, service: Service, info: ServiceInfo, *, note: Note | None = None) -> Service:
-        """Change a service, which must still be of the revision that is given."""
-        checked = self._checked(info, service)
-        if checked == service.info:
-            return service
-        return await self._put(service, checked, note)
+    async def replace(
+        self, service: Service, info: ServiceInfo, *, match: Revs = None, note: Note | None = None
+    ) -> tuple[Service, bool]:
+        """Change a service; whether anything was to change. `PreconditionError` where it is in none of the revisions
+        `match`."""
+        return await self._put(service, self._checked(info, service), note, match)
 
-    async def remove(self, service: Service, *, note: Note | None = None) -> None:
-        """Remove a service."""
+    async def remove(self, service: Service, *, match: Revs = None, note: Note | None = None) -> None:
+        """Remove a service. `PreconditionError` where it is in none of the revisions `match`."""
 
         def work(tx: Transaction) -> None:
-            store.services.get(tx, service.id)
+            store.services.matching(tx, service.id, service.tenant, match)
             store.services.delete(tx, service.id)
             self._tell(tx, service, ChangeType.REMOVED, note)
 
@@ -123,7 +124,8 @@ class Registry:
         """Change its state alone."""
         if service.info.state is state:
             return service
-        return await self._put(service, msgspec.structs.replace(service.info, state=state), note)
+        info = msgspec.structs.replace(service.info, state=state)
+        return (await self._put(service, info, note, frozenset({service.rev})))[0]
 
     async def beat(self, service: Service) -> Service:
         """A sign of life; a service that was suspended for its silence is active again."""
@@ -145,16 +147,18 @@ class Registry:
         for service in gone:
             self._forget(service)
 
-    async def _put(self, service: Service, info: ServiceInfo, note: Note | None) -> Service:
-        stated = msgspec.structs.replace(service.info, state=info.state)
-        change = ChangeType.STATE_CHANGED if stated == info else ChangeType.ATTRIBUTES_CHANGED
-
-        def work(tx: Transaction) -> Service:
-            made = store.services.put(tx, msgspec.structs.replace(service, info=info))
+    async def _put(self, service: Service, info: ServiceInfo, note: Note | None, match: Revs) -> tuple[Service, bool]:
+        def work(tx: Transaction) -> tuple[Service, bool]:
+            known = store.services.matching(tx, service.id, service.tenant, match)
+            if known.info == info:
+                return known, False
+            stated = msgspec.structs.replace(known.info, state=info.state)
+            change = ChangeType.STATE_CHANGED if stated == info else ChangeType.ATTRIBUTES_CHANGED
+            made = store.services.put(tx, msgspec.structs.replace(known, info=info))
             self._tell(tx, made, change, note)
-            return made
+            return made, True
 
-        return await self._teller.write(work, self._keep)
+        return await self._teller.write(work, lambda made: self._keep(made[0]))
 
     def _tell(self, tx: Transaction, service: Service, change: ChangeType, note: Note | None) -> None:
         """The lines of the event log, and the notification where somebody may want it."""

@@ -22,6 +22,7 @@ from skerry.model.mec import App, DnsRule, Rule, RuleState, TrafficRule
 from skerry.model.time import Clock, stamp
 from skerry.store import mec as store
 from skerry.store.database import Database, Transaction
+from skerry.store.documents import Revs
 
 log = logging.getLogger(__name__)
 
@@ -117,14 +118,15 @@ class Rules:
 
     # -- changing -----------------------------------------------------------------------------------------------------
 
-    async def put_traffic(self, app: App, wanted: TrafficRule, *, rev: int | None = None) -> Rule:
-        """Make or replace a traffic rule; returns when its state is in effect. `rev`: the revision that is replaced."""
+    async def put_traffic(self, app: App, wanted: TrafficRule, *, match: Revs = None) -> Rule:
+        """Make or replace a traffic rule; returns when its state is in effect. `PreconditionError` where there is none in one
+        of the revisions `match`."""
         async with self._lock(app.id):
-            old = self.find("traffic", app.id, wanted.traffic_rule_id)
+            old = self._old("traffic", app.id, wanted.traffic_rule_id, match)
             before = old.traffic if old else None
             if old is not None and before == wanted and _settled(old, app, wanted.state):
                 return old
-            begun = await self._begin(app, old, rev, traffic=wanted)
+            begun = await self._begin(app, old, traffic=wanted)
             try:
                 proof = await self._steer(app)
             except UndecidedError:
@@ -137,14 +139,14 @@ class Rules:
                 msgspec.structs.replace(begun, traffic=wanted, wanted_traffic=None, verified=verified)
             )
 
-    async def put_dns(self, app: App, wanted: DnsRule, *, rev: int | None = None) -> Rule:
-        """Make or replace a DNS rule; returns when the server answers so."""
+    async def put_dns(self, app: App, wanted: DnsRule, *, match: Revs = None) -> Rule:
+        """Make or replace a DNS rule; returns when the server answers so. `PreconditionError` as for `put_traffic`."""
         async with self._lock(app.id):
-            old = self.find("dns", app.id, wanted.dns_rule_id)
+            old = self._old("dns", app.id, wanted.dns_rule_id, match)
             before = old.dns if old else None
             if old is not None and before == wanted and _settled(old, app, wanted.state):
                 return old
-            begun = await self._begin(app, old, rev, dns=wanted)
+            begun = await self._begin(app, old, dns=wanted)
             add, remove = _records(wanted, begun), self._unshared(_records(before, old or begun), begun)
             try:
                 verified = await self._names.change(add, [one for one in remove if one not in add])
@@ -198,20 +200,25 @@ class Rules:
     def _lock(self, app_id: str) -> asyncio.Lock:
         return self._locks.setdefault(app_id, asyncio.Lock())
 
+    def _old(self, kind: str, app_id: str, id: str, match: Revs) -> Rule | None:
+        """The rule that is replaced. It stays at its revision while the lock of its application is held, and `_begin`
+        compares that once more in its transaction."""
+        if match is None:
+            return self.find(kind, app_id, id)
+        rule = self.get(kind, app_id, id)
+        return store.rules.matching(self._database, rule.id, rule.tenant, match)
+
     async def _begin(
         self,
         app: App,
         old: Rule | None,
-        rev: int | None,
         *,
         traffic: TrafficRule | None = None,
         dns: DnsRule | None = None,
     ) -> Rule:
-        """Record what is about to be. `PreconditionError` where the rule is of another revision than the caller knows."""
+        """Record what is about to be. `PreconditionError` where the rule is not as it was any more."""
         if old is not None:
-            wished = msgspec.structs.replace(
-                old, zone=app.zone, wanted_traffic=traffic, wanted_dns=dns, rev=old.rev if rev is None else rev
-            )
+            wished = msgspec.structs.replace(old, zone=app.zone, wanted_traffic=traffic, wanted_dns=dns)
 
             def change(tx: Transaction) -> Rule:
                 ownership.require_rule(tx, wished, old.dns)

@@ -41,6 +41,7 @@ from skerry.model.notifications import Subscription
 from skerry.model.platform import Access, Action, AppAddress, HostedApp, Offer, OfferedService
 from skerry.model.time import Clock, Ids
 from skerry.store.database import Database, Transaction
+from skerry.store.documents import Revs
 
 
 class Subscribers(Post, Protocol):
@@ -62,7 +63,7 @@ class Subscribers(Post, Protocol):
         duplicates: bool = False,
         tenant: str = "",
     ) -> tuple[Subscription, bool]: ...
-    async def unsubscribe(self, id: str, api: str = "", *, tenant: str = "") -> None: ...
+    async def unsubscribe(self, id: str, api: str = "", *, match: Revs = None, tenant: str = "") -> None: ...
     async def fetch(self, id: str, *, after: int, wait_s: float, tenant: str = "") -> list[tuple[int, bytes]]: ...
     async def reach(self, subscription: Subscription, body: bytes) -> str: ...
 
@@ -152,12 +153,13 @@ class Platform:
 
         await self._teller.write(work, gone)
 
-    async def deregister(self, app: App) -> None:
+    async def deregister(self, app: App, *, match: Revs = None) -> None:
         """An application takes back what it told of itself. Nothing stays of one that came by itself; what the MEC management
-        instantiated stays known to it."""
-        if app.info.is_ins_by_mec:
-            await self.apps.unregister(app)
-        else:
+        instantiated stays known to it. `PreconditionError` where it is in none of the revisions `match`."""
+        if app.info.is_ins_by_mec or match is not None:
+            # of those who ask on the same condition one is let through, before anything is undone
+            await self.apps.unregister(app, match=match)
+        if not app.info.is_ins_by_mec:
             await self.forget_app(app)
 
     def transports(self, root: str) -> Sequence[TransportInfo]:
@@ -216,10 +218,10 @@ class Platform:
             await self._notifications.unsubscribe(made.id, tenant=app.tenant)
         return trouble
 
-    async def unsubscribe(self, app: App, api: str, id: str) -> None:
-        """Nothing more is delivered once this returns."""
+    async def unsubscribe(self, app: App, api: str, id: str, *, match: Revs = None) -> None:
+        """Nothing more is delivered once this returns. `PreconditionError` where it is in none of the revisions `match`."""
         self.subscription(app, api, id)
-        await self._notifications.unsubscribe(id, api, tenant=app.tenant)
+        await self._notifications.unsubscribe(id, api, match=match, tenant=app.tenant)
 
     def owner(self, id: str, *, tenant: str, client: str) -> App:
         """The application of a subscription; the caller must be it, or no application."""

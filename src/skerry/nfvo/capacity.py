@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import msgspec
@@ -17,6 +17,7 @@ from skerry.model.time import Clock, Ids, stamp
 from skerry.policy.performance import Callback
 from skerry.store import aggregates
 from skerry.store.database import Database, Transaction
+from skerry.store.documents import Revs
 from skerry.vim.connections import Vims
 from skerry.vim.driver import Capacity
 
@@ -30,7 +31,13 @@ class Callbacks(Protocol):
     async def attach(
         self, source: str, api: str, filter: Mapping[str, Any], callback: Callback, *, tenant: str
     ) -> None: ...
-    async def redirect(self, source: str, uri: str | None, authentication: Authentication | None) -> None: ...
+    async def redirect(
+        self,
+        source: str,
+        uri: str | None,
+        authentication: Authentication | None,
+        record: Callable[[Transaction], Any],
+    ) -> None: ...
     async def detach(self, source: str) -> None: ...
     def attached(self, *apis: str) -> set[str]: ...
 
@@ -116,23 +123,29 @@ class Capacities:
         return made
 
     async def modify(
-        self, id: str, uri: str | None, authentication: Authentication | None, *, tenant: str
+        self, id: str, uri: str | None, authentication: Authentication | None, *, match: Revs = None, tenant: str
     ) -> CapacityThreshold:
-        """Tell another address, or say otherwise who we are."""
-        aggregates.capacity_thresholds.get(self._database, id, tenant=tenant)
-        await self._callbacks.redirect(id, uri, authentication)
+        """Tell another address, or say otherwise who we are. `PreconditionError` where it is in none of the revisions
+        `match`."""
+        where = aggregates.capacity_thresholds
+        where.get(self._database, id, tenant=tenant)
+        made: list[CapacityThreshold] = []
 
-        def work(tx: Transaction) -> CapacityThreshold:
-            return aggregates.capacity_thresholds.change(
-                tx, id, lambda one: msgspec.structs.replace(one, callback_uri=uri or one.callback_uri)
-            )
+        def work(tx: Transaction) -> None:
+            known = where.matching(tx, id, tenant, match)
+            made[:] = [where.put(tx, msgspec.structs.replace(known, callback_uri=uri or known.callback_uri))]
 
-        return await self._database.write(work)
+        await self._callbacks.redirect(id, uri, authentication, work)
+        return made[0]
 
-    async def delete(self, id: str, *, tenant: str) -> None:
-        """Compare no longer."""
-        aggregates.capacity_thresholds.get(self._database, id, tenant=tenant)
-        await self._database.write(lambda tx: aggregates.capacity_thresholds.delete(tx, id))
+    async def delete(self, id: str, *, match: Revs = None, tenant: str) -> None:
+        """Compare no longer. `PreconditionError` where it is in none of the revisions `match`."""
+
+        def work(tx: Transaction) -> None:
+            aggregates.capacity_thresholds.matching(tx, id, tenant, match)
+            aggregates.capacity_thresholds.delete(tx, id)
+
+        await self._database.write(work)
         await self._callbacks.detach(id)
 
     def thresholds(self, *, tenant: str) -> list[CapacityThreshold]:

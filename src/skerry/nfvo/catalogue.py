@@ -170,11 +170,13 @@ class Catalogue:
             task.cancel()
         await asyncio.gather(*self._fetching, return_exceptions=True)
 
-    async def delete_vnf_package(self, id: str, *, tenant: str = "") -> None:
+    async def delete_vnf_package(self, id: str, *, match: Revs = None, tenant: str = "") -> None:
         info = aggregates.vnf_packages.get(self._database, id, tenant=tenant)
         if self.mec is not None and info.operational_state is OperationalState.DISABLED:
+            await self._database.write(lambda tx: aggregates.vnf_packages.claim(tx, id, tenant, match))
             await self.mec.give_up(id)
-        await self._delete(aggregates.vnf_packages, id, tenant, self._vnfs_using)
+            match = None
+        await self._delete(aggregates.vnf_packages, id, tenant, self._vnfs_using, match)
 
     def vnf_packages(self, *, tenant: str = "") -> list[VnfPkgInfo]:
         return [self._used_vnf(info) for info in aggregates.vnf_packages.select(self._database, tenant=tenant)]
@@ -216,8 +218,8 @@ class Catalogue:
         where = aggregates.nsds
         return self._used_nsd(await self._update(where, id, operational_state, user_defined_data, match, tenant))
 
-    async def delete_nsd(self, id: str, *, tenant: str = "") -> None:
-        await self._delete(aggregates.nsds, id, tenant, self._nss_using)
+    async def delete_nsd(self, id: str, *, match: Revs = None, tenant: str = "") -> None:
+        await self._delete(aggregates.nsds, id, tenant, self._nss_using, match)
 
     def nsds(self, *, tenant: str = "") -> list[NsdInfo]:
         return [self._used_nsd(info) for info in aggregates.nsds.select(self._database, tenant=tenant)]
@@ -245,8 +247,8 @@ class Catalogue:
     ) -> PnfdInfo:
         return self._used_pnfd(await self._update(aggregates.pnfds, id, None, user_defined_data, match, tenant), tenant)
 
-    async def delete_pnfd(self, id: str, *, tenant: str = "") -> None:
-        await self._delete(aggregates.pnfds, id, tenant, self._nsds_naming)
+    async def delete_pnfd(self, id: str, *, match: Revs = None, tenant: str = "") -> None:
+        await self._delete(aggregates.pnfds, id, tenant, self._nsds_naming, match)
 
     def pnfds(self, *, tenant: str = "") -> list[PnfdInfo]:
         return [self._used_pnfd(info, tenant) for info in aggregates.pnfds.select(self._database, tenant=tenant)]
@@ -479,10 +481,15 @@ class Catalogue:
         return await self._database.write(work)
 
     async def _delete(
-        self, where: Collection[Info], id: str, tenant: str, users: Callable[[Transaction, str], int]
+        self,
+        where: Collection[Info],
+        id: str,
+        tenant: str,
+        users: Callable[[Transaction, str], int],
+        match: Revs = None,
     ) -> None:
         def work(tx: Transaction) -> None:
-            info = where.get(tx, id, tenant=tenant)
+            info = where.matching(tx, id, tenant, match)
             if not isinstance(info, PnfdInfo) and info.operational_state is OperationalState.ENABLED:
                 raise ConflictError(f"cannot delete {where.word} {id}: it is ENABLED", suggestion="disable it first")
             if count := users(tx, id):

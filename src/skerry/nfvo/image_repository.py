@@ -24,6 +24,7 @@ from skerry.model.vnf import VnfInstance
 from skerry.nfvo.fetch import Fetcher
 from skerry.store import aggregates
 from skerry.store.database import Database, Transaction
+from skerry.store.documents import Revs
 from skerry.vnfm.desk import ImageFile
 
 log = logging.getLogger(__name__)
@@ -167,8 +168,9 @@ class ImageRepository:
         finally:
             partial.unlink(missing_ok=True)
 
-    async def delete(self, id: str, *, tenant: str) -> None:
-        """Remove an image. `ConflictError` while VNFs run from it."""
+    async def delete(self, id: str, *, match: Revs = None, tenant: str) -> None:
+        """Remove an image. `ConflictError` while VNFs run from it, `PreconditionError` where it is in none of the revisions
+        `match`."""
         image = self.get(id, tenant=tenant)
         users = [vnf.id for vnf in aggregates.vnf_instances.walk(self._database) if _uses(vnf, image)]
         if users:
@@ -176,9 +178,14 @@ class ImageRepository:
                 f"cannot delete the image {image.name}: {len(users)} VNFs run from it",
                 suggestion=f"terminate them first: {users[0]} …",
             )
+
+        def work(tx: Transaction) -> None:
+            aggregates.stored_images.matching(tx, id, tenant, match)
+            aggregates.stored_images.delete(tx, id)
+
+        await self._database.write(work)
         if task := self._tasks.get(id):
             task.cancel()
-        await self._database.write(lambda tx: aggregates.stored_images.delete(tx, id))
         (self._folder / id).unlink(missing_ok=True)
 
     def _empty(self, id: str, tenant: str) -> StoredImage:

@@ -10,6 +10,7 @@ from skerry.model.images import KeyPair
 from skerry.model.time import Clock, Ids, stamp
 from skerry.store import aggregates
 from skerry.store.database import Database, Transaction
+from skerry.store.documents import Revs
 
 
 class Keys:
@@ -38,10 +39,14 @@ class Keys:
         private, public = ssh.generate(self._random(32), name)
         return await self._keep(name, public, tenant), private
 
-    async def delete(self, id: str, *, tenant: str) -> None:
-        """Forget a key. Instances that have it keep it."""
-        self.get(id, tenant=tenant)
-        await self._database.write(lambda tx: aggregates.key_pairs.delete(tx, id))
+    async def delete(self, id: str, *, match: Revs = None, tenant: str) -> None:
+        """Forget a key. Instances that have it keep it. `PreconditionError` where it is in none of the revisions `match`."""
+
+        def work(tx: Transaction) -> None:
+            aggregates.key_pairs.matching(tx, id, tenant, match)
+            aggregates.key_pairs.delete(tx, id)
+
+        await self._database.write(work)
 
     async def _keep(self, name: str, key: ssh.PublicKey, tenant: str) -> KeyPair:
         def work(tx: Transaction) -> KeyPair:

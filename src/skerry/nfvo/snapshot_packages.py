@@ -119,11 +119,11 @@ class SnapshotPackages:
         self.get(id, tenant=tenant)
         return await self._database.write(lambda tx: _set(tx, id, external_access=tuple(access)))
 
-    async def delete(self, id: str, *, tenant: str) -> None:
+    async def delete(self, id: str, *, match: Revs = None, tenant: str) -> None:
         """Remove it with its archive; the snapshot that it was built of stays."""
 
         def work(tx: Transaction) -> None:
-            info = aggregates.vnf_snapshot_packages.get(tx, id, tenant=tenant)
+            info = aggregates.vnf_snapshot_packages.matching(tx, id, tenant, match)
             if info.state in BUSY:
                 raise ConflictError(
                     f"cannot delete VNF snapshot package {id}: it is {info.state}", suggestion="wait, or cancel that"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -22,6 +22,7 @@ from skerry.notifications.sending import Sender
 from skerry.store import journal
 from skerry.store import subscriptions as store
 from skerry.store.database import Database, Transaction
+from skerry.store.documents import Revs
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +68,7 @@ class Notifications:
         self._sender = sender
         self._rules = rules or Rules()
         self._coming: Counter[str] = Counter()  # APIs with a subscription that is being written
+        self._redirecting = asyncio.Lock()  # whom a courier serves is what was written last
         self._following: asyncio.Task[None] | None = None
         self._delivery = Delivery(
             database, events, clock, sender, slots=self._rules.slots, park_after_s=self._rules.park_after_s
@@ -150,10 +152,16 @@ class Notifications:
             raise store.subscriptions.missing(id)
         return found
 
-    async def unsubscribe(self, id: str, api: str = "", *, tenant: str = "") -> None:
-        """Remove it; nothing more is delivered once this returns."""
+    async def unsubscribe(self, id: str, api: str = "", *, match: Revs = None, tenant: str = "") -> None:
+        """Remove it; nothing more is delivered once this returns. `PreconditionError` where it is in none of the revisions
+        `match`."""
         self.subscription(id, api, tenant=tenant)
-        await self._database.write(lambda tx: store.remove(tx, id))
+
+        def work(tx: Transaction) -> None:
+            store.subscriptions.matching(tx, id, tenant, match)
+            store.remove(tx, id)
+
+        await self._database.write(work)
         await self._delivery.drop(id)
 
     async def fetch(self, id: str, *, after: int, wait_s: float, tenant: str = "") -> list[tuple[int, bytes]]:
@@ -212,18 +220,30 @@ class Notifications:
         finally:
             self._coming[api] -= 1
 
-    async def redirect(self, source: str, uri: str | None, authentication: Authentication | None) -> None:
-        """Tell another address from now on, or say otherwise who we are; None leaves it as it is."""
+    async def redirect(
+        self,
+        source: str,
+        uri: str | None,
+        authentication: Authentication | None,
+        record: Callable[[Transaction], Any],
+    ) -> None:
+        """Tell another address from now on, or say otherwise who we are; None leaves it as it is. `record` changes the
+        resource itself in the same transaction."""
         now = store.subscriptions.find(self._database, source)
         if now is None:
             raise store.subscriptions.missing(source)
         changes = {"callback_uri": uri or now.callback_uri, "authentication": authentication or now.authentication}
-        wished = msgspec.structs.replace(now, **changes)
-        await self._check(wished)
-        made = await self._database.write(lambda tx: store.subscriptions.put(tx, wished))
-        progress = self._delivery.lines[source].progress
-        await self._delivery.drop(source)
-        self._delivery.add(made, progress)
+        await self._check(msgspec.structs.replace(now, **changes))
+
+        def work(tx: Transaction) -> Subscription:
+            record(tx)
+            return store.subscriptions.change(tx, source, lambda one: msgspec.structs.replace(one, **changes))
+
+        async with self._redirecting:
+            made = await self._database.write(work)
+            line = self._delivery.lines[source]
+            await self._delivery.drop(source)
+            self._delivery.add(made, line.progress)
         await self._delivery.resume(source)
 
     async def detach(self, source: str) -> None:

@@ -12,13 +12,14 @@ import msgspec
 
 from skerry.access.roles import NODE_TENANT
 from skerry.engine.events import EventLog
-from skerry.errors import ConflictError, InvalidError, NotFoundError, PreconditionError
+from skerry.errors import ConflictError, InvalidError, NotFoundError
 from skerry.model.alarms import AckState, Alarm, Cause, Faulty, Scope, Severity
 from skerry.model.operations import Event
 from skerry.model.time import Clock, Ids, stamp
 from skerry.policy.faults import HOST_IS_LOST
 from skerry.store import alarms as store
 from skerry.store.database import Database, Transaction
+from skerry.store.documents import Revs
 
 RAISED, CHANGED, CLEARED, REBUILT = "RAISED", "CHANGED", "CLEARED", "REBUILT"
 KEPT = 10_000
@@ -112,16 +113,12 @@ class AlarmBook:
         """One alarm. `NotFoundError` also for one of the other scope."""
         return self._of_scope(store.alarms.get(self._database, id, tenant=tenant), scope)
 
-    async def acknowledge(self, id: str, scope: Scope, state: AckState, *, rev: int, tenant: str) -> Alarm:
+    async def acknowledge(self, id: str, scope: Scope, state: AckState, *, match: Revs = None, tenant: str) -> Alarm:
         """Set the ackState (SOL003 7.4.3.3.4). `ConflictError` where it is so already; `PreconditionError` where the alarm
-        is not at revision `rev` any more."""
+        is in none of the revisions `match`."""
 
         def work(tx: Transaction) -> Alarm:
-            alarm = self._of_scope(store.alarms.get(tx, id, tenant=tenant), scope)
-            if alarm.rev != rev:
-                raise PreconditionError(
-                    f"cannot change alarm {id}: it was changed meanwhile", suggestion="read it again"
-                )
+            alarm = self._of_scope(store.alarms.matching(tx, id, tenant, match), scope)
             if alarm.ack_state is state:
                 raise ConflictError(
                     f"cannot change alarm {id}: it is {state.value} already", suggestion="nothing to do"

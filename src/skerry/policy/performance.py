@@ -5,7 +5,7 @@ Both are records; the collector measures for them. What it measures for a job wa
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -23,7 +23,7 @@ from skerry.policy.sampling import Sampler
 from skerry.store import aggregates
 from skerry.store import performance as store
 from skerry.store.database import Database, Transaction
-from skerry.store.documents import Collection
+from skerry.store.documents import Collection, Revs
 
 VNFPM, NSPM = "vnfpm", "nspm"
 TYPES: Mapping[str, tuple[ObjectType, ...]] = {
@@ -53,7 +53,13 @@ class Callbacks(Protocol):
     async def attach(
         self, source: str, api: str, filter: Mapping[str, Any], callback: Callback, *, tenant: str
     ) -> None: ...
-    async def redirect(self, source: str, uri: str | None, authentication: Authentication | None) -> None: ...
+    async def redirect(
+        self,
+        source: str,
+        uri: str | None,
+        authentication: Authentication | None,
+        record: Callable[[Transaction], Any],
+    ) -> None: ...
     async def detach(self, source: str) -> None: ...
     def attached(self, *apis: str) -> set[str]: ...
 
@@ -129,11 +135,15 @@ class Performance:
         """One."""
         return self._of(store.jobs, store.jobs.get(self._database, id, tenant=tenant), api)
 
-    async def delete_job(self, id: str, api: str, *, tenant: str) -> None:
-        """Measure no more; its reports go with it."""
-        self.job(id, api, tenant=tenant)
+    async def delete_job(self, id: str, api: str, *, match: Revs = None, tenant: str) -> None:
+        """Measure no more; its reports go with it. `PreconditionError` where it is in none of the revisions `match`."""
+
+        def work(tx: Transaction) -> None:
+            self._of(store.jobs, store.jobs.matching(tx, id, tenant, match), api)
+            store.remove_job(tx, id)
+
+        await self._database.write(work)
         self.collector.forget(id)
-        await self._database.write(lambda tx: store.remove_job(tx, id))
         await self._callbacks.detach(id)
 
     def reports(self, job: PmJob) -> Sequence[Report]:
@@ -172,23 +182,36 @@ class Performance:
         """One."""
         return self._of(store.thresholds, store.thresholds.get(self._database, id, tenant=tenant), api)
 
-    async def delete_threshold(self, id: str, api: str, *, tenant: str) -> None:
-        """Compare no more."""
-        self.threshold(id, api, tenant=tenant)
+    async def delete_threshold(self, id: str, api: str, *, match: Revs = None, tenant: str) -> None:
+        """Compare no more. `PreconditionError` where it is in none of the revisions `match`."""
+
+        def work(tx: Transaction) -> None:
+            self._of(store.thresholds, store.thresholds.matching(tx, id, tenant, match), api)
+            store.remove_threshold(tx, id)
+
+        await self._database.write(work)
         self.collector.forget(id)
-        await self._database.write(lambda tx: store.remove_threshold(tx, id))
         await self._callbacks.detach(id)
 
     async def redirect(
-        self, record: PmJob | Threshold, uri: str | None, authentication: Authentication | None
+        self,
+        record: PmJob | Threshold,
+        uri: str | None,
+        authentication: Authentication | None,
+        *,
+        match: Revs = None,
     ) -> PmJob | Threshold:
         """Tell somebody else from now on (PmJobModifications, ThresholdModifications). `PreconditionError` where the record
-        was changed since it was read."""
-        await self._callbacks.redirect(record.id, uri, authentication)
-        changed = msgspec.structs.replace(record, callback_uri=uri or record.callback_uri)
-        if isinstance(changed, PmJob):
-            return await self._database.write(lambda tx: store.jobs.put(tx, changed))
-        return await self._database.write(lambda tx: store.thresholds.put(tx, changed))
+        is in none of the revisions `match`."""
+        where: Collection[Any] = store.jobs if isinstance(record, PmJob) else store.thresholds
+        made: list[PmJob | Threshold] = []
+
+        def work(tx: Transaction) -> None:
+            known = where.matching(tx, record.id, record.tenant, match)
+            made[:] = [where.put(tx, msgspec.structs.replace(known, callback_uri=uri or known.callback_uri))]
+
+        await self._callbacks.redirect(record.id, uri, authentication, work)
+        return made[0]
 
     # -- now ----------------------------------------------------------------------------------------------------------
 

@@ -91,6 +91,11 @@ class Collection(Generic[D]):
             )
         return document
 
+    def claim(self, tx: Transaction, id: str, tenant: str, match: Revs) -> D:
+        """As `matching`, for what has effects before its last transaction: of all who saw this revision one goes on."""
+        document = self.matching(tx, id, tenant, match)
+        return document if match is None else self.put(tx, document)
+
     def delete(self, tx: Transaction, id: str) -> None:
         """Remove it. Nothing happens if there is none."""
         tx.execute(f"DELETE FROM {self.table} WHERE id = ?", (id,))  # noqa: S608

@@ -26,6 +26,7 @@ from skerry.model.vnf import VnfInstance
 from skerry.store import aggregates, journal
 from skerry.store.configuration import configurations
 from skerry.store.database import Transaction
+from skerry.store.documents import Revs
 from skerry.vim.driver import Compute, ComputeState, Driver, Exec
 from skerry.vnfm.desk import Desk
 from skerry.vnfm.element import Elements, endpoint_of
@@ -93,12 +94,12 @@ class Configurations:
             raise InvalidError(f"cannot configure VNF {vnf.id}: it answers {told.status} {detail}".rstrip())
         raise UnavailableError(f"cannot configure VNF {vnf.id}: it answers {told.status} {detail}".rstrip())
 
-    async def change(self, vnf: VnfInstance, change: Change, *, version: int) -> VnfConfiguration:
+    async def change(self, vnf: VnfInstance, change: Change, *, match: Revs = None) -> VnfConfiguration:
         """Record a change and deliver it to every VNFC that runs. Where one refuses, nothing is changed: `InvalidError` says
-        which and why. `PreconditionError` where the configuration is not at this version any more."""
+        which and why. `PreconditionError` where the configuration is at none of the versions `match`."""
         self._check(vnf, change)
         async with self._locks.setdefault(vnf.id, asyncio.Lock()):
-            before, after = await self._desk.database.write(lambda tx: self._changed(tx, vnf, change, version))
+            before, after = await self._desk.database.write(lambda tx: self._changed(tx, vnf, change, match))
             self._known.add(vnf.id)
             try:
                 return await self._deliver(vnf.id)
@@ -120,7 +121,7 @@ class Configurations:
             )
 
     def _changed(
-        self, tx: Transaction, vnf: VnfInstance, change: Change, version: int
+        self, tx: Transaction, vnf: VnfInstance, change: Change, match: Revs
     ) -> tuple[VnfConfiguration | None, VnfConfiguration]:
         if held := journal.holder(tx, vnf.id):
             raise ConflictError(
@@ -128,7 +129,8 @@ class Configurations:
                 suggestion="wait for it",
             )
         before = configurations.find(tx, vnf.id)
-        if (before.version if before else 0) != version:
+        version = before.version if before else 0
+        if match is not None and version not in match:
             raise PreconditionError(
                 f"cannot configure VNF {vnf.id}: its configuration was changed meanwhile", suggestion="read it again"
             )

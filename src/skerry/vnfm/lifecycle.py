@@ -114,11 +114,11 @@ class Vnfm:
             await self.desk.fetch(vnfd_id, tenant)
         return await self.desk.database.write(work)
 
-    async def delete(self, id: str, *, tenant: str = "") -> None:
+    async def delete(self, id: str, *, match: Revs = None, tenant: str = "") -> None:
         """Remove a record that has no resources (5.4.3.3.5)."""
 
         def work(tx: Transaction) -> None:
-            instance = aggregates.vnf_instances.get(tx, id, tenant=tenant)
+            instance = aggregates.vnf_instances.matching(tx, id, tenant, match)
             if held := journal.holder(tx, id):
                 raise ConflictError(
                     f"cannot delete VNF {id}: operation {held.id} ({held.kind}) is {held.state}",

@@ -22,6 +22,7 @@ from skerry.model.time import Ids, stamp
 from skerry.model.vnf import VnfcSnapshot, VnfInstance, VnfSnapshotInfo
 from skerry.store import aggregates, journal
 from skerry.store.database import Transaction
+from skerry.store.documents import Revs
 from skerry.vim.driver import Snapshots
 from skerry.vnfm.desk import Desk
 from skerry.vnfm.goal import Goal, current, require_vnfcs
@@ -240,24 +241,24 @@ class SnapshotRecords:
         *,
         snapshot_package: str | None,
         user_defined_data: Mapping[str, Any] | None,
-        rev: int,
+        match: Revs = None,
         tenant: str,
     ) -> VnfSnapshotInfo:
-        """Change what a client may (5.4.24.3.4); None leaves as it is. `PreconditionError` if it is not `rev` any more."""
+        """Change what a client may (5.4.24.3.4); None leaves as it is. `PreconditionError` where it is in none of the
+        revisions `match`."""
         wished = {"snapshot_package": snapshot_package, "user_defined_data": user_defined_data}
         fields = {name: value for name, value in wished.items() if value is not None}
 
         def work(tx: Transaction) -> VnfSnapshotInfo:
-            info = aggregates.vnf_snapshots.get(tx, id, tenant=tenant)
-            changed: VnfSnapshotInfo = msgspec.structs.replace(info, rev=rev, **fields)
-            return aggregates.vnf_snapshots.put(tx, changed)
+            info = aggregates.vnf_snapshots.matching(tx, id, tenant, match)
+            return aggregates.vnf_snapshots.put(tx, msgspec.structs.replace(info, **fields))
 
         return await self._desk.database.write(work)
 
-    async def delete(self, id: str, *, tenant: str) -> None:
+    async def delete(self, id: str, *, match: Revs = None, tenant: str) -> None:
         """Remove a snapshot with its images, but for those that another one has too. `ConflictError` while a VNF runs from it
-        or it is being taken."""
-        info = self.get(id, tenant=tenant)
+        or it is being taken, `PreconditionError` where it is in none of the revisions `match`."""
+        info = aggregates.vnf_snapshots.matching(self._desk.database, id, tenant, match)
         taking = journal.operations.find(self._desk.database, info.operation)
         if taking is not None and taking.state not in FINAL:
             raise ConflictError(
@@ -275,6 +276,7 @@ class SnapshotRecords:
                 f"cannot delete VNF snapshot {id}: VNF {users[0]} runs from it",
                 suggestion="terminate it, or revert it to another snapshot first",
             )
+        await self._desk.database.write(lambda tx: aggregates.vnf_snapshots.claim(tx, id, tenant, match))
         for image, vim in images.items():
             driver = await self._desk.vims.driver(vim)
             await driver.delete_image(image)

@@ -97,7 +97,7 @@ async def put_traffic(call: Call) -> Response:
     """Make or replace a traffic rule; its state is in effect when the answer comes."""
     known, wanted = app(call), await call.body(TrafficRule)
     _named(wanted.traffic_rule_id, call.path("trafficRuleId"), "trafficRuleId")
-    made = await call.services.mep.rules.put_traffic(known, wanted)
+    made = await call.services.mep.rules.put_traffic(known, wanted, match=call.match)
     return call.show(made.traffic, rev=made.rev)
 
 
@@ -111,7 +111,7 @@ async def put_dns(call: Call) -> Response:
     """Make or replace a DNS rule; names are answered so when the answer comes."""
     known, wanted = app(call), await call.body(DnsRule)
     _named(wanted.dns_rule_id, call.path("dnsRuleId"), "dnsRuleId")
-    made = await call.services.mep.rules.put_dns(known, wanted)
+    made = await call.services.mep.rules.put_dns(known, wanted, match=call.match)
     return call.show(made.dns, rev=made.rev)
 
 

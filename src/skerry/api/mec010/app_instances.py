@@ -124,7 +124,7 @@ async def show(call: Call) -> Response:
 
 async def delete(call: Call) -> Response:
     """Remove the record."""
-    await call.services.meo.delete(find(call).id, tenant=call.tenant)
+    await call.services.meo.delete(find(call).id, match=call.match, tenant=call.tenant)
     return call.done()
 
 

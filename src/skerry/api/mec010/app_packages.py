@@ -143,7 +143,7 @@ async def modify(call: Call) -> Response:
 
 async def delete(call: Call) -> Response:
     """Remove it."""
-    await call.services.applications.delete(find(call).id, tenant=call.tenant)
+    await call.services.applications.delete(find(call).id, match=call.match, tenant=call.tenant)
     return call.done()
 
 

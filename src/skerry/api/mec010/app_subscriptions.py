@@ -209,7 +209,7 @@ def routes(api: str, request: type[AppPkgSubscription] | type[AppInstSubscriptio
         location = call.href(f"/subscriptions/{record.id}")
         if not is_new:
             return Response(b"", 303, {"Location": location})
-        return call.show(render(call, record), status=201, location=location)
+        return call.show(render(call, record), rev=record.rev, status=201, location=location)
 
     async def listing(call: Call) -> Response:
         """The tenant's subscriptions, as links."""
@@ -227,11 +227,12 @@ def routes(api: str, request: type[AppPkgSubscription] | type[AppInstSubscriptio
     async def show(call: Call) -> Response:
         """One subscription."""
         record = call.services.notifications.subscription(call.path("subscriptionId"), api, tenant=call.tenant)
-        return call.show(render(call, record))
+        return call.show(render(call, record), rev=record.rev)
 
     async def delete(call: Call) -> Response:
         """Unsubscribe."""
-        await call.services.notifications.unsubscribe(call.path("subscriptionId"), api, tenant=call.tenant)
+        id = call.path("subscriptionId")
+        await call.services.notifications.unsubscribe(id, api, match=call.match, tenant=call.tenant)
         return call.done()
 
     return _endpoints(request, create, listing, show, delete)

@@ -27,17 +27,14 @@ async def show(call: Call) -> Response:
 
 async def update(call: Call) -> Response:
     """Replace what it told."""
-    app = app_of(call)
-    call.require_match(app.rev)
-    await call.services.mep.apps.update(app, await call.body(AppInfo))
+    info = await call.body(AppInfo)
+    await call.services.mep.apps.update(app_of(call), info, match=call.match)
     return call.done()
 
 
 async def remove(call: Call) -> Response:
     """Deregister: everything of it goes. What the MEC management instantiated only takes back what it told."""
-    app = app_of(call)
-    call.require_match(app.rev)
-    await call.services.mep.deregister(app)
+    await call.services.mep.deregister(app_of(call), match=call.match)
     return call.done()
 
 

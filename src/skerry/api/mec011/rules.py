@@ -38,19 +38,16 @@ async def show_dns(call: Call) -> Response:
     return call.show(rule.dns, rev=rule.rev)
 
 
-def _known(call: Call, kind: str, id: str) -> Rule | None:
-    """The rule that is replaced. An application that a descriptor describes has the descriptor's rules and no others; one that
-    registered itself makes its own."""
+def _check(call: Call, kind: str, id: str) -> None:
+    """An application that a descriptor describes has the descriptor's rules and no others; one that
+    registered itself makes its own, and `If-Match` needs one that exists."""
     app = app_of(call)
     if app.info.is_ins_by_mec:
         rule: Rule | None = call.services.mep.rules.get(kind, app.id, id)
     else:
         rule = call.services.mep.rules.find(kind, app.id, id)
-    if rule is not None:
-        call.require_match(rule.rev)
-    elif call.request.headers.get("if-match"):
+    if rule is None and call.request.headers.get("if-match"):
         raise PreconditionError(f"cannot change the rule {id}: it does not exist")
-    return rule
 
 
 def _same(name: str, written: str, path: str) -> None:
@@ -59,27 +56,23 @@ def _same(name: str, written: str, path: str) -> None:
         raise InvalidError(f"cannot change the rule: {name} is not that of the path", faults=[fault])
 
 
-def _rev(call: Call, rule: Rule | None) -> int | None:
-    return rule.rev if rule is not None and call.request.headers.get("if-match") else None
-
-
 async def put_traffic(call: Call) -> Response:
     """Change a traffic rule; its state is in effect when the answer comes."""
     id = call.path("trafficRuleId")
-    known = _known(call, "traffic", id)
+    _check(call, "traffic", id)
     wanted = await call.body(TrafficRule)
     _same("trafficRuleId", wanted.traffic_rule_id, id)
-    made = await call.services.mep.rules.put_traffic(app_of(call), wanted, rev=_rev(call, known))
+    made = await call.services.mep.rules.put_traffic(app_of(call), wanted, match=call.match)
     return call.show(made.traffic, rev=made.rev)
 
 
 async def put_dns(call: Call) -> Response:
     """Change a DNS rule; names are answered so when the answer comes."""
     id = call.path("dnsRuleId")
-    known = _known(call, "dns", id)
+    _check(call, "dns", id)
     wanted = await call.body(DnsRule)
     _same("dnsRuleId", wanted.dns_rule_id, id)
-    made = await call.services.mep.rules.put_dns(app_of(call), wanted, rev=_rev(call, known))
+    made = await call.services.mep.rules.put_dns(app_of(call), wanted, match=call.match)
     return call.show(made.dns, rev=made.rev)
 
 

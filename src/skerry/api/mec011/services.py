@@ -88,19 +88,16 @@ async def create(call: Call) -> Response:
 async def replace(call: Call) -> Response:
     """Change a service."""
     service = _mine(call)
-    call.require_match(service.rev)
     info = await call.body(ServiceInfo)
-    made = await call.services.mep.services.replace(service, info, note=note(call, 200))
-    if made.rev != service.rev:
+    made, changed = await call.services.mep.services.replace(service, info, match=call.match, note=note(call, 200))
+    if changed:
         noted(call)
     return call.show(rendered(made, call.href("")), rev=made.rev)
 
 
 async def remove(call: Call) -> Response:
     """Deregister a service."""
-    service = _mine(call)
-    call.require_match(service.rev)
-    await call.services.mep.services.remove(service, note=note(call, 204))
+    await call.services.mep.services.remove(_mine(call), match=call.match, note=note(call, 204))
     noted(call)
     return call.done()
 

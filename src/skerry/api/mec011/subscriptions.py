@@ -168,7 +168,7 @@ def _showing(api: str) -> Handler:
 def _removing(api: str) -> Handler:
     async def remove(call: Call) -> Response:
         """Unsubscribe."""
-        await call.services.mep.unsubscribe(app_of(call), api, call.path("subscriptionId"))
+        await call.services.mep.unsubscribe(app_of(call), api, call.path("subscriptionId"), match=call.match)
         return call.done()
 
     return remove

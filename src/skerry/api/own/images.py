@@ -79,7 +79,7 @@ async def download(call: Call) -> Response:
 
 async def delete(call: Call) -> Response:
     """Remove it."""
-    await call.services.images.delete(find(call).id, tenant=call.tenant)
+    await call.services.images.delete(find(call).id, match=call.match, tenant=call.tenant)
     return call.done()
 
 

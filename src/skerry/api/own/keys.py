@@ -57,7 +57,7 @@ async def show(call: Call) -> Response:
 
 async def delete(call: Call) -> Response:
     """Forget a key. Instances that have it keep it."""
-    await call.services.keys.delete(find(call).id, tenant=call.tenant)
+    await call.services.keys.delete(find(call).id, match=call.match, tenant=call.tenant)
     return call.done()
 
 

@@ -176,9 +176,7 @@ async def modify(call: Call) -> Response:
     answer = await configurations.own(vnf, raw)
     if answer is not None:
         return call.show(answer)
-    record = configurations.get(vnf)
-    call.require_match(record.version)
-    changed = await configurations.change(vnf, change, version=record.version)
+    changed = await configurations.change(vnf, change, match=call.match)
     told = {name: value for name, value in raw.items() if name in _NAMES and value is not None}
     return call.show(told, rev=changed.version)
 

@@ -159,9 +159,7 @@ async def show(call: Call) -> Response:
 
 async def delete(call: Call) -> Response:
     """Remove the record."""
-    record = find(call)
-    call.require_match(record.rev)
-    await call.services.vnfm.delete(record.id, tenant=call.tenant)
+    await call.services.vnfm.delete(find(call).id, match=call.match, tenant=call.tenant)
     return call.done()
 
 

@@ -107,12 +107,11 @@ async def modify(call: Call) -> Response:
     """Change the package that it belongs to, or the user-defined data of a finished one."""
     asked = await call.body(wire.VnfSnapshotInfoModificationRequest)
     record = find(call)
-    call.require_match(record.rev)
     changed = await call.services.vnfm.snapshots.modify(
         record.id,
         snapshot_package=asked.vnf_snapshot_pkg_id,
         user_defined_data=_own_data(call, record, asked.vnf_snapshot),
-        rev=record.rev,
+        match=call.match,
         tenant=call.tenant,
     )
     done = wire.VnfSnapshotInfoModifications(
@@ -157,9 +156,7 @@ async def state(call: Call) -> Response:
 
 async def delete(call: Call) -> Response:
     """Remove it with its images."""
-    record = find(call)
-    call.require_match(record.rev)
-    await call.services.vnfm.snapshots.delete(record.id, tenant=call.tenant)
+    await call.services.vnfm.snapshots.delete(find(call).id, match=call.match, tenant=call.tenant)
     return call.done()
 
 

@@ -219,17 +219,16 @@ async def modify(call: Call) -> Response:
     """Tell another address, or say otherwise who the node is."""
     asked = await call.body(CapacityThresholdModifications)
     record = find(call)
-    call.require_match(record.rev)
     authentication = shared.authentication_of(asked.authentication) if asked.authentication else None
-    changed = await call.services.capacities.modify(record.id, asked.callback_uri, authentication, tenant=call.tenant)
+    changed = await call.services.capacities.modify(
+        record.id, asked.callback_uri, authentication, match=call.match, tenant=call.tenant
+    )
     return call.show(CapacityThresholdModified(callback_uri=asked.callback_uri), rev=changed.rev)
 
 
 async def delete(call: Call) -> Response:
     """Compare no longer."""
-    record = find(call)
-    call.require_match(record.rev)
-    await call.services.capacities.delete(record.id, tenant=call.tenant)
+    await call.services.capacities.delete(find(call).id, match=call.match, tenant=call.tenant)
     return call.done()
 
 

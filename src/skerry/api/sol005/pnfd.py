@@ -105,9 +105,7 @@ async def modify(call: Call) -> Response:
 
 async def delete(call: Call) -> Response:
     """Remove it."""
-    record = find(call)
-    call.require_match(record.rev)
-    await call.services.catalogue.delete_pnfd(record.id, tenant=call.tenant)
+    await call.services.catalogue.delete_pnfd(find(call).id, match=call.match, tenant=call.tenant)
     return call.done()
 
 

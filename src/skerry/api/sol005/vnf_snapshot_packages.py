@@ -166,9 +166,7 @@ async def modify(call: Call) -> Response:
 
 async def delete(call: Call) -> Response:
     """Remove it with its archive."""
-    record = find(call)
-    call.require_match(record.rev)
-    await call.services.snapshot_packages.delete(record.id, tenant=call.tenant)
+    await call.services.snapshot_packages.delete(find(call).id, match=call.match, tenant=call.tenant)
     return call.done()
 
 
