@@ -18,12 +18,14 @@ from skerry.lvnf.graph import Graph
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
     """Where a function runs. `name` is deterministic; `folder` is its own (state, sockets, log); `namespace` is the file of its
-    network namespace, None this process's own; `devices` maps the graph's device names to interface names in it."""
+    network namespace, None this process's own; `devices` maps the graph's device names to interface names in it;
+    `memory_bytes` is the most of its own that a process may have beside what every one needs, 0 for no limit."""
 
     name: str
     folder: Path
     namespace: Path | None = None
     devices: Mapping[str, str] = {}
+    memory_bytes: int = 0
 
 
 class HandlerKind(enum.StrEnum):

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from skerry.errors import ConflictError, DriverError, InvalidError, NotFoundError
@@ -19,7 +20,7 @@ from skerry.linux import namespaces
 from skerry.linux.frames import Tap
 from skerry.lvnf.backend import Place
 from skerry.lvnf.backends import talk
-from skerry.lvnf.backends.files import identify
+from skerry.lvnf.backends.files import TROUBLE, identify
 from skerry.lvnf.backends.process import ProcessBackend, ProcessRunning
 from skerry.lvnf.checking import read
 from tests.lvnf.backends.wires import Ends, until, wired
@@ -95,10 +96,55 @@ def test_runs_without_privileges(backend: ProcessBackend, place: Place) -> None:
     running = backend.start(read(FORWARD), place)
     status = Path(f"/proc/{running.pid}/status").read_text()
     facts = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
-    assert facts["Uid"].split() == ["65534"] * 4
+    assert set(facts["Uid"].split()).isdisjoint({"0", str(os.getuid())})
+    assert len(set(facts["Uid"].split())) == 1
     assert facts["Groups"].strip() == ""
     assert facts["CapEff"] == "0" * 16
     assert facts["NoNewPrivs"] == "1"
+
+
+@pytest.mark.feature("C28", "C80")
+def test_functions_cannot_end_each_other(backend: ProcessBackend, ends: Ends, place: Place, tmp_path: Path) -> None:
+    second = Place(name="g", folder=tmp_path / "g", namespace=ends.namespace)
+    one, other = backend.start(read(FORWARD), place), backend.start(read("Idle -> Discard;"), second)
+    try:
+        status = Path(f"/proc/{other.pid}/status").read_text()
+        user = int(status.partition("\nUid:\t")[2].split()[0])
+        ending = ["/bin/sh", "-c", f"kill -9 {one.pid}"]
+        tried = subprocess.run(
+            ending, user=user, group=65534, extra_groups=[], capture_output=True, text=True, check=False
+        )
+        assert "not permitted" in tried.stderr
+        assert one.alive()
+    finally:
+        other.stop()
+
+
+@pytest.mark.feature("C28", "C80")
+def test_who_wants_more_memory_than_it_may_ends(backend: ProcessBackend, ends: Ends, place: Place) -> None:
+    hoarding = "FromDevice(eth0) -> q :: Queue(1000000) -> RatedUnqueue(RATE 1) -> Discard;"
+    free = backend.start(read(hoarding), place)
+    _hoarded(ends, 48 << 20, free)
+    assert free.alive()
+    held = free.usage().memory_bytes
+    assert held > 40 << 20
+    free.stop()
+    limited = backend.start(read(hoarding), msgspec.structs.replace(place, memory_bytes=8 << 20))
+    _hoarded(ends, 48 << 20, limited)
+    until(lambda: not limited.alive(), "it has all the memory that it wants")
+    assert "MemoryError" in (place.folder / TROUBLE).read_text()
+
+
+def _hoarded(ends: Ends, bytes_in_all: int, running: ProcessRunning) -> None:
+    """Send so much, or until the function has ended."""
+    frame = FRAME + bytes(1400)
+    for number in range(bytes_in_all // len(frame)):
+        if number % 50 == 0:
+            try:
+                until(lambda least=number * 9 // 10: int(running.read("q", "length")) >= least, "frames do not arrive")  # type: ignore[misc]
+            except ConflictError:
+                return
+        ends.left.send(frame)
 
 
 @pytest.mark.feature("C28")

@@ -171,6 +171,7 @@ class ProcessBackend:
             folder=str(place.folder.resolve()),
             namespace=str(place.namespace or ""),
             devices=dict(place.devices) or {device: device for device in graph.devices},
+            memory_bytes=place.memory_bytes,
         )
         talk.value_of(self._zygote.fork(order))
         running = self.adopt(place)

@@ -31,6 +31,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     folder: str
     namespace: str = ""
     devices: dict[str, str] = {}
+    memory_bytes: int = 0
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

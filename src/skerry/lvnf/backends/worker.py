@@ -33,6 +33,7 @@ from skerry.lvnf.graph import Graph
 from skerry.lvnf.router import Router
 
 _NOBODY = 65534
+_FIRST_USER = 0x70000000  # from here on ids are nobody's on any system: neither people's nor containers'
 _BATCH = 64
 _CLIENTS = 16
 _CHUNK = 1 << 16
@@ -40,6 +41,7 @@ _OPEN_FILES = 128
 _BACKLOG_MAX = 8 << 20
 _LONGEST_WAIT_S = 3600.0
 _PR_SET_NO_NEW_PRIVS = 38
+_OWN_NEEDS = 16 << 20  # what the interpreter itself may come to have, whatever its function does
 
 
 class Worker:
@@ -297,7 +299,7 @@ def _made(order: Order) -> Worker:
     ports = {device: Port(interface) for device, interface in order.devices.items()}
     line, control = _listening(NODE), _listening(CONTROL)
     Path(PROCESS).write_bytes(msgspec.json.encode(identify(os.getpid())))
-    _drop_privileges()
+    _drop_privileges(order.memory_bytes)
     worker = Worker(graph, ports, log)
     node(worker, line)
     tools(worker, control)
@@ -336,12 +338,22 @@ def _listening(name: str) -> socket.socket:
     return made
 
 
-def _drop_privileges() -> None:
-    """From here on hostile frames are read: as nobody, for ever, and without a way to start programs."""
+def _drop_privileges(memory_bytes: int) -> None:
+    """From here on hostile frames are read: as a user that is no other process's, for ever, without a way to start programs,
+    and with `memory_bytes` at most of its own (0: no limit); who wants more ends, and is healed."""
     ctypes.CDLL(None).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     resource.setrlimit(resource.RLIMIT_NOFILE, (_OPEN_FILES, _OPEN_FILES))
+    if memory_bytes:
+        most = _data_bytes() + _OWN_NEEDS + memory_bytes
+        resource.setrlimit(resource.RLIMIT_DATA, (most, most))
     if os.geteuid() == 0:
         os.setgroups([])
         os.setresgid(_NOBODY, _NOBODY, _NOBODY)
         resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
-        os.setresuid(_NOBODY, _NOBODY, _NOBODY)
+        own = _FIRST_USER + os.getpid()
+        os.setresuid(own, own, own)
+
+
+def _data_bytes() -> int:
+    """What counts against the limit of data already: what the warm process had."""
+    return int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()

@@ -345,6 +345,7 @@ class Lives:
             folder=self._folder / one.birth.id / RUN,
             namespace=self._edge.network.instance_path(one.birth.id),
             devices={nic.device: nic.device for nic in one.birth.nics},
+            memory_bytes=one.birth.spec.memory_bytes,
         )
 
     def _graph(self, one: Living, text: str) -> Graph:
