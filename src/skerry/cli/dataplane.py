@@ -118,7 +118,10 @@ def links(session: Session) -> None:
 @command
 def topology(session: Session, file: str) -> None:
     """Add or change the devices, ports and links of FILE (JSON or YAML, "-" for stdin) in one change."""
-    client(session).put_topology(body(file, {}))
+    given = body(file, {})
+    client(session).put_topology(given)
+    if session.as_json:
+        session.emit({"put": {kind: len(several) for kind, several in given.items() if isinstance(several, list)}})
 
 
 @dataplane.command()
@@ -157,6 +160,8 @@ def put(session: Session, file: str) -> None:
     if not isinstance(wanted, list):
         raise InvalidError(f"cannot use {file}: intents is no list", suggestion="write intents: [...]")
     client(session).put_intents(wanted)
+    if session.as_json:
+        session.emit({"put": {"intents": len(wanted)}})
 
 
 @dataplane.command()
@@ -298,6 +303,8 @@ def graph(session: Session, file: str | None, owner: str) -> None:
     """Print the forwarding graph as JSON, or do as the one in FILE says."""
     if file:
         client(session).put_graph(body(file, {}))
+        if session.as_json:
+            session.emit({"put": file})
     else:
         asked = client(session)
         session.emit(asked.graph(_owner(asked, owner)))

@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 import click
 
-from skerry.cli.session import Named, Session, command
+from skerry.cli.session import Named, Session, command, sure
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -66,8 +66,7 @@ def add(
     @command
     def discard(session: Session, wanted: str, yes: bool) -> None:
         view = find(session, wanted)
-        if not yes and not session.as_json:
-            click.confirm(f"remove {view.name} ({view.status}) and everything that it has?", abort=True, err=True)
+        sure(f"remove {view.name} ({view.status}) and everything that it has?", yes=yes)
         session.node.discard(kind, view.id)
         if session.as_json:
             session.emit({"discarded": view.id})

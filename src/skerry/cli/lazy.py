@@ -11,6 +11,7 @@ import click
 
 from skerry.cli.examples import epilog
 from skerry.cli.exits import INTERRUPTED, code_of
+from skerry.cli.known import prepare
 from skerry.errors import InvalidError, SkerryError
 
 
@@ -89,6 +90,7 @@ class Lazy(click.Group):
             found = cast("click.Command", getattr(import_module(module), attribute))
         if found is not None and found.epilog is None:
             found.epilog = epilog(f"{ctx.command_path} {cmd_name}")
+            prepare(found)
         return found
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -9,9 +9,9 @@ import click
 
 from skerry.cli import output
 from skerry.cli.lazy import Lazy
-from skerry.cli.session import Session, command
+from skerry.cli.session import Session, command, full_id, text_of
 from skerry.client.lvnf_agents import LvnfAgentsClient
-from skerry.errors import InvalidError, NotFoundError
+from skerry.errors import InvalidError
 
 PATH: Any = click.Path(path_type=Path)
 
@@ -19,6 +19,14 @@ PATH: Any = click.Path(path_type=Path)
 def client(session: Session) -> LvnfAgentsClient:
     """The agents of the node."""
     return LvnfAgentsClient(session.node.http)
+
+
+def _agent(asked: LvnfAgentsClient, wanted: str) -> str:
+    return full_id((one.id for one in asked.agents()), wanted, "agent")
+
+
+def _function(asked: LvnfAgentsClient, agent: str, wanted: str) -> str:
+    return full_id((one.id for one in asked.functions(agent)), wanted, "function")
 
 
 @click.group(cls=Lazy)
@@ -55,7 +63,12 @@ def listing(session: Session) -> None:
 @command
 def forget(session: Session, agent: str) -> None:
     """Forget AGENT, which is not connected."""
-    client(session).forget(agent)
+    asked = client(session)
+    # a name may be the beginning of another: what is gone already must not become what is still there
+    gone = full_id((one.id for one in asked.agents()), agent, "agent", whole=True)
+    asked.forget(gone)
+    if session.as_json:
+        session.emit({"forgotten": gone})
 
 
 @agents.command()
@@ -63,7 +76,8 @@ def forget(session: Session, agent: str) -> None:
 @command
 def lvnfs(session: Session, agent: str) -> None:
     """List the functions of AGENT."""
-    found = client(session).functions(agent)
+    asked = client(session)
+    found = asked.functions(_agent(asked, agent))
     if session.as_json:
         session.emit(found)
         return
@@ -103,13 +117,11 @@ def add(
     control: str,
 ) -> None:
     """Run the Click configuration FILE as LVNF at AGENT. One of that name gets it without losing a packet."""
-    try:
-        text = file.read_text()
-    except OSError as error:
-        raise NotFoundError(f"cannot read {file}: {error.strerror}", suggestion="name a Click file") from error
+    text = text_of(file)
     ports = [{"device": device, "kind": "bridge"} for device in bridges] + [_tap(one) for one in taps]
     wanted = {"configuration": text, "ports": ports, "backend": backend, "control": control}
-    made = client(session).add(agent, lvnf, wanted)
+    asked = client(session)
+    made = asked.add(_agent(asked, agent), lvnf, wanted)
     if session.as_json:
         session.emit(made)
     else:
@@ -130,7 +142,12 @@ def _tap(text: str) -> dict[str, str]:
 @command
 def delete(session: Session, agent: str, lvnf: str) -> None:
     """Stop and delete LVNF at AGENT."""
-    client(session).remove(agent, lvnf)
+    asked = client(session)
+    agent = _agent(asked, agent)
+    gone = full_id((one.id for one in asked.functions(agent)), lvnf, "function", whole=True)
+    asked.remove(agent, gone)
+    if session.as_json:
+        session.emit({"deleted": gone})
 
 
 @agents.command()
@@ -139,7 +156,9 @@ def delete(session: Session, agent: str, lvnf: str) -> None:
 @command
 def stats(session: Session, agent: str, lvnf: str) -> None:
     """What LVNF at AGENT uses."""
-    found = client(session).stats(agent, lvnf)
+    asked = client(session)
+    agent = _agent(asked, agent)
+    found = asked.stats(agent, _function(asked, agent, lvnf))
     if session.as_json:
         session.emit(found)
         return
@@ -155,11 +174,13 @@ def stats(session: Session, agent: str, lvnf: str) -> None:
 @command
 def handler(session: Session, agent: str, lvnf: str, handler: str, value: str | None) -> None:
     """Read HANDLER (ELEMENT.HANDLER) of LVNF at AGENT, or write VALUE to it."""
+    asked = client(session)
+    agent = _agent(asked, agent)
+    lvnf = _function(asked, agent, lvnf)
     if value is not None:
-        client(session).set(agent, lvnf, handler, value)
-        return
-    found = client(session).get(agent, lvnf, handler)
+        asked.set(agent, lvnf, handler, value)
+    found = asked.get(agent, lvnf, handler) if value is None else value
     if session.as_json:
         session.emit({"handler": handler, "value": found})
-    else:
+    elif value is None:
         click.echo(found)

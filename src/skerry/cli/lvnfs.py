@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import click
 
 from skerry.cli import follow, output
-from skerry.cli.session import Session, body, command, pick
+from skerry.cli.session import Session, body, command, pick, text_of
+from skerry.cli.vims import find as find_vim
 from skerry.client.lvnf import LvnfClient, LvnfView
-from skerry.errors import NotFoundError
 
 
 def client(session: Session) -> LvnfClient:
@@ -123,20 +120,11 @@ def write(session: Session, function: str, handler: str, value: str) -> None:
 def swap(session: Session, function: str, file: str) -> None:
     """Exchange the configuration of FUNCTION for the one in FILE ("-" reads stdin) while it runs. No packet is lost; elements
     of the same name and class keep their state."""
-    made = client(session).swap(find(session, function).id, _text(file))
+    made = client(session).swap(find(session, function).id, text_of(file))
     if session.as_json:
         session.emit(made)
     else:
         click.echo(f"{made.id} runs it ({made.backend})")
-
-
-def _text(file: str) -> str:
-    if file == "-":
-        return sys.stdin.read()
-    try:
-        return Path(file).read_text()
-    except OSError as error:
-        raise NotFoundError(f"cannot read {file}: {error.strerror}", suggestion="name a Click file") from error
 
 
 @click.command()
@@ -148,7 +136,7 @@ def migrate(session: Session, function: str, vim: str | None, file: str | None, 
     """Move FUNCTION to VIM. Its state handlers are read where it was and written where it goes; `lvnf show` tells how long it
     stood still."""
     one = find(session, function)
-    params = body(file, {"vimId": vim} if vim else {})
+    params = body(file, {"vimId": find_vim(session, vim).id} if vim else {})
     if how.dry_run:
         follow.planned(session, "vnf.migrate", one.vnf, {**params, "vnfcInstanceId": one.vnfc}, how.svg)
         return

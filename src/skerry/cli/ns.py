@@ -10,6 +10,7 @@ import click
 from skerry.cli import endings, follow, output
 from skerry.cli.lazy import Lazy
 from skerry.cli.session import Session, body, command, pairs, pick
+from skerry.cli.vims import find as find_vim
 from skerry.cli.vnf import find as find_vnf
 from skerry.cli.vnf import find_package, only
 from skerry.client.views import MemberView, NsView
@@ -142,16 +143,25 @@ def request(
         "nsInstantiationLevelId": level,
         "additionalParamsForNs": pairs(params, "--param"),
         "additionalParamsForVnf": _settings(settings),
-        "locationConstraints": [_place(target, str(vim)) for target, vim in pairs(places, "--place").items()],
+        "locationConstraints": [
+            _place(target, find_vim(session, str(vim)).id) for target, vim in pairs(places, "--place").items()
+        ],
         "vnfInstanceData": [
-            {"vnfProfileId": profile, "vnfInstanceId": find_vnf(session, str(vnf)).id}
-            for profile, vnf in (text.split("=", 1) for text in existing if "=" in text)
+            {"vnfProfileId": profile, "vnfInstanceId": find_vnf(session, vnf).id}
+            for profile, vnf in (_split(text, "--use PROFILE=VNF") for text in existing)
         ],
     }
     asked = body(file, given)
     if "nsFlavourId" not in asked:
         asked["nsFlavourId"] = find_package(session, nsd, "ns").default_flavour
     return asked
+
+
+def _split(text: str, form: str) -> tuple[str, str]:
+    left, sign, right = text.partition("=")
+    if not (left and sign and right):
+        raise InvalidError(f"cannot read {text}", suggestion=f"write {form}")
+    return left, right
 
 
 def _settings(given: tuple[str, ...]) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,11 +25,9 @@ def op() -> None:
 def find(session: Session, wanted: str) -> Operation:
     """The operation that an id or its beginning means; an instance's name or id means its newest operation."""
     found = session.node.operations()
-    hits = [operation for operation in found if operation.id == wanted or operation.id.startswith(wanted)]
-    if len(hits) > 1:
-        raise InvalidError(f"cannot tell which operation {wanted} means", suggestion="give more of the id")
-    if hits:
-        return hits[0]
+    chosen = find_among(found, wanted)
+    if chosen is not None:
+        return chosen
     subjects = subject_ids(session, wanted)
     mine = [operation for operation in found if operation.subject in subjects]
     if not mine:
@@ -36,10 +35,20 @@ def find(session: Session, wanted: str) -> Operation:
     return max(mine, key=lambda operation: operation.started_at)
 
 
+def find_among(found: Iterable[Operation], wanted: str) -> Operation | None:
+    """The operation of an id or its beginning, or None. `InvalidError` where several begin so."""
+    hits = [operation for operation in found if operation.id.startswith(wanted)]
+    if len(hits) > 1:
+        several = ", ".join(f"{one.id} ({one.kind})" for one in hits[:8])
+        raise InvalidError(f"cannot tell which operation {wanted} means: {several}", suggestion="give more of the id")
+    return hits[0] if hits else None
+
+
 def subject_ids(session: Session, wanted: str) -> set[str]:
-    """The ids of instances with this name, id or beginning of an id."""
+    """The ids of the instances with this id or name, or if there is none, of those whose ids begin so."""
     everything: list[Named] = [*session.node.nss(), *session.node.vnfs(), *session.node.apps()]
-    return {item.id for item in everything if wanted in (item.id, item.name) or item.id.startswith(wanted)}
+    exact = {item.id for item in everything if wanted in (item.id, item.name)}
+    return exact or {item.id for item in everything if item.id.startswith(wanted)}
 
 
 def subject(session: Session, wanted: str) -> str:

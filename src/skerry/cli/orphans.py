@@ -8,7 +8,8 @@ import click
 
 from skerry.cli import exits, follow, output
 from skerry.cli.lazy import Lazy
-from skerry.cli.session import Session, command
+from skerry.cli.session import Session, command, sure
+from skerry.cli.vims import find as find_vim
 from skerry.model.orphans import Found, Orphan
 
 TELLS = {"unowned": "exists, nobody records it", "missing": "recorded, does not exist", "foreign": "foreign"}
@@ -32,7 +33,7 @@ def orphans(ctx: click.Context, vim: str, as_json: bool) -> None:
 @command
 def listing(session: Session, vim: str) -> None:
     """The list."""
-    found = session.node.orphans(vim)
+    found = session.node.orphans(find_vim(session, vim).id if vim else "")
     if session.as_json:
         session.emit(found)
     else:
@@ -71,10 +72,12 @@ def _advice(one: Orphan) -> str:
 @click.argument("kind", type=click.Choice(["compute", "network"]))
 @click.argument("name")
 @click.option("--foreign", is_flag=True, help="Remove what somebody else made, and nothing of this node's own.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask, with --foreign.")
 @command
-def delete(session: Session, vim: str, kind: str, name: str, foreign: bool) -> None:
+def delete(session: Session, vim: str, kind: str, name: str, foreign: bool, yes: bool) -> None:
     """Remove something that nobody records from infrastructure VIM."""
-    session.node.delete_orphan(vim, kind, name, foreign=foreign)
+    sure(f"remove {kind} {name}, which somebody else made?", yes=yes or not foreign)
+    session.node.delete_orphan(find_vim(session, vim).id, kind, name, foreign=foreign)
     if session.as_json:
         session.emit({"deleted": name})
 
@@ -86,7 +89,7 @@ def delete(session: Session, vim: str, kind: str, name: str, foreign: bool) -> N
 @command
 def adopt(session: Session, vim: str, kind: str, name: str) -> None:
     """Record something that exists with the VNF that should have it."""
-    vnf = session.node.adopt_orphan(vim, kind, name)
+    vnf = session.node.adopt_orphan(find_vim(session, vim).id, kind, name)
     if session.as_json:
         session.emit({"adopted": name, "vnf": vnf})
     else:
@@ -100,4 +103,4 @@ def adopt(session: Session, vim: str, kind: str, name: str) -> None:
 @command
 def recreate(session: Session, vim: str, kind: str, name: str) -> None:
     """Make again what is recorded and gone, by healing its VNF; exits 7 if that fails."""
-    follow.watch(session, session.node.recreate_orphan(vim, kind, name))
+    follow.watch(session, session.node.recreate_orphan(find_vim(session, vim).id, kind, name))

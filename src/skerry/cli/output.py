@@ -46,7 +46,8 @@ def console(*, err: bool = False) -> Console:
 
     stream = sys.stderr if err else sys.stdout
     plain = not stream.isatty()
-    return Console(file=stream, highlight=False, no_color=plain, width=160 if plain else None, soft_wrap=False)
+    # None: a terminal may be without colours too (NO_COLOR)
+    return Console(file=stream, highlight=False, no_color=plain or None, width=160 if plain else None, soft_wrap=False)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str = "") -> None:
@@ -61,10 +62,13 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str =
     for row in rows:
         count += 1
         shown.add_row(*(Text(cell, style=COLOURS.get(cell, "")) for cell in row))
-    if count:
-        console().print(shown)
-    else:
+    if not count:
         click.echo("none", err=True)
+        return
+    screen = console()
+    with screen.capture() as drawn:
+        screen.print(shown)
+    click.echo("\n".join(line.rstrip() for line in drawn.get().splitlines()))  # rich pads the last column
 
 
 def facts(pairs: Iterable[tuple[str, str]]) -> None:
@@ -121,13 +125,12 @@ def size(count: float) -> str:
     return f"{count:.1f} GiB"
 
 
-def capacity(given: Mapping[str, object]) -> None:
-    """What an infrastructure has, and how much of it is used."""
-    facts(
-        (name.removesuffix("_bytes").replace("_", " "), size(value) if name.endswith("_bytes") else f"{value:g}")
-        for name, value in given.items()
-        if isinstance(value, int | float)
-    )
+def capacity(given: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    """What an infrastructure has, and how much of it is used, as facts."""
+    for name, value in given.items():
+        if isinstance(value, int | float):
+            shown = size(value) if name.endswith("_bytes") else f"{value:g}"
+            yield name.removesuffix("_bytes").replace("_", " "), shown
 
 
 def ago(stamp: str, now: datetime) -> str:

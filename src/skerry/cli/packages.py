@@ -50,14 +50,14 @@ def list_(session: Session) -> None:
             p.name,
             p.version,
             p.provider,
-            p.onboarding_state,
-            p.operational_state,
-            p.usage_state,
+            # until it is onboarded, nothing else counts
+            p.operational_state if p.onboarding_state == "ONBOARDED" else p.onboarding_state,
+            "yes" if p.usage_state == "IN_USE" else "",
             output.ago(p.created_at, now),
         )
         for p in found
     ]
-    output.table(("ID", "KIND", "NAME", "VERSION", "PROVIDER", "ONBOARDING", "STATE", "USAGE", "AGE"), rows)
+    output.table(("ID", "KIND", "NAME", "VERSION", "PROVIDER", "STATE", "IN USE", "AGE"), rows)
 
 
 @package.command()
@@ -143,9 +143,9 @@ def onboard(session: Session, source: Path, kind: str, data: tuple[str, ...]) ->
 def download(session: Session, package: str, target: Path) -> None:
     """Fetch a package as it was uploaded."""
     view = find(session, package)
-    session.node.download(view.kind, view.id, target)
+    size = session.node.download(view.kind, view.id, target)
     if session.as_json:
-        session.emit({"id": view.id, "file": str(target), "bytes": target.stat().st_size})
+        session.emit({"id": view.id, "file": str(target), "bytes": size})
 
 
 @package.command()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
@@ -137,18 +138,51 @@ def body(file: str | None, more: Mapping[str, Any]) -> dict[str, Any]:
     """The body of a request: a JSON or YAML file ("-" = stdin) with the options laid over it."""
     base: Any = {}
     if file:
-        text = sys.stdin.read() if file == "-" else _read(file)
-        base = _structured(text, file)
+        base = _structured(text_of(file), file)
         if not isinstance(base, dict):
             raise InvalidError(f"cannot use {file}: it holds no map", suggestion="write the body of the request")
     return {**base, **{key: value for key, value in more.items() if value not in (None, "", {}, [])}}
 
 
-def _read(file: str) -> str:
+def text_of(file: str | Path) -> str:
+    """What a text file holds, or what comes on stdin for "-"."""
+    if str(file) == "-":
+        return sys.stdin.read()
     try:
         return Path(file).read_text()
+    except FileNotFoundError as error:
+        raise NotFoundError(f"cannot find the file {file}", suggestion="name a file that is there") from error
     except OSError as error:
         raise InvalidError(f"cannot read {file}: {error.strerror}", suggestion="name a readable file") from error
+    except UnicodeDecodeError as error:
+        raise InvalidError(f"cannot read {file}: it is no text", suggestion="name a text file in UTF-8") from error
+
+
+def sure(question: str, *, yes: bool) -> None:
+    """Ask before something is destroyed, unless `yes` was given. Who says no ends the command with code 1."""
+    if yes:
+        return
+    with _answered("whether to go on", "give --yes"):
+        agreed = click.confirm(question, err=True)
+    if not agreed:
+        raise click.Abort
+
+
+def asked(what: str, *, hidden: bool, otherwise: str) -> str:
+    """Ask for a value; `otherwise` says how it is given where nobody can be asked."""
+    with _answered(f"for the {what}", otherwise):
+        return str(click.prompt(what, hide_input=hidden, err=True))
+
+
+@contextmanager
+def _answered(what: str, otherwise: str) -> Generator[None]:
+    try:
+        yield
+    except click.Abort as error:
+        if sys.stdin.isatty():
+            raise  # Ctrl-C
+        click.echo(err=True)
+        raise InvalidError(f"cannot ask {what}: nobody answers", suggestion=otherwise) from error
 
 
 def _structured(text: str, file: str) -> Any:

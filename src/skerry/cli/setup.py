@@ -10,7 +10,7 @@ import msgspec
 
 from skerry.cli import output
 from skerry.cli.lazy import Lazy
-from skerry.cli.session import Session, command
+from skerry.cli.session import Session, asked, command
 from skerry.client.login import end, fetch, forget, write
 from skerry.client.profile import FILES, KEYS, SECRET, Profile, config_file, read
 from skerry.errors import ConflictError, InvalidError
@@ -64,7 +64,7 @@ def show_config(session: Session) -> None:
 @command
 def set_config(session: Session, key: str, value: str | None) -> None:
     """Set KEY in the CLI's own file. Without VALUE it is asked for, hidden for a secret."""
-    given = value if value is not None else click.prompt(key, hide_input=key in SECRET, err=True)
+    given = value if value is not None else asked(key, hidden=key in SECRET, otherwise="give the value after the key")
     if key in FILES:
         path = Path(given).expanduser().resolve()
         if not path.is_file():
@@ -99,7 +99,7 @@ def _keep(file: Path, key: str, value: str) -> None:
 @command
 def login(session: Session, client_id: str, secret: str | None) -> None:
     """Call the node as the OAuth2 client CLIENT_ID from now on. Tokens are fetched as they are needed."""
-    given = secret if secret is not None else click.prompt("secret", hide_input=True, err=True)
+    given = secret if secret is not None else asked("secret", hidden=True, otherwise="give it on stdin or as --secret")
     wished = msgspec.structs.replace(
         session.profile, client_id=client_id, client_secret=given, token="", token_file="", certificate=""
     )

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TextIO
 
 import click
 
 from skerry.cli import output
 from skerry.cli.lazy import Lazy
-from skerry.cli.session import Session, command, pick
+from skerry.cli.session import Session, command, pick, text_of
 from skerry.client.stores import Stores
-from skerry.errors import ConflictError, InvalidError
+from skerry.errors import ConflictError, InvalidError, SkerryError
 
 
 @click.group(cls=Lazy)
@@ -103,11 +104,7 @@ def list_keys(session: Session) -> None:
 @command
 def add_key(session: Session, name: str, file: Path) -> None:
     """Import the public key in FILE, such as ~/.ssh/id_ed25519.pub."""
-    try:
-        text = file.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidError(f"cannot read {file}: {error}", suggestion="name a .pub file") from error
-    made = Stores(session.node.http).add_key(name, text)
+    made = Stores(session.node.http).add_key(name, text_of(file))
     if session.as_json:
         session.emit(made)
     else:
@@ -120,15 +117,29 @@ def add_key(session: Session, name: str, file: Path) -> None:
 @command
 def generate(session: Session, name: str, file: Path) -> None:
     """Make a key pair; the private key goes to the new FILE here and is kept nowhere else."""
-    if file.exists():
-        raise ConflictError(f"cannot write the private key to {file}: it exists", suggestion="name a new file")
-    made = Stores(session.node.http).generate_key(name)
-    with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
+    with _new(file) as out:
+        try:
+            made = Stores(session.node.http).generate_key(name)
+        except SkerryError:
+            file.unlink()
+            raise
         out.write(made.private_key)
     if session.as_json:
         session.emit({"key": made.key, "file": str(file)})
     else:
         click.echo(made.key.fingerprint)
+
+
+def _new(file: Path) -> TextIO:
+    """A new file that its owner alone can read."""
+    try:
+        return open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w")
+    except FileExistsError as error:
+        raise ConflictError(
+            f"cannot write the private key to {file}: it exists", suggestion="name a new file"
+        ) from error
+    except OSError as error:
+        raise InvalidError(f"cannot write {file}: {error.strerror}", suggestion="name a file in a folder") from error
 
 
 @key.command("rm")

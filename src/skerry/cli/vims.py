@@ -10,11 +10,17 @@ from skerry.cli import output
 from skerry.cli.lazy import Lazy
 from skerry.cli.session import Session, command, pairs, pick
 from skerry.client.stores import Stores
+from skerry.client.views import VimInfo
 
 
 @click.group(cls=Lazy)
 def vim() -> None:
     """Register and look at infrastructures (VIMs)."""
+
+
+def find(session: Session, wanted: str) -> VimInfo:
+    """The infrastructure that a name or id means."""
+    return pick(session.node.vims(), wanted, "VIM")
 
 
 @vim.command("list")
@@ -33,16 +39,22 @@ def list_vims(session: Session) -> None:
 @command
 def show(session: Session, vim: str) -> None:
     """Show an infrastructure and what it has."""
-    view = pick(session.node.vims(), vim, "VIM")
+    view = find(session, vim)
     resources = session.node.vim_resources(view.id)
     if session.as_json:
         session.emit({"vim": view, "resources": resources})
         return
     capacity = resources.get("capacity", {})
-    output.facts((("id", view.id), ("type", view.vim_type), ("name", view.name), ("zone", view.zone)))
-    output.capacity(capacity)
-    if namespace := resources.get("namespace"):
-        output.facts((("network namespace", str(namespace)),))
+    output.facts(
+        (
+            ("id", view.id),
+            ("type", view.vim_type),
+            ("name", view.name),
+            ("zone", view.zone),
+            *output.capacity(capacity),
+            ("network namespace", str(resources.get("namespace") or "")),
+        )
+    )
     rows = [
         (str(c.get("name", "")), str(c.get("state", "")), str(c.get("owner", ""))) for c in resources.get("compute", ())
     ]
@@ -75,7 +87,7 @@ def register(session: Session, id: str, type: str, name: str, zone: str, setting
 @command
 def update(session: Session, vim: str, name: str | None, zone: str | None, settings: tuple[str, ...]) -> None:
     """Change an infrastructure. Settings with which it cannot be opened are refused."""
-    view = pick(session.node.vims(), vim, "VIM")
+    view = find(session, vim)
     wished = {"name": name, "zone": zone, "settings": pairs(settings, "--set") or None}
     made = Stores(session.node.http).change_vim(
         view.id, {key: value for key, value in wished.items() if value is not None}
@@ -89,14 +101,14 @@ def update(session: Session, vim: str, name: str | None, zone: str | None, setti
 @command
 def refresh(session: Session, vim: str) -> None:
     """Look at an infrastructure now: capacity, and images that others brought there."""
-    view = pick(session.node.vims(), vim, "VIM")
+    view = find(session, vim)
     seen = Stores(session.node.http).refresh(view.id)
     if session.as_json:
         session.emit(seen)
         return
-    output.capacity(seen.capacity)
     output.facts(
         (
+            *output.capacity(seen.capacity),
             ("networks", str(seen.networks)),
             ("instances", str(seen.instances)),
             ("images", ", ".join(seen.images)),
@@ -127,7 +139,7 @@ def image() -> None:
 @command
 def list_images(session: Session, vim: str) -> None:
     """List the images of an infrastructure. Those that begin with vim: were brought there by others."""
-    found = Stores(session.node.http).vim_images(pick(session.node.vims(), vim, "VIM").id)
+    found = Stores(session.node.http).vim_images(find(session, vim).id)
     if session.as_json:
         session.emit(found)
         return
@@ -147,7 +159,7 @@ def add_image(session: Session, vim: str, name: str, source: str) -> None:
     SOURCE is a file here, host:PROGRAM, docker://REPOSITORY:TAG, vim:NAME (it is there), image:NAME (of the node's
     repository) or an http(s) address.
     """
-    view = pick(session.node.vims(), vim, "VIM")
+    view = find(session, vim)
     stores = Stores(session.node.http)
     file = Path(source)
     made = (
@@ -165,6 +177,6 @@ def add_image(session: Session, vim: str, name: str, source: str) -> None:
 @command
 def remove_image(session: Session, vim: str, name: str) -> None:
     """Remove an image that nothing uses."""
-    Stores(session.node.http).delete_vim_image(pick(session.node.vims(), vim, "VIM").id, name)
+    Stores(session.node.http).delete_vim_image(find(session, vim).id, name)
     if session.as_json:
         session.emit({"deleted": name})

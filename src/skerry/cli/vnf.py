@@ -30,7 +30,7 @@ endings.add(vnf, "a VNF", find, lambda session, gone: session.node.delete_vnf(go
 def find_package(session: Session, wanted: str, kind: str) -> PackageView:
     """The package that a name, id or descriptor id means."""
     found = [package for package in session.node.packages() if package.kind == kind]
-    what = "VNF package" if kind == "vnf" else "NSD"
+    what = {"vnf": "VNF package", "ns": "NSD", "app": "application package"}[kind]
     chosen = pick(found, wanted, what, also=lambda package: package.descriptor)
     if not chosen.descriptor:
         raise ConflictError(

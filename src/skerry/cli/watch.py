@@ -9,24 +9,10 @@ import click
 import msgspec
 
 from skerry.cli import exits, output
-from skerry.cli.operations import subject
+from skerry.cli.operations import find_among, subject
 from skerry.cli.session import Session, command
 from skerry.cli.vnf import find
-from skerry.model.operations import Event
-
-KINDS = (
-    "operation",
-    "step",
-    "resource",
-    "package",
-    "alarm",
-    "alarms",
-    "performance",
-    "indicator",
-    "quota",
-    "lvnf-agent",
-    "audit",
-)
+from skerry.model.operations import EVENT_KINDS, Event
 
 
 @click.command()
@@ -34,8 +20,8 @@ KINDS = (
 @click.option("--since", type=click.IntRange(0), default=0, help="Only events over this number.")
 @click.option("--last", type=click.IntRange(0), default=None, help="Only this many of the newest.")
 @click.option("--subject", "wanted", default="", help="Only of this VNF or NS.")
-@click.option("--operation", default="", help="Only of the operation with this id.")
-@click.option("--kind", type=click.Choice(KINDS), default=None, help="Only of this kind.")
+@click.option("--operation", default="", help="Only of this operation.")
+@click.option("--kind", type=click.Choice(EVENT_KINDS), default=None, help="Only of this kind.")
 @command
 def events(
     session: Session, follow: bool, since: int, last: int | None, wanted: str, operation: str, kind: str | None
@@ -46,6 +32,8 @@ def events(
     (keep_operations_days).
     """
     of = subject(session, wanted) if wanted else ""
+    # an operation that is long over may still have events: what is not known is passed on as it is
+    operation = getattr(find_among(session.node.operations(), operation), "id", operation) if operation else ""
     stream: Iterable[Event]
     if follow:
         stream = session.node.follow_events(since, subject=of, operation=operation, kind=kind or "", last=last)

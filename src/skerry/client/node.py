@@ -122,9 +122,9 @@ class NodeClient:
             raise
         return id
 
-    def download(self, kind: str, id: str, target: Path) -> None:
-        """Fetch an archive as it was uploaded."""
-        target.write_bytes(self.http.send("GET", CONTENT[kind].format(id=id)).content)
+    def download(self, kind: str, id: str, target: Path) -> int:
+        """Fetch an archive as it was uploaded, into a file that appears whole or not at all; returns its size."""
+        return self.http.fetch(CONTENT[kind].format(id=id), target)
 
     def switch(self, kind: str, id: str, *, enabled: bool) -> None:
         """Enable or disable a package."""

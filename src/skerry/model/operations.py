@@ -106,10 +106,31 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     rev: int = 0
 
 
+EVENT_KINDS = (
+    "operation",
+    "step",
+    "grant",
+    "resource",
+    "package",
+    "alarm",
+    "alarms",
+    "performance",
+    "indicator",
+    "capacity",
+    "quota",
+    "vim",
+    "mec",
+    "lvnf-agent",
+    "subscription",
+    "audit",
+)
+"""What an event can be about."""
+
+
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One entry of the node's ordered, durable event log. `seq` grows without end.
 
-    `kind` is operation, step, grant, resource, package, script or audit; `subject` the instance; `operation` the occurrence.
+    `kind` is one of `EVENT_KINDS`; `subject` the instance; `operation` the occurrence.
     """
 
     seq: int

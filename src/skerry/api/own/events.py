@@ -14,7 +14,7 @@ from skerry.access.roles import Right, role_allows
 from skerry.api.own.operations import number
 from skerry.api.route import Call, Endpoint, Query
 from skerry.errors import NotFoundError
-from skerry.model.operations import Event
+from skerry.model.operations import EVENT_KINDS, Event
 
 AUDIT = "audit"
 WINDOW = 1000
@@ -130,7 +130,7 @@ def _lines(batch: Sequence[Event]) -> bytes:
 EVENTS = (
     Query("since", "Only events over this number."),
     Query("last", "Only this many of the newest."),
-    Query("kind", "Only of this kind: operation, step, resource, package, alarm or audit."),
+    Query("kind", f"Only of this kind: {', '.join(EVENT_KINDS)}."),
     Query("subject", "Only of this instance."),
     Query("operation", "Only of this operation."),
     Query("limit", "At most so many."),
