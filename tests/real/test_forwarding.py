@@ -20,6 +20,7 @@ from skerry.wiring import Node
 from tests.conformance.rigs import RIGS, Rig
 from tests.nfvo.looking import ns_scale
 from tests.nfvo.paths import with_paths
+from tests.nfvo.saps import with_saps
 from tests.real.conftest import Plant
 from tests.vnfm.builder import csar, vnf_folder
 
@@ -29,7 +30,12 @@ pytestmark = pytest.mark.real
 def host(id: str, run: str) -> str:
     return f"""
 id: {id}
-vdus: {{box: {{nics: {{eth: ext}}, image: 'host:busybox', cmd: [sh, -c, '{run}'], options: {{GRACE: 0.2 s}}}}}}
+vdus:
+  box:
+    nics: {{eth: ext}}
+    image: 'host:busybox'
+    cmd: [sh, -c, '{run}']
+    options: {{CAPABILITIES: [NET_ADMIN], GRACE: 0.2 s}}
 """
 
 
@@ -75,7 +81,7 @@ class Guarded(Plant):
             info = await self.node.catalogue.create_vnf_package({})
             await self.node.catalogue.upload_vnf_package(info.id, csar(vnf_folder(vnf)))
         nsd = await self.node.catalogue.create_nsd({})
-        await self.node.catalogue.upload_nsd(nsd.id, csar(with_paths(SERVICE, PATHS)))
+        await self.node.catalogue.upload_nsd(nsd.id, csar(with_saps(with_paths(SERVICE, PATHS), {"door": "lan"})))
         self.ns = await self.node.nfvo.create("guarded", name="guarded")
         await self.run("ns.instantiate", self.ns.id, {})
 
@@ -94,15 +100,16 @@ class Guarded(Plant):
     def address(self, name: str) -> str:
         return str(self.member(name).resources["compute:box-0"].outputs["nics"][0]["ip"])
 
-    async def says(self, port: int) -> str:
-        """What the client hears from the server at a port; nothing comes back as ""."""
-        call = f"nc -w 1 {self.address('server-0')} {port} </dev/null || true"
+    async def says(self, port: int, sender: str = "") -> str:
+        """What the client hears from the server at a port, from its own or another address; nothing comes back as ""."""
+        there, back = self.address("server-0"), sender or self.address("client-0")
+        call = f"ip route replace {there} dev eth0 src {back}; nc -w 1 {there} {port} </dev/null || true"
         return await self.sh(self.member("client-0"), "box-0", call)
 
-    async def heard(self, port: int, text: str) -> None:
+    async def heard(self, port: int, text: str, sender: str = "") -> None:
         """Once what the client hears is this; the server needs a moment to listen again."""
         async with asyncio.timeout(60):
-            while await self.says(port) != text:
+            while await self.says(port, sender) != text:
                 await asyncio.sleep(0.1)
 
     async def seen(self, wall: str) -> int:
@@ -168,6 +175,41 @@ async def test_functions_come_and_go_and_heal_under_the_path(guarded: Guarded) -
     await guarded.run("vnf.heal", vnf.id, {"vnfcInstanceId": ["box-0"]})
     await guarded.heard(80, "hello")
     assert await guarded.seen("wall-0") > 0
+
+
+@pytest.mark.feature("A57")
+async def test_what_enters_at_an_added_access_point_is_led(guarded: Guarded) -> None:
+    """The client has the address of a machine at the access point besides its own: only what comes from there is led."""
+    there = "10.86.0.77"
+    over = {"ipAddresses": [{"type": "IPV4", "fixedAddresses": [there]}]}
+    door = {
+        "sapdId": "door",
+        "sapName": "customers",
+        "description": "",
+        "sapProtocolData": [{"layerProtocol": "IP_OVER_ETHERNET", "ipOverEthernet": over}],
+    }
+    await guarded.run("ns.update", guarded.ns.id, {"updateType": "ADD_SAP", "addSap": [door]})
+    await guarded.sh(guarded.member("client-0"), "box-0", f"ifconfig eth0:1 {there} netmask 255.255.255.0")
+    await guarded.heard(81, "other", there)
+    for down in ("down", "up"):  # no path leads it yet
+        await guarded.sh(guarded.member("wall-0"), "box-0", f"ifconfig b {down}")
+        await guarded.heard(81, "other", there)
+    ways = (["sapIds", ["door-2"]], ["vnfExtCpIds", ["wall/left", "wall/right"]], ["vnfExtCpIds", ["server/eth"]])
+    path = {
+        "nfpName": "customers",
+        "cpGroup": [{"cpPairInfo": [{str(kind): ids}]} for kind, ids in ways],
+        "nfpRule": {"protocol": "TCP", "destinationPortRange": {"lowerPort": 81, "upperPort": 81}},
+    }
+    update = {"updateType": "UPDATE_VNFFG", "updateVnffg": [{"vnffgInfoId": "graph", "nfp": [path]}]}
+    await guarded.run("ns.update", guarded.ns.id, update)
+    before = await guarded.seen("wall-0")
+    await guarded.heard(81, "other", there)
+    assert await guarded.seen("wall-0") > before
+    await guarded.sh(guarded.member("wall-0"), "box-0", "ifconfig b down")
+    assert await guarded.says(81, there) == ""
+    await guarded.heard(81, "other")  # its own address is not at the access point
+    await guarded.sh(guarded.member("wall-0"), "box-0", "ifconfig b up")
+    await guarded.heard(81, "other", there)
 
 
 @pytest.mark.feature("A57", "A87")
