@@ -118,7 +118,7 @@ class Node:
         self.quotas = Quotas(self.store, self.engine.events, self.vims, self.clock, period_s=settings.sweep_s)
         self.granter.on_refused = self.quotas.refused
         self.snapshot_packages = SnapshotPackages(
-            self.store, data / "packages", self.vims, self.clock, self.ids, self._fetches
+            self.store, data / "packages", self.vims, self.clock, self.ids, self._fetches, settings.max_upload_bytes
         )
         self.images = ImageRepository(self.store, data / "repository", self.clock, self.ids, self._fetches)
         self.infrastructures = self._infrastructures()

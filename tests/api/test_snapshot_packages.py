@@ -41,14 +41,26 @@ async def state(rig: Rig, one: str) -> dict[str, Any]:
     return dict((await rig.client.get(one)).json())
 
 
-async def built(rig: Rig) -> tuple[str, str, str]:
+async def done(rig: Rig, one: str) -> dict[str, Any]:
+    """The package once nothing is under way for it."""
+    await rig.node.snapshot_packages.settled(one.rpartition("/")[2])
+    return await state(rig, one)
+
+
+async def empty_record(rig: Rig) -> str:
+    made = await rig.client.post("/vnflcm/v2/vnf_snapshots", json={})
+    return str(made.headers["Location"].rpartition("/")[2])
+
+
+async def built(rig: Rig, **asked: Any) -> tuple[str, str, str]:
     """VNF, its snapshot and a package of it."""
     await rig.onboard("server")
     vnf = await rig.vnf()
     taken = await snapshot(rig, vnf)
     one = await created(rig)
-    answer = await rig.client.post(f"{one}/package_content/build", json={"vnfSnapshotInfoId": taken})
+    answer = await rig.client.post(f"{one}/package_content/build", json={"vnfSnapshotInfoId": taken, **asked})
     assert answer.status_code == 202, answer.text
+    await done(rig, one)
     return vnf, taken, one
 
 
@@ -69,7 +81,7 @@ async def test_a_snapshot_goes_out_and_comes_back(rig: Rig) -> None:
     empty = (await rig.client.post("/vnflcm/v2/vnf_snapshots", json={})).headers["Location"].rpartition("/")[2]
     answer = await rig.client.post(f"{other}/package_content/extract", json={"vnfSnapshotInfoId": empty})
     assert answer.status_code == 202
-    assert (await state(rig, other))["state"] == "AVAILABLE"
+    assert (await done(rig, other))["state"] == "AVAILABLE"
     back = await rig.client.post(
         f"/vnflcm/v2/vnf_instances/{vnf}/revert_to_snapshot", json={"vnfSnapshotInfoId": empty}
     )
@@ -83,14 +95,16 @@ async def test_a_snapshot_goes_out_and_comes_back(rig: Rig) -> None:
 
 async def test_an_image_that_is_gone_is_told(rig: Rig) -> None:
     _, taken, one = await built(rig)
+    bare = forged((await rig.client.get(f"{one}/package_content")).content, bare=True)
     assert (await rig.client.delete(f"/vnflcm/v2/vnf_snapshots/{taken}")).status_code == 204
-    empty = (await rig.client.post("/vnflcm/v2/vnf_snapshots", json={})).headers["Location"].rpartition("/")[2]
-    await rig.client.post(f"{one}/package_content/extract", json={"vnfSnapshotInfoId": empty})
-    shown = await state(rig, one)
+    other = await created(rig, "bare")
+    assert (await rig.client.put(f"{other}/package_content", content=bare, headers=ZIP)).status_code == 202
+    await rig.client.post(f"{other}/package_content/extract", json={"vnfSnapshotInfoId": await empty_record(rig)})
+    shown = await done(rig, other)
     assert shown["state"] == "ERROR_EXTRACTING"
     assert "no infrastructure has these images" in shown["failureDetails"]["details"]["detail"]
-    assert (await rig.client.patch(one, json={"state": "AVAILABLE"})).status_code == 200
-    assert (await rig.client.patch(one, json={"state": "AVAILABLE"})).status_code == 409
+    assert (await rig.client.patch(other, json={"state": "AVAILABLE"})).status_code == 200
+    assert (await rig.client.patch(other, json={"state": "AVAILABLE"})).status_code == 409
 
 
 async def test_what_is_no_package_is_refused(rig: Rig) -> None:
@@ -114,13 +128,16 @@ async def test_what_is_no_package_is_refused(rig: Rig) -> None:
     assert (await rig.client.get(f"{one}/ext_artifacts_access")).json() == access
 
 
-def forged(content: bytes, image: str, *, encrypted: bool = False, padding: int = 0) -> bytes:
-    """A package whose record names another image, or whose archive is made to harm."""
+def forged(content: bytes, image: str = "", *, bare: bool = False, encrypted: bool = False, padding: int = 0) -> bytes:
+    """A package whose record names another image, as nodes made them that left images outside; or one that is made to harm."""
     out = BytesIO()
     with zipfile.ZipFile(BytesIO(content)) as given, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as made:
         record = json.loads(given.read("snapshot.json"))
         for vnfc in record["vnfcs"].values():
-            vnfc["image"] = image
+            vnfc["image"] = image or vnfc["image"]
+            if image or bare:
+                for name in ("path", "checksum", "file_bytes"):
+                    del vnfc[name]
         made.writestr("snapshot.json", json.dumps(record))
         if padding:
             made.writestr("vnf_state", b"\0" * padding)
@@ -147,6 +164,7 @@ async def test_a_package_gives_no_hold_of_images_of_others(rig: Rig) -> None:
         empty = await rig.client.post("/vnflcm/v2/vnf_snapshots", json={}, headers=other)
         asked = {"vnfSnapshotInfoId": empty.headers["Location"].rpartition("/")[2]}
         await rig.client.post(f"{place}/package_content/extract", json=asked, headers=other)
+        await rig.node.snapshot_packages.settled(place.rpartition("/")[2])
         assert (await rig.client.get(place, headers=other)).json()["state"] == "ERROR_EXTRACTING"
         assert (await rig.client.delete(empty.headers["Location"], headers=other)).status_code == 204
     there = {image.name for image in await (await rig.node.vims.driver("sim")).list_images()}
@@ -156,8 +174,12 @@ async def test_a_package_gives_no_hold_of_images_of_others(rig: Rig) -> None:
 
 async def test_an_image_stays_as_long_as_a_snapshot_has_it(rig: Rig) -> None:
     _, taken, one = await built(rig)
-    empty = (await rig.client.post("/vnflcm/v2/vnf_snapshots", json={})).headers["Location"].rpartition("/")[2]
-    await rig.client.post(f"{one}/package_content/extract", json={"vnfSnapshotInfoId": empty})
+    bare = forged((await rig.client.get(f"{one}/package_content")).content, bare=True)
+    other = await created(rig, "bare")
+    assert (await rig.client.put(f"{other}/package_content", content=bare, headers=ZIP)).status_code == 202
+    empty = await empty_record(rig)
+    await rig.client.post(f"{other}/package_content/extract", json={"vnfSnapshotInfoId": empty})
+    assert (await done(rig, other))["state"] == "AVAILABLE"
     driver = await rig.node.vims.driver("sim")
     assert (await rig.client.delete(f"/vnflcm/v2/vnf_snapshots/{taken}")).status_code == 204
     left = [image.name for image in await driver.list_images() if image.name.startswith("snapshot:")]
@@ -181,12 +203,13 @@ async def test_what_is_never_shown_is_in_no_archive(rig: Rig) -> None:
     vnf = await rig.vnf()
     secret = "of-the-interface"
     body = {"metadata": {"sol002_password": secret}}
-    done = await rig.finished(await rig.client.patch(f"/vnflcm/v2/vnf_instances/{vnf}", json=body))
-    assert done["operationState"] == "COMPLETED", done
+    changed = await rig.finished(await rig.client.patch(f"/vnflcm/v2/vnf_instances/{vnf}", json=body))
+    assert changed["operationState"] == "COMPLETED", changed
     taken = await snapshot(rig, vnf)
     one = await created(rig)
     answer = await rig.client.post(f"{one}/package_content/build", json={"vnfSnapshotInfoId": taken})
     assert answer.status_code == 202, answer.text
+    await done(rig, one)
     for name in ("snapshot.json", "vnf_state"):
         assert secret not in (await rig.client.get(f"{one}/artifacts/{name}")).text
     assert secret not in (await rig.client.get(f"/vnflcm/v2/vnf_snapshots/{taken}/vnf_state_snapshot")).text

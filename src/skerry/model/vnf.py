@@ -143,7 +143,11 @@ def joined(*groups: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]
 
 
 class VnfcSnapshot(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What one VNFC has written, as an image of its VIM (VnfcSnapshotInfo, SOL003 5.5.3.21). Times are RFC 3339."""
+    """What one VNFC has written, as an image of its VIM (VnfcSnapshotInfo, SOL003 5.5.3.21). Times are RFC 3339.
+
+    In a VNF snapshot package `path` is the file with the image, or `uri` says where the file is kept outside of it; `checksum`
+    is that file's SHA-256 and `file_bytes` its size. An image without a file is on its VIM only.
+    """
 
     vim: str
     image: str
@@ -151,6 +155,23 @@ class VnfcSnapshot(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     size_bytes: int = 0
     started_at: str = ""
     finished_at: str = ""
+    path: str = ""
+    uri: str = ""
+    checksum: str = ""
+    file_bytes: int = 0
+
+
+class OutsideImages(msgspec.Struct, frozen=True, kw_only=True):
+    """Which images of VNFCs a VNF snapshot package is to refer to instead of having them (SOL005 11.5.2.6): all, or none, and
+    the other way round those of `other`. `root` is the address of the package's artifacts."""
+
+    all: bool = False
+    other: tuple[str, ...] = ()
+    root: str = ""
+
+    def leaves(self, vnfc: str) -> bool:
+        """Whether the image of a VNFC stays outside."""
+        return self.all != (vnfc in self.other)
 
 
 class SnapshotPackageState(StrEnum):
@@ -167,8 +188,9 @@ class SnapshotPackageState(StrEnum):
 
 
 class VnfSnapshotPkgInfo(Record, frozen=True, kw_only=True, omit_defaults=True):
-    """VnfSnapshotPkgInfo (SOL005 11.5.2.4). The archive holds the snapshot's record and the VNF's state; images stay on the
-    infrastructures where they were taken, and `vnfcs` are those that it is about."""
+    """VnfSnapshotPkgInfo (SOL005 11.5.2.4). The archive holds the snapshot's record, the VNF's state and the images of the
+    VNFCs; `vnfcs` are those that it is about, `images` those of them whose image has a file, `artifacts` the SHA-256 of other files
+    by path. `task` is what is under way: what a restart takes up again."""
 
     name: str
     state: SnapshotPackageState = SnapshotPackageState.CREATED
@@ -182,6 +204,9 @@ class VnfSnapshotPkgInfo(Record, frozen=True, kw_only=True, omit_defaults=True):
     problem: Mapping[str, Any] = {}
     user_defined_data: Mapping[str, Any] = {}
     external_access: tuple[Mapping[str, Any], ...] = ()
+    images: Mapping[str, VnfcSnapshot] = {}
+    artifacts: Mapping[str, str] = {}
+    task: Mapping[str, Any] = {}
 
 
 class VnfSnapshotInfo(Record, frozen=True, kw_only=True, omit_defaults=True):

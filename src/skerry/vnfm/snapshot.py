@@ -24,6 +24,7 @@ from skerry.store import aggregates, journal
 from skerry.store.database import Transaction
 from skerry.store.documents import Revs
 from skerry.vim.driver import Snapshots
+from skerry.vnfm.brought import adopted, require_near
 from skerry.vnfm.desk import Desk
 from skerry.vnfm.goal import Goal, current, require_vnfcs
 from skerry.vnfm.naming import SNAPSHOT
@@ -112,7 +113,8 @@ class CreateSnapshot(VnfOperation):
 
 
 class RevertToSnapshot(VnfOperation):
-    """Parameters: RevertToVnfSnapshotRequest (5.5.2.26): `vnfSnapshotInfoId` of a snapshot of this VNF. The VNF has the
+    """Parameters: RevertToVnfSnapshotRequest (5.5.2.26): `vnfSnapshotInfoId` of a snapshot of this VNF, or of one that came in
+    a package and is of a VNF with the same VNFD and flavour. The VNF has the
     scale, the properties and the inputs that it had then; links and what other VNFs handed over stay."""
 
     name: ClassVar[str] = "vnf.revert_to_snapshot"
@@ -121,10 +123,12 @@ class RevertToSnapshot(VnfOperation):
     def goal(self, instance: VnfInstance, params: Mapping[str, Any]) -> Goal:
         info = aggregates.vnf_snapshots.get(self.desk.database, params["vnfSnapshotInfoId"], tenant=instance.tenant)
         then = info.vnf_instance
-        if then is None or info.vnf_instance_id != instance.id or not info.finished_at:
+        brought = not info.operation
+        if then is None or not info.finished_at or (not brought and info.vnf_instance_id != instance.id):
             fault = Fault(message="it is no finished snapshot of this VNF", path="/vnfSnapshotInfoId", code="snapshot")
             raise InvalidError(f"cannot revert to VNF snapshot {info.id}: {fault.message}", faults=[fault])
-        if (then.vnf_pkg_id, then.flavour_id) != (instance.vnf_pkg_id, instance.flavour_id):
+        alike = then.vnfd_id == instance.vnfd_id if brought else then.vnf_pkg_id == instance.vnf_pkg_id
+        if not alike or then.flavour_id != instance.flavour_id:
             raise ConflictError(
                 f"cannot revert to VNF snapshot {info.id}: it is of another package or flavour",
                 suggestion=f"first change to VNFD {then.vnfd_id}, flavour {then.flavour_id}",
@@ -134,7 +138,10 @@ class RevertToSnapshot(VnfOperation):
             (vnfc,) = require_vnfcs(instance, only)
             if vnfc not in info.vnfcs:
                 raise InvalidError(f"cannot revert {vnfc} to VNF snapshot {info.id}: it is not in there")
+            require_near(info, now.placement, [vnfc])
             return msgspec.structs.replace(now, images={**now.images, vnfc: info.vnfcs[vnfc].image})
+        if brought:
+            return adopted(now, current(then), info, self.desk.flavour(instance))
         before = current(then)
         return msgspec.structs.replace(
             before,
@@ -171,7 +178,7 @@ def _image(snapshot: str, vnfc: str) -> str:
 
 def _images(info: VnfSnapshotInfo) -> dict[str, str]:
     """Image → VIM: all that the snapshot has, and what an operation that was given up may have left of it."""
-    there = info.vnf_instance.resources.items() if info.vnf_instance else ()
+    there = info.vnf_instance.resources.items() if info.vnf_instance and info.operation else ()
     planned = {
         _image(info.id, key.removeprefix("compute:")): str(resource.spec["vim"])
         for key, resource in there

@@ -14,6 +14,7 @@ from skerry.api.route import ARCHIVES, LIST_QUERY, Api, Call, Endpoint
 from skerry.api.sol005 import vnf_packages as packages
 from skerry.api.wire import Checksum, KeyValuePairs, Links, Wire, links
 from skerry.errors import Fault, InvalidError
+from skerry.model.vnf import OutsideImages, VnfcSnapshot
 from skerry.model.vnf import VnfSnapshotPkgInfo as Record
 
 RECORD = "snapshot.json"
@@ -53,8 +54,12 @@ class BuildVnfSnapshotPkgRequest(Wire, frozen=True, kw_only=True):
 class ExtractVnfSnapshotPkgRequest(Wire, frozen=True, kw_only=True):
     """ExtractVnfSnapshotPkgRequest (11.5.2.7)."""
 
-    vnf_snapshot_info_id: str
+    vnf_snapshot_info_id: str | None = None
     vnf_instance_id: str | None = None
+
+    def __post_init__(self) -> None:
+        if bool(self.vnf_snapshot_info_id) == bool(self.vnf_instance_id):
+            raise ValueError("give either vnfSnapshotInfoId or vnfInstanceId")
 
 
 class CancelVnfSnapshotPkgOperationRequest(Wire, frozen=True, kw_only=True):
@@ -67,6 +72,32 @@ class VnfSnapshotRecord(Wire, frozen=True, kw_only=True):
     """VnfSnapshotRecord (11.5.3.3)."""
 
     record_path: str
+    checksum: Checksum
+    is_encrypted: bool
+
+
+class VnfcSnapshotImageInfo(Wire, frozen=True, kw_only=True):
+    """VnfcSnapshotImageInfo (11.5.3.2). Sizes are bytes."""
+
+    id: str
+    name: str
+    checksum: Checksum
+    is_encrypted: bool
+    vnfc_instance_id: str
+    container_format: str
+    disk_format: str
+    created_at: str
+    min_disk: int
+    min_ram: int
+    size: int
+    image_path: str | None = None
+    image_uri: str | None = None
+
+
+class SnapshotPkgArtifactInfo(Wire, frozen=True, kw_only=True):
+    """SnapshotPkgArtifactInfo (11.5.3.3)."""
+
+    artifact_path: str
     checksum: Checksum
     is_encrypted: bool
 
@@ -86,6 +117,8 @@ class VnfSnapshotPkgInfo(Wire, frozen=True, kw_only=True):
     vnf_snapshot_id: str | None = None
     vnfc_snapshot_info_ids: list[str] | None = None
     vnfsr: VnfSnapshotRecord | None = None
+    vnfc_snapshot_images: list[VnfcSnapshotImageInfo] | None = None
+    additional_artifacts: list[SnapshotPkgArtifactInfo] | None = None
     failure_details: Mapping[str, Any] | None = None
     user_defined_data: KeyValuePairs | None = None
 
@@ -96,15 +129,13 @@ class ExtArtifactsAccess(Wire, frozen=True, kw_only=True):
     artifact: list[packages.ArtifactAccess] | None = None
 
 
-HIDDEN = ("userDefinedData", "failureDetails", "vnfsr")
+HIDDEN = ("userDefinedData", "failureDetails", "vnfsr", "vnfcSnapshotImages", "additionalArtifacts")
 
 
 def render(call: Call, record: Record) -> VnfSnapshotPkgInfo:
     """The record on the wire."""
     base = call.href(f"/vnf_snapshot_packages/{record.id}")
-    kept = VnfSnapshotRecord(
-        record_path=RECORD, checksum=Checksum(algorithm="SHA-256", hash=record.record_checksum), is_encrypted=False
-    )
+    kept = VnfSnapshotRecord(record_path=RECORD, checksum=_sha256(record.record_checksum), is_encrypted=False)
     return VnfSnapshotPkgInfo(
         id=record.id,
         name=record.name,
@@ -112,17 +143,46 @@ def render(call: Call, record: Record) -> VnfSnapshotPkgInfo:
         state=record.state,
         is_cancel_pending=False,
         vnf_snapshot_pkg_unique_id=record.unique_id or None,
-        checksum=Checksum(algorithm="SHA-256", hash=record.checksum) if record.checksum else None,
+        checksum=_sha256(record.checksum) if record.checksum else None,
         created_at=record.created_at,
         vnf_snapshot_id=record.vnf_snapshot_id or None,
         vnfc_snapshot_info_ids=list(record.vnfcs) or None,
         vnfsr=kept if record.record_checksum else None,
+        vnfc_snapshot_images=[_image(name, one, record) for name, one in sorted(record.images.items())] or None,
+        additional_artifacts=[
+            SnapshotPkgArtifactInfo(artifact_path=path, checksum=_sha256(value), is_encrypted=False)
+            for path, value in sorted(record.artifacts.items())
+        ]
+        or None,
         failure_details=record.problem or None,
         user_defined_data=record.user_defined_data or None,
         links=links(
             self_=base, packageContent=f"{base}/package_content", extArtifactsAccess=f"{base}/ext_artifacts_access"
         ),
     )
+
+
+def _image(vnfc: str, one: VnfcSnapshot, record: Record) -> VnfcSnapshotImageInfo:
+    """Images are OCI archives, or what `docker save` writes."""
+    return VnfcSnapshotImageInfo(
+        id=vnfc,
+        name=one.image,
+        checksum=_sha256(one.checksum),
+        is_encrypted=False,
+        vnfc_instance_id=vnfc,
+        container_format="DOCKER",
+        disk_format="RAW",
+        created_at=one.finished_at or record.created_at,
+        min_disk=one.size_bytes,
+        min_ram=0,
+        size=one.file_bytes,
+        image_path=one.path or None,
+        image_uri=one.uri or None,
+    )
+
+
+def _sha256(value: str) -> Checksum:
+    return Checksum(algorithm="SHA-256", hash=value)
 
 
 def find(call: Call) -> Record:
@@ -198,10 +258,13 @@ async def build(call: Call) -> Response:
     """Make the archive of a snapshot."""
     asked = await call.body(BuildVnfSnapshotPkgRequest)
     record = find(call)
-    snapshots = call.services.vnfm.snapshots
-    state = snapshots.state(snapshots.get(asked.vnf_snapshot_info_id, tenant=call.tenant))
+    outside = OutsideImages(
+        all=asked.import_snapshot_resource is False,
+        other=tuple(asked.override_import_for_vnfc_snapshot_ids or ()),
+        root=call.href(f"/vnf_snapshot_packages/{record.id}/artifacts"),
+    )
     await call.services.snapshot_packages.build(
-        record.id, asked.vnf_snapshot_info_id, asked.vnfc_snapshots_info_ids, state, tenant=call.tenant
+        record.id, asked.vnf_snapshot_info_id, asked.vnfc_snapshots_info_ids, outside, tenant=call.tenant
     )
     return Response(b"", 202)
 
@@ -210,7 +273,9 @@ async def extract(call: Call) -> Response:
     """Make it a snapshot again."""
     asked = await call.body(ExtractVnfSnapshotPkgRequest)
     record = find(call)
-    await call.services.snapshot_packages.extract(record.id, asked.vnf_snapshot_info_id, tenant=call.tenant)
+    await call.services.snapshot_packages.extract(
+        record.id, asked.vnf_snapshot_info_id or "", asked.vnf_instance_id or "", tenant=call.tenant
+    )
     return Response(b"", 202)
 
 
@@ -222,9 +287,13 @@ async def cancel(call: Call) -> Response:
 
 
 async def artifact(call: Call) -> Response:
-    """One file of the archive."""
-    path = call.services.snapshot_packages.content(find(call).id, tenant=call.tenant)
-    return await archive.member_sent(call, path, call.path("artifactPath"), "application/octet-stream")
+    """One file of the archive, or an image that it refers to and this node keeps."""
+    record, packages, wanted = find(call), call.services.snapshot_packages, call.path("artifactPath")
+    path = packages.content(record.id, tenant=call.tenant)
+    kept = packages.external(record.id, wanted, tenant=call.tenant)
+    if kept is not None:
+        return archive.sent(kept, call, "application/octet-stream")
+    return await archive.member_sent(call, path, wanted, "application/octet-stream")
 
 
 async def external_access(call: Call) -> Response:
