@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
+import socket
+import time
+from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx
+import pytest
+
+from skerry.api import openapi
+from skerry.api.app import APIS
+from skerry.connection import MOST_WAITING, Bounded
 from tests.api.conftest import rig as rig  # noqa: PLC0414 - the fixture
-from tests.api.rig import TOKEN, Rig
+from tests.api.rig import TOKEN, Rig, running
 from tests.serving import served
 
 
@@ -50,3 +61,131 @@ async def test_large_bodies_and_many_requests_on_a_connection_are_no_large_heads
 async def test_what_is_no_http_is_refused(rig: Rig) -> None:
     async with served(rig) as url:
         assert (await exchanged(url, b"\x16\x03\x01 nonsense\r\n\r\n")).startswith(b"HTTP/1.1 400 ")
+
+
+async def test_a_request_names_its_host_once(rig: Rig) -> None:
+    async with served(rig) as url:
+        one = b"GET /live HTTP/1.%d\r\n%b\r\n"
+        host = b"Host: x\r\n"
+        assert (await exchanged(url, one % (1, host))).startswith(b"HTTP/1.1 200 ")
+        assert (await exchanged(url, one % (0, b""))).startswith(b"HTTP/1.1 200 ")
+        for head in (one % (1, b""), one % (1, host + host), one % (0, host + host)):
+            answer = await exchanged(url, head)
+            assert answer.startswith(b"HTTP/1.1 400 ")
+            assert b"application/problem+json" in answer
+
+
+@pytest.mark.parametrize("piece", [b"a: " + b"b" * 1000 + b"\r\n", b"x" * 1000], ids=["trailer", "extension"])
+async def test_what_follows_a_body_has_a_largest_size(rig: Rig, piece: bytes) -> None:
+    head = b"POST /oauth2/token HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n"
+    async with served(rig) as url:
+        target = urlsplit(url)
+        reader, writer = await asyncio.open_connection(target.hostname, target.port)
+        writer.write(head + (b"0\r\n" if piece.endswith(b"\r\n") else b"5;"))
+        await reader.readuntil(b"\r\n\r\n")
+        sent = 0
+        with contextlib.suppress(ConnectionError):
+            async with asyncio.timeout(30):
+                while sent < 20_000_000 and not reader.at_eof():
+                    writer.write(piece * 100)
+                    await writer.drain()
+                    sent += len(piece) * 100
+                    await asyncio.sleep(0)
+        assert sent < 20_000_000
+        writer.close()
+
+
+async def test_requests_that_wait_on_one_connection_are_bounded_in_number(rig: Rig) -> None:
+    one = b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n"
+    async with served(rig) as url:
+        assert (await exchanged(url, one * (MOST_WAITING // 2))).count(b"200 OK") == MOST_WAITING // 2
+        assert b" 400 " in await exchanged(url, one * (MOST_WAITING * 4))
+
+
+class Hasty(Bounded):
+    """Waits no longer than tests may take."""
+
+    head_s = body_s = stall_s = 0.5
+
+
+POST = b"POST /oauth2/token HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+
+
+@pytest.mark.parametrize(
+    ("begun", "answered"),
+    [
+        (b"", 0),
+        (b"GET /live HTTP/1.1\r\n", 0),
+        (b"GET /live HTTP/1.1\r\nHost: x\r\n\r\nGET /live", 1),
+        (POST + b"Content-Length: 100\r\n\r\ngrant_type=", 0),
+        (b"POST /vnflcm/v2/vnf_instances HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{", 1),
+    ],
+    ids=["nothing", "head", "second head", "body", "body of a refused request"],
+)
+async def test_who_lets_the_node_wait_is_cut_off(rig: Rig, begun: bytes, answered: int) -> None:
+    async with served(rig, http=Hasty) as url:
+        target = urlsplit(url)
+        reader, writer = await asyncio.open_connection(target.hostname, target.port)
+        writer.write(begun)
+        async with asyncio.timeout(20):
+            answers = await reader.read(-1)
+        assert answers.count(b"HTTP/1.1 ") == answered
+        writer.close()
+
+
+async def test_who_is_slow_but_there_is_served(rig: Rig) -> None:
+    async with served(rig, http=Hasty) as url:
+        body = b"grant_type=client_credentials&client_id=a&client_secret=b"
+        target = urlsplit(url)
+        reader, writer = await asyncio.open_connection(target.hostname, target.port)
+        writer.write(POST + b"Content-Length: %d\r\nConnection: close\r\n\r\n" % len(body))
+        for byte in body[:20]:
+            writer.write(bytes([byte]))
+            await asyncio.sleep(0.1)
+        writer.write(body[20:])
+        async with asyncio.timeout(20):
+            assert (await reader.read(-1)).startswith(b"HTTP/1.1 401 ")
+        writer.close()
+
+
+async def ask_forever(url: str) -> None:
+    """Send requests and read no answer."""
+    target = urlsplit(url)
+    with socket.create_connection((target.hostname or "", target.port or 0)) as greedy:
+        greedy.setblocking(False)
+        while True:
+            request = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n"
+            await asyncio.get_running_loop().sock_sendall(greedy, request)
+            await asyncio.sleep(0.05)
+
+
+async def test_who_does_not_read_the_answer_is_cut_off(rig: Rig) -> None:
+    async with served(rig, http=Hasty) as url:
+        with pytest.raises(ConnectionError):
+            await asyncio.wait_for(ask_forever(url), 30)
+
+
+async def test_an_address_that_a_caller_claims_does_not_dodge_its_limit(tmp_path: Path) -> None:
+    form = {"grant_type": "client_credentials", "client_id": "a", "client_secret": "b"}
+    async with (
+        running(tmp_path, client_rate_per_s=0.01, client_burst=3.0) as rig,
+        served(rig) as url,
+        httpx.AsyncClient(base_url=url) as stranger,
+    ):
+        statuses: list[int] = []
+        for number in range(6):
+            claimed = {"X-Forwarded-For": f"192.0.2.{number}", "Forwarded": f"for=192.0.2.{number}"}
+            statuses.append((await stranger.post("/oauth2/token", data=form, headers=claimed)).status_code)
+        assert statuses == [401] * 3 + [429] * 3
+
+
+async def test_the_open_description_of_all_apis_is_made_once(rig: Rig) -> None:
+    async with served(rig) as url, httpx.AsyncClient(base_url=url) as stranger:
+        first = (await stranger.get("/openapi.json")).content
+        begun = time.process_time()
+        assert len(openapi.document(APIS)["paths"]) == len(json.loads(first)["paths"])
+        making = time.process_time() - begun
+        begun = time.process_time()
+        for _ in range(20):
+            assert (await stranger.get("/openapi.json")).content == first
+        assert time.process_time() - begun < making * 20 / 3

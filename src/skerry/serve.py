@@ -16,20 +16,18 @@ import socket
 import ssl
 import sys
 import time
-from collections.abc import Awaitable, Callable, Generator, Mapping
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
-from uvicorn.server import Server
 
-from skerry.access.authority import Peer
 from skerry.access.certificates import Certificates, ensure_certificates
 from skerry.access.files import private_folder, write_private
 from skerry.access.tokens import Tokens, ensure_tokens
+from skerry.connection import Bounded, Mutual, MutualSocket, Quiet
 from skerry.errors import UnavailableError
 from skerry.settings import Settings, is_loopback
 
@@ -40,10 +38,6 @@ NOT_READY = (
     b'{"status":503,"type":"urn:skerry:problem:unavailable","title":"Service Unavailable",'
     b'"detail":"cannot serve this yet: the node is starting","suggestion":"try again in a second"}'
 )
-
-
-MOST_HEAD_BYTES = 64 << 10
-TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
 class Front:
@@ -67,79 +61,6 @@ async def _early(path: str, send: Any) -> None:
     headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode()), (b"retry-after", b"1")]
     await send({"type": "http.response.start", "status": 200 if live else 503, "headers": headers})
     await send({"type": "http.response.body", "body": body})
-
-
-class Bounded(HttpToolsProtocol):
-    """uvicorn's HTTP whose requests have heads of a bounded size: its parser itself would keep whatever comes."""
-
-    _head = 0
-    _in_head = True
-    _ended = False
-
-    def data_received(self, data: bytes) -> None:
-        """A part of a request. A head that is too large ends the connection."""
-        self._ended = False
-        super().data_received(data)
-        if self._in_head and not self._ended:  # where a request ended in it, most of it was a body
-            self._head += len(data)
-            if self._head > MOST_HEAD_BYTES:
-                self.transport.write(TOO_LARGE)
-                self.transport.close()
-
-    def on_headers_complete(self) -> None:
-        """The head was whole."""
-        self._in_head, self._head = False, 0
-        super().on_headers_complete()
-
-    def on_message_complete(self) -> None:
-        """The next head may come."""
-        self._in_head = self._ended = True
-        super().on_message_complete()
-
-
-class Mutual(Bounded):
-    """HTTP that tells the application which client certificate TLS has verified."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """TLS is up: note whose certificate the caller showed."""
-        super().connection_made(transport)
-        self.app = _knowing(self.app, peer_of(transport.get_extra_info("peercert") or {}))
-
-
-class MutualSocket(WSProtocol):
-    """A WebSocket that tells the application the same."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """The handshake begins on a connection that TLS has verified."""
-        super().connection_made(transport)
-        self.app = _knowing(self.app, peer_of(transport.get_extra_info("peercert") or {}))
-
-
-def _knowing(inner: Any, peer: Peer | None) -> Any:
-    """The application, told whose certificate the caller showed."""
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        scope["skerry.peer"] = peer
-        await inner(scope, receive, send)
-
-    return inner if peer is None else app
-
-
-def peer_of(certificate: Mapping[str, Any]) -> Peer | None:
-    """The subject and serial number of a certificate, as `ssl` gives it; None where there is none."""
-    names = [value for part in certificate.get("subject", ()) for key, value in part if key == "commonName"]
-    if len(names) != 1:
-        return None
-    return Peer(name=names[0], serial=str(certificate.get("serialNumber", "")).lstrip("0").upper())
-
-
-class Quiet(Server):
-    """uvicorn's server, told by us when to stop: its own handling of signals would end the process before the node."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None]:
-        """Leave signals alone."""
-        yield
 
 
 def names_of(settings: Settings) -> list[str]:
@@ -221,7 +142,7 @@ async def serve(
         endpoint = endpoint_of(settings, listeners[0].getsockname()[1])
         leave_profile(settings, endpoint, certificates)
         front = Front()
-        server = _server(front, settings, certificates)
+        server = Quiet(configured(front, settings, certificates))
         await _run(settings, tokens, front, server, listeners, lambda: _ready(settings, endpoint, begun, on_ready))
     finally:
         for listener in listeners:
@@ -234,10 +155,11 @@ def _ready(settings: Settings, endpoint: str, begun: float, on_ready: Callable[[
         on_ready(endpoint)
 
 
-def _server(front: Front, settings: Settings, certificates: Certificates | None) -> Quiet:
+def configured(app: ASGI, settings: Settings, certificates: Certificates | None) -> Config:
+    """How uvicorn serves an application."""
     mutual = settings.client_certificates != "off"
-    config = Config(
-        front,
+    return Config(
+        app,
         http=Mutual if mutual else Bounded,
         ws=MutualSocket if mutual else WSProtocol,
         ws_max_size=settings.max_body_bytes,
@@ -246,13 +168,13 @@ def _server(front: Front, settings: Settings, certificates: Certificates | None)
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # who writes X-Forwarded-For is a caller like others: it says nothing about the address
         timeout_graceful_shutdown=max(1, int(settings.stop_grace_s)),
         ssl_certfile=str(certificates.certificate) if certificates else None,
         ssl_keyfile=str(certificates.key) if certificates else None,
         ssl_ca_certs=str(certificates.ca) if certificates and mutual else None,
         ssl_cert_reqs=VERIFY[settings.client_certificates],
     )
-    return Quiet(config)
 
 
 async def _run(
@@ -300,8 +222,9 @@ async def _build(settings: Settings, tokens: Tokens, front: Front, ready: Callab
 def main(settings: Settings, *, started: float | None = None) -> None:
     """Run a node in this process, logging to stderr."""
     logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for noisy in ("uvicorn.error", "httpx", "httpcore"):
+    for noisy in ("httpx", "httpcore"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # a line for each piece of nonsense fills the log
     if settings.plain and is_loopback(settings.listen):
         log.warning("serving without TLS, on the loopback interface only")
     asyncio.run(serve(settings, started=started, on_ready=_announce))

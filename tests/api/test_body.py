@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 import pytest
+from starlette.requests import Request
 
 from skerry.api import body
 from skerry.api.own.types import PlanRequest
+from skerry.api.problem import HttpError
 from skerry.api.sol003.types import CancelMode, InstantiateVnfRequest, ScaleVnfToLevelRequest
 from skerry.dataplane.intents import Port, Side
 from skerry.errors import InvalidError, MalformedError
@@ -72,3 +77,14 @@ def test_text_that_is_not_utf8_is_no_json(raw: bytes, place: tuple[int, int] | N
 
 def test_no_body_is_an_empty_one() -> None:
     assert body.parse(b"") == {}
+
+
+async def test_a_body_that_trickles_in_for_ever_is_given_up() -> None:
+    async def trickle() -> dict[str, Any]:
+        await asyncio.sleep(0.01)
+        return {"type": "http.request", "body": b" ", "more_body": True}
+
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": []}
+    with pytest.raises(HttpError) as caught:
+        await asyncio.wait_for(body.read(Request(scope, trickle), 4096, patience_s=-0.5), 30)
+    assert (caught.value.status_code, caught.value.headers) == (408, {"Connection": "close"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import enum
 import types
@@ -14,19 +15,34 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 import msgspec
 from starlette.requests import ClientDisconnect, Request
 
+from skerry.api.problem import HttpError
 from skerry.errors import Fault, InvalidError, MalformedError, TooLargeError
 
 T = TypeVar("T")
 
+PATIENCE_S = 30.0
+SLOWEST_BYTES_S = 4096
+CLOSE = {"Connection": "close"}
 DEEPEST = 64
 """No request of any API comes near this nesting; what works on bodies may recurse."""
 
 
-async def read(request: Request, limit: int) -> bytes:
-    """The whole body. `TooLargeError` as soon as it is over the limit."""
+async def read(request: Request, limit: int, patience_s: float = PATIENCE_S) -> bytes:
+    """The whole body. `TooLargeError` as soon as it is over the limit; 408 where it takes longer than `patience_s` and the
+    time that the slowest of lines needs for that much."""
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > limit:
         raise TooLargeError(f"cannot take a body of {declared} bytes: the limit is {limit}")
+    try:
+        async with asyncio.timeout(patience_s + limit / SLOWEST_BYTES_S):
+            return await _whole(request, limit)
+    except TimeoutError as error:
+        raise HttpError(
+            408, "cannot wait any longer for the rest of the body", suggestion="send it in one go", headers=CLOSE
+        ) from error
+
+
+async def _whole(request: Request, limit: int) -> bytes:
     chunks: list[bytes] = []
     size, more = 0, True
     while more:
