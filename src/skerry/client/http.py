@@ -37,6 +37,14 @@ BY_STATUS: Mapping[int, type[errors.SkerryError]] = {
 }
 
 
+ASKED = "see whether it is a Skerry node: `skerry config show` says which one is asked"
+LOGIN = (
+    "`skerry config login CLIENT_ID` with an OAuth2 client, or `skerry config set token` with the token that is in "
+    "access/admin.token of the node's data folder; on the node's machine its own user needs neither"
+)
+TRUST = "copy tls/ca.pem from the node's data folder to here, then `skerry config set ca FILE`"
+
+
 class ProblemBody(msgspec.Struct, frozen=True, kw_only=True):
     """Problem details, whoever wrote them."""
 
@@ -52,9 +60,13 @@ def error_of(status: int, body: bytes) -> errors.SkerryError:
     try:
         problem = msgspec.json.decode(body, type=ProblemBody)
     except msgspec.DecodeError:
-        problem = ProblemBody(detail=body[:200].decode(errors="replace"))
+        problem = ProblemBody(
+            detail=f"cannot use the answer: it has status {status} and says nothing", suggestion=ASKED
+        )
     kind = _by_type().get(problem.type.removeprefix(TYPE_PREFIX)) or BY_STATUS.get(status, errors.SkerryError)
     detail = problem.detail or problem.title or f"cannot do that: the node answered {status}"
+    if kind is errors.UnauthorizedError:
+        return kind(detail, suggestion=LOGIN)
     if issubclass(kind, errors.DriverError):
         return kind(detail, suggestion=problem.suggestion)
     return kind(detail, suggestion=problem.suggestion, faults=problem.faults)
@@ -113,7 +125,7 @@ class Http:
         except OSError as error:
             raise errors.InvalidError(
                 f"cannot read the CA file {self.profile.ca} or the certificate: {error.strerror or error}",
-                suggestion="set it with `skerry config set ca FILE`",
+                suggestion=TRUST,
             ) from error
         return context
 
@@ -134,17 +146,26 @@ class Http:
     def get(self, path: str, kind: type[T], /, **query: Any) -> T:
         """Read a resource as `kind`."""
         asked = {key: value for key, value in query.items() if value not in (None, "")}
-        return msgspec.json.decode(self.send("GET", path, params=asked).content, type=kind)
+        return self._read(self.send("GET", path, params=asked), kind)
 
     def every(self, path: str, kind: type[T], /, **query: Any) -> list[T]:
         """Read a whole list, page by page."""
         asked = {key: value for key, value in query.items() if value not in (None, "")}
         response = self.send("GET", path, params=asked)
-        found = msgspec.json.decode(response.content, type=list[kind])  # type: ignore[valid-type]
+        many: Any = list[kind]  # type: ignore[valid-type]
+        found: list[T] = self._read(response, many)
         while following := response.links.get("next"):
             response = self.send("GET", following["url"])
-            found += msgspec.json.decode(response.content, type=list[kind])  # type: ignore[valid-type]
+            found += self._read(response, many)
         return found
+
+    def _read(self, response: httpx.Response, kind: type[T]) -> T:
+        try:
+            return msgspec.json.decode(response.content, type=kind)
+        except msgspec.DecodeError as error:
+            raise errors.UnavailableError(
+                f"cannot understand what {self.profile.endpoint} answers: {error}", suggestion=ASKED
+            ) from error
 
     def post(self, path: str, body: Any) -> httpx.Response:
         """Create or start something."""
@@ -207,15 +228,17 @@ class Http:
                 f"cannot get an answer from {where} in time",
                 suggestion="see whether the node is overloaded, then try again",
             ) from error
-        except httpx.TransportError as error:
-            trust = "CERTIFICATE_VERIFY_FAILED" in str(error)
-            raise errors.UnavailableError(
-                f"cannot trust {where}: {error}" if trust else f"cannot reach the node at {where}: {error}",
-                suggestion="set its CA with `skerry config set ca FILE`"
-                if trust
-                else "start it with `skerry up`, or name another with `skerry config set endpoint URL`",
-            ) from error
-        except httpx.InvalidURL as error:
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
             raise errors.InvalidError(
                 f"cannot use the endpoint {where}: {error}", suggestion="write it as https://HOST:PORT"
+            ) from error
+        except httpx.TransportError as error:
+            if "CERTIFICATE_VERIFY_FAILED" in str(error):
+                raise errors.UnavailableError(f"cannot trust {where}: {error}", suggestion=TRUST) from error
+            mute = isinstance(error, httpx.RemoteProtocolError) and where.startswith("http:")
+            raise errors.UnavailableError(
+                f"cannot reach the node at {where}: {error}",
+                suggestion="write the endpoint with https://, if the node has TLS"
+                if mute
+                else "start it with `skerry up`, or name another with `skerry config set endpoint URL`",
             ) from error
