@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 import zipfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.real
 
 
 @asynccontextmanager
-async def second(rig: Rig, folder: Path) -> AsyncIterator[Plant]:
+async def second(rig: Rig, folder: Path) -> AsyncGenerator[Plant]:
     """Another node, with an infrastructure of its own on this machine; nothing of it is left afterwards."""
     name = f"rm{os.getpid() % 10000}{uuid.uuid4().hex[:4]}"
     type_: str = rig.type  # type: ignore[attr-defined]
