@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from skerry.model.descriptors import NsPackage, PnfPackage, Vnffg
+from skerry.model.descriptors import NsDeploymentFlavour, NsPackage, PnfPackage, Vnffg
 from skerry.model.resources import Resource
 from skerry.model.saps import AccessPoint
 from skerry.model.states import InstantiationState, OnboardingState, OperationalState, UsageState
@@ -92,6 +92,7 @@ class NsInstance(Record, frozen=True, kw_only=True, omit_defaults=True):
     nested: Mapping[str, NestedNs] = {}
     nested_params: Mapping[str, Mapping[str, Any]] = {}
     users: tuple[str, ...] = ()
+    kept: NsDeploymentFlavour | None = None  # what is there follows this flavour of an earlier version of the NSD
     existing: Mapping[str, tuple[str, ...]] = {}
     stopped: tuple[str, ...] = ()  # member keys that were stopped by an update
     placement: Mapping[str, str] = {}

@@ -26,6 +26,7 @@ from skerry.model.states import OnboardingState, OperationalState, UsageState
 from skerry.model.time import Clock, Ids, stamp
 from skerry.model.vnf import VnfPkgInfo
 from skerry.nfvo.fetch import Fetcher
+from skerry.nfvo.redesign import returning_to
 from skerry.notifications import facts
 from skerry.store import aggregates, journal
 from skerry.store.database import Database, Transaction
@@ -219,7 +220,7 @@ class Catalogue:
         return self._used_nsd(await self._update(where, id, operational_state, user_defined_data, match, tenant))
 
     async def delete_nsd(self, id: str, *, match: Revs = None, tenant: str = "") -> None:
-        await self._delete(aggregates.nsds, id, tenant, self._nss_using, match)
+        await self._delete(aggregates.nsds, id, tenant, self._nss_needing, match)
 
     def nsds(self, *, tenant: str = "") -> list[NsdInfo]:
         return [self._used_nsd(info) for info in aggregates.nsds.select(self._database, tenant=tenant)]
@@ -513,6 +514,11 @@ class Catalogue:
     @staticmethod
     def _nss_using(source: Transaction | Database, id: str) -> int:
         return aggregates.ns_instances.count(source, nsd_info_id=id)
+
+    @classmethod
+    def _nss_needing(cls, source: Transaction | Database, id: str) -> int:
+        """Those made of it, and those that may have to go back to it."""
+        return cls._nss_using(source, id) + returning_to(source, id)
 
     @staticmethod
     def _nsds_naming(source: Transaction | Database, id: str) -> int:

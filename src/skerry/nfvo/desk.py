@@ -11,6 +11,7 @@ from skerry.errors import ConflictError, InvalidError
 from skerry.model.descriptors import DeploymentFlavour, Nsd, NsDeploymentFlavour, Vnfd, VnfProfile
 from skerry.model.ns import NsInstance, PnfdInfo
 from skerry.model.time import Clock
+from skerry.model.versions import standing
 from skerry.nfvo.goal import flavour_of
 from skerry.nfvo.grants import PlacingGranter
 from skerry.store import aggregates
@@ -47,7 +48,8 @@ class NsDesk:
         return bind_nsd(info.package.templates, inputs)
 
     def flavour(self, instance: NsInstance) -> NsDeploymentFlavour:
-        return flavour_of(self.descriptor(instance.nsd_info_id, instance.inputs), instance.flavour_id)
+        flavour = flavour_of(self.descriptor(instance.nsd_info_id, instance.inputs), instance.flavour_id)
+        return standing(flavour, instance.kept, instance.resources)
 
     def vnfd(self, vnfd_id: str, tenant: str) -> Vnfd:
         """The VNFD of an enabled package."""

@@ -145,7 +145,9 @@ class Paths:
     ) -> list[Attachment]:
         """The interfaces of one member that are on virtual links of the NS."""
         flavour = flavour_of(self.desk.vnfm.desk.descriptor(vnf.vnf_pkg_id, vnf.inputs), vnf.flavour_id)
-        links = external_points(ns_flavour.vnf_profiles[profile_id], flavour)
+        if (profile := ns_flavour.vnf_profiles.get(profile_id)) is None:
+            raise _changing(name)
+        links = external_points(profile, flavour)
         found: list[Attachment] = []
         for vdu, vnfcs in vnf.vnfcs.items():
             cps = sorted_cps(flavour, flavour.vdus[vdu])

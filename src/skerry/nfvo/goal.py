@@ -21,6 +21,9 @@ class NsGoal(msgspec.Struct, frozen=True, kw_only=True):
     instance that existed before, `nested_params` NS profile → additional parameters of those that are made."""
 
     flavour_id: str
+    nsd_id: str = ""  # "" as recorded
+    nsd_info_id: str = ""
+    kept: NsDeploymentFlavour | None = None
     level_id: str = ""
     scale_status: Mapping[str, int] = {}
     groups: Mapping[str, tuple[str, ...]] = {}
@@ -48,6 +51,9 @@ def current(instance: NsInstance) -> NsGoal:
         nested[inner.profile] = (*nested.get(inner.profile, ()), name)
     return NsGoal(
         flavour_id=instance.flavour_id,
+        nsd_id=instance.nsd_id,
+        nsd_info_id=instance.nsd_info_id,
+        kept=instance.kept,
         level_id=instance.level_id,
         scale_status=instance.scale_status,
         groups=groups,

@@ -25,7 +25,7 @@ from skerry.model.saps import saps_of
 from skerry.nfvo.goal import NsGoal
 from skerry.vnfm.naming import link_key, resource_name
 
-MEMBER_IN_PLACE = ("values", "depends")
+MEMBER_IN_PLACE = ("values", "depends", "flavour_id", "level_id")
 
 
 class Layout(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,7 +17,8 @@ from skerry.model.operations import Change, Operation, Plan, Step, Verdict
 from skerry.model.resources import Resource, Wanted
 from skerry.model.states import InstantiationState, OperationState
 from skerry.model.time import stamp
-from skerry.nfvo import consequences, nested
+from skerry.model.versions import standing
+from skerry.nfvo import consequences, nested, redesign
 from skerry.nfvo.dependencies import dependencies, ordered
 from skerry.nfvo.desk import NsDesk
 from skerry.nfvo.goal import NsGoal, current, flavour_of
@@ -79,21 +80,23 @@ class NsOperation:
     def require_sound(self, instance: NsInstance, goal: NsGoal) -> None:
         """`InvalidError` with every nested NS that cannot be made."""
         if goal.nested:
-            nsd = self.desk.descriptor(instance.nsd_info_id, goal.inputs)
-            nested.require_sound(self.desk, instance, flavour_of(nsd, goal.flavour_id), goal)
+            nsd = self.desk.descriptor(goal.nsd_info_id or instance.nsd_info_id, goal.inputs)
+            flavour = standing(flavour_of(nsd, goal.flavour_id), goal.kept, instance.resources)
+            nested.require_sound(self.desk, instance, flavour, goal)
 
     async def plan(self, operation: Operation) -> Plan:
         instance = self.desk.instance(operation.subject)
         before = current(instance)
         goal = self.goal(instance, operation.params)
-        nsd = self.desk.descriptor(instance.nsd_info_id, goal.inputs)
-        flavour = flavour_of(nsd, goal.flavour_id)
+        nsd = self.desk.descriptor(goal.nsd_info_id or instance.nsd_info_id, goal.inputs)
+        flavour = standing(flavour_of(nsd, goal.flavour_id), goal.kept, instance.resources)
         graph = {}
         again: set[str] = set()
         verdicts: tuple[Verdict, ...] = ()
         if goal.groups or goal.pnfs:
             layout, again = await self._layout(instance, flavour, goal, cyclic=nsd.cyclic_dependencies)
             graph = with_pnfs(wanted(instance.id, flavour, goal, layout), instance, flavour, layout)
+            graph = redesign.keeping(self.desk, graph, instance.resources, instance.tenant)
             verdicts = layout.verdicts
         graph |= nested.wanted(flavour, goal, instance.resources)
         steps, changes = diff(graph, instance.resources)
@@ -266,6 +269,9 @@ def applied(instance: NsInstance, goal: NsGoal) -> NsInstance:
     """The record with the goal's part of it replaced."""
     return msgspec.structs.replace(
         instance,
+        nsd_id=goal.nsd_id or instance.nsd_id,
+        nsd_info_id=goal.nsd_info_id or instance.nsd_info_id,
+        kept=goal.kept,
         flavour_id=goal.flavour_id,
         level_id=goal.level_id,
         scale_status=goal.scale_status,

@@ -18,6 +18,7 @@ from skerry.model.vnf import VnfInstance
 from skerry.nfvo.consequences import member_label
 from skerry.nfvo.dependencies import handed
 from skerry.nfvo.desk import NsDesk
+from skerry.nfvo.redesign import BECOMING, becoming
 from skerry.nfvo.update import terminations
 from skerry.packages.functions import evaluate, has_function, resolve
 from skerry.store import aggregates
@@ -113,14 +114,26 @@ class MemberSteps:
         spec = context.args["spec"]
         member = self.desk.instance(ns_id).members[context.step.resource.removeprefix("vnf:")]
         if context.undoing:
-            await self._take_back(context, member.vnf_instance_id, "vnf.modify")
+            for kind in ("vnf.modify", *BECOMING):
+                await self._take_back(context, member.vnf_instance_id, kind)
             return {}
+        await self._become(context, member.vnf_instance_id)
         given = self._given(ns_id, spec)
         vnf = self.desk.vnfm.instance(member.vnf_instance_id, tenant=context.operation.tenant)
         if spec["existing"]:
             given = {**vnf.dependencies, **given}
         await self._tell(context, vnf.id, self._values(ns_id, spec, given, known=vnf), given)
         return {}
+
+    async def _become(self, context: StepContext, id: str) -> None:
+        """Make of the VNF what the descriptor says now; nothing where it is that already."""
+        kind, request = becoming(context.args["previous"], context.args["spec"])
+        vnf = self.desk.vnfm.instance(id, tenant=context.operation.tenant)
+        if kind == "vnf.change_flavour" and not context.engine.children.begun(context, kind):
+            vnfd = self.desk.vnfm.desk.descriptor(vnf.vnf_pkg_id, vnf.inputs)
+            kind = "" if flavour_of(vnfd, request["newFlavourId"]).id == vnf.flavour_id else kind
+        if kind:
+            await context.child(kind, id, request)
 
     async def configure(self, context: StepContext) -> Mapping[str, Any]:
         """Tell a member what its sources provide now; nothing happens when it knows."""

@@ -58,6 +58,7 @@ class TerminateNs(NsOperation):
             counts={},
             members={},
             nested={},
+            kept=None,
             nested_params={},
             placement={},
             inputs={},

@@ -12,7 +12,7 @@ from skerry.model.descriptors import NsDeploymentFlavour
 from skerry.model.ns import NsInstance
 from skerry.model.operations import Operation, Step
 from skerry.model.saps import access_points
-from skerry.nfvo import nested, pnfs, saps, vnffgs
+from skerry.nfvo import nested, pnfs, redesign, saps, vnffgs
 from skerry.nfvo.desk import NsDesk
 from skerry.nfvo.goal import NsGoal, adopting, current, grown, without
 from skerry.nfvo.graph import vnffgs_of
@@ -42,6 +42,12 @@ ON_PNFS = ("ADD_PNF", "MODIFY_PNF", "REMOVE_PNF")
 ON_NESTED = ("ADD_NESTED_NS", "REMOVE_NESTED_NS")
 """Updates of nested NSs: existing ones come in, whichever is there goes."""
 
+ON_DESIGN: Mapping[str, Callable[[NsDesk, NsInstance, Mapping[str, Any]], NsGoal]] = {
+    "CHANGE_NS_DF": redesign.reflavoured,
+    "ASSOC_NEW_NSD_VERSION": redesign.reversioned,
+}
+"""Updates to another flavour or version of the NSD. One that fails is rolled back: the NS is as it was."""
+
 SUPPORTED = (
     "INSTANTIATE_VNF",
     "ADD_VNF",
@@ -52,8 +58,12 @@ SUPPORTED = (
     *ON_PATHS,
     *ON_SAPS,
     *ON_NESTED,
+    *ON_DESIGN,
     *ON_PNFS,
 )
+BY_ITSELF = (*ON_PATHS, *ON_SAPS, *ON_PNFS, *ON_DESIGN)
+"""Updates that are rolled back without asking."""
+
 LEAVING = ("REMOVE_VNF", "TERMINATE_VNF")
 """One update under two names: V3.7.1 has the first, with `terminateVnfData` for how; older clients send the second."""
 
@@ -72,7 +82,7 @@ class UpdateNs(NsOperation):
         return change(self.desk, instance, params) if change else current(instance)
 
     def rolls_back(self, operation: Operation) -> bool:
-        return operation.params["updateType"] in (*ON_PATHS, *ON_SAPS, *ON_PNFS) or super().rolls_back(operation)
+        return operation.params["updateType"] in BY_ITSELF or super().rolls_back(operation)
 
     async def besides(self, instance: NsInstance, params: Mapping[str, Any]) -> list[Step]:
         kind = params["updateType"]
@@ -198,6 +208,7 @@ CHANGES: Mapping[str, Callable[[NsDesk, NsInstance, Mapping[str, Any]], NsGoal]]
     **dict.fromkeys(ON_PATHS, _graphs),
     **dict.fromkeys(ON_SAPS, _points),
     **dict.fromkeys(ON_NESTED, _nested),
+    **ON_DESIGN,
     **dict.fromkeys(ON_PNFS, _machines),
 }
 """What the NS shall become by each update that changes what it consists of."""

@@ -13,6 +13,7 @@ from skerry.model.descriptors import DeploymentFlavour
 from skerry.model.ns import NsInstance
 from skerry.model.performance import ObjectType, Value
 from skerry.model.time import Clock, stamp
+from skerry.model.versions import standing
 from skerry.model.vnf import VnfInstance
 from skerry.policy import measures, objects, thresholds
 from skerry.policy.measures import Asked, Member, Sample
@@ -195,6 +196,7 @@ class Collector:
     def _of_ns(self, ns: NsInstance, type: ObjectType) -> Parts:
         nsd = aggregates.nsds.find(self._database, ns.nsd_info_id)
         flavour = nsd.package.nsd.flavours.get(ns.flavour_id) if nsd and nsd.package else None
+        flavour = standing(flavour, ns.kept, ns.resources) if flavour else None
         found = (aggregates.vnf_instances.find(self._database, m.vnf_instance_id) for m in ns.members.values())
         return objects.of_ns(ns, flavour, [(vnf, self.flavour(vnf)) for vnf in found if vnf], type)
 

@@ -20,6 +20,7 @@ from skerry.model.ns import NsInstance
 from skerry.model.resources import Resource
 from skerry.model.saps import access_points
 from skerry.model.states import InstantiationState
+from skerry.model.versions import standing
 from skerry.model.vnf import VnfInstance
 
 HIDDEN = ("vnfInstance", "pnfInfo", "virtualLinkInfo", "vnffgInfo", "sapInfo", "nestedNsInstanceId", "nsScaleStatus")
@@ -59,7 +60,8 @@ def _flavour(call: Call, record: NsInstance) -> NsDeploymentFlavour | None:
         package = call.services.catalogue.nsd(record.nsd_info_id, tenant=call.tenant).package
     except NotFoundError:
         return None
-    return package.nsd.flavours.get(record.flavour_id) if package else None
+    flavour = package.nsd.flavours.get(record.flavour_id) if package else None
+    return standing(flavour, record.kept, record.resources) if flavour else None
 
 
 def _vnf(call: Call, id: str) -> Mapping[str, Any] | None:

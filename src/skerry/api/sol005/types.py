@@ -16,6 +16,7 @@ from skerry.api.sol003.types import (
     Positive,
     ScaleInfo,
 )
+from skerry.api.sol005.designs import AssocNewNsdVersionData, ChangeNsFlavourData
 from skerry.api.sol005.forwarding import AddVnffgData, UpdateVnffgData, VnffgInfo
 from skerry.api.sol005.nested import AffectedNs, NestedNsInstanceData, ParamsForNestedNs
 from skerry.api.sol005.pnfs import AddPnfData, AffectedPnf, ModifyPnfData, PnfInfo
@@ -311,6 +312,8 @@ UPDATES = {
     "REMOVE_SAP": "removeSapId",
     "ADD_NESTED_NS": "addNestedNsData",
     "REMOVE_NESTED_NS": "removeNestedNsId",
+    "CHANGE_NS_DF": "changeNsFlavourData",
+    "ASSOC_NEW_NSD_VERSION": "assocNewNsdVersionData",
     "ADD_PNF": "addPnfData",
     "MODIFY_PNF": "modifyPnfData",
     "REMOVE_PNF": "removePnfId",
@@ -342,6 +345,8 @@ class UpdateNsRequest(Wire, frozen=True, kw_only=True):
         "REMOVE_SAP",
         "ADD_NESTED_NS",
         "REMOVE_NESTED_NS",
+        "CHANGE_NS_DF",
+        "ASSOC_NEW_NSD_VERSION",
         "ADD_PNF",
         "MODIFY_PNF",
         "REMOVE_PNF",
@@ -366,6 +371,8 @@ class UpdateNsRequest(Wire, frozen=True, kw_only=True):
     remove_sap_id: list[str] | None = None
     add_nested_ns_data: list[NestedNsInstanceData] | None = None
     remove_nested_ns_id: list[Identifier] | None = None
+    change_ns_flavour_data: ChangeNsFlavourData | None = None
+    assoc_new_nsd_version_data: AssocNewNsdVersionData | None = None
     add_pnf_data: list[AddPnfData] | None = None
     modify_pnf_data: list[ModifyPnfData] | None = None
     remove_pnf_id: list[Identifier] | None = None
@@ -399,6 +406,8 @@ _UPDATE_FIELDS = {
     "REMOVE_SAP": "remove_sap_id",
     "ADD_NESTED_NS": "add_nested_ns_data",
     "REMOVE_NESTED_NS": "remove_nested_ns_id",
+    "CHANGE_NS_DF": "change_ns_flavour_data",
+    "ASSOC_NEW_NSD_VERSION": "assoc_new_nsd_version_data",
     "ADD_PNF": "add_pnf_data",
     "MODIFY_PNF": "modify_pnf_data",
     "REMOVE_PNF": "remove_pnf_id",
