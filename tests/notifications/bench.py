@@ -54,10 +54,10 @@ class Bench:
         await self.service.start()
 
     async def subscribe(
-        self, uri: str = "http://a/n", filter: Mapping[str, Any] | None = None, **more: Any
+        self, uri: str = "http://a/n", filter: Mapping[str, Any] | None = None, tenant: str = "t", **more: Any
     ) -> Subscription:
         made, _ = await self.service.subscribe(
-            "vnflcm", "2.3.0", uri, filter=filter, root="https://node:8443", tenant="t", **more
+            "vnflcm", "2.3.0", uri, filter=filter, root="https://node:8443", tenant=tenant, **more
         )
         return made
 

@@ -89,7 +89,9 @@ async def test_the_test_can_be_switched_off(tmp_path: Path, receiver: Receiver) 
         assert receiver.got == []
 
 
-@pytest.mark.parametrize("uri", ["http://169.254.169.254/latest/meta-data", "http://10.0.0.1/n", "ftp://a/n"])
+@pytest.mark.parametrize(
+    "uri", ["http://169.254.169.254/latest/meta-data", "http://10.0.0.1/n", "ftp://a/n", "http://a..b/n"]
+)
 async def test_an_address_that_is_not_allowed(rig: Rig, uri: str) -> None:
     refused = await rig.client.post("/vnflcm/v2/subscriptions", json={"callbackUri": uri})
     assert refused.status_code == 422

@@ -264,11 +264,30 @@ def test_no_more_are_under_way_than_allowed() -> None:
         bench.world.delay_s = 1.0
         await bench.start()
         for number in range(50):
-            await bench.subscribe(f"http://{number}/n")
-        await bench.create("a")
-        await asyncio.sleep(5.5)
+            await bench.subscribe(f"http://{number}/n", tenant=f"t{number % 2}")
+        await bench.create("a", tenant="t0")
+        await bench.create("b", tenant="t1")
+        await asyncio.sleep(7)
         assert bench.world.most_at_once == 10
         assert sum(len(got) for got in bench.world.received.values()) == 50
+        await bench.service.stop()
+
+    run_virtual(story)
+
+
+def test_subscribers_that_let_the_node_wait_hold_up_no_other_tenant() -> None:
+    async def story(virtual: Virtual) -> None:
+        bench = Bench(virtual.clock, virtual.ids, slots=8)
+        await bench.start()
+        for number in range(500):
+            await bench.subscribe(f"http://{number}/n", tenant="hostile")
+        await bench.subscribe("http://good/n")
+        bench.world.delay_s = 10.0
+        await bench.create("a", tenant="hostile")
+        await asyncio.sleep(1)
+        await bench.create("b")
+        await asyncio.sleep(10.5)
+        assert bench.told("http://good/n") == ["b"]
         await bench.service.stop()
 
     run_virtual(story)

@@ -94,6 +94,10 @@ async def test_a_subscriber_asks_to_wait(sender: HttpSender, receiver: Receiver)
     assert (await sender.send(at(receiver.uri()), BODY)).retry_after_s == 7
     receiver.answer = lambda _: Reply(503, headers=(("retry-after", "Wed, 21 Oct 2015 07:28:00 GMT"),))
     assert (await sender.send(at(receiver.uri()), BODY)).retry_after_s == 0
+    for nonsense in ("9" * 5000, "-1", "1e3"):
+        reply = Reply(503, headers=(("retry-after", nonsense),))
+        receiver.answer = lambda _: reply  # noqa: B023 - called before the next one is made
+        assert (await sender.send(at(receiver.uri()), BODY)).retry_after_s == 0
 
 
 async def test_a_flood_in_answer_is_cut_off(sender: HttpSender, receiver: Receiver) -> None:
@@ -128,7 +132,13 @@ async def test_one_that_never_answers() -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", [b"nonsense\r\n\r\n", b"HTTP/1.1 204", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx"]
+    "answer",
+    [
+        b"nonsense\r\n\r\n",
+        b"HTTP/1.1 204",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx",
+        b"HTTP/1.1 503 Later\r\nRetry-After: \xb2\r\nContent-Length: 0\r\n\r\n",
+    ],
 )
 async def test_one_that_answers_nonsense(sender: HttpSender, answer: bytes) -> None:
     async def broken(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -209,9 +219,19 @@ async def test_oauth2_client_credentials(sender: HttpSender, receiver: Receiver)
     assert issuer.issued == 2
 
 
+DEEP = Reply(200, b'{"access_token":' + b"[" * 50_000)
+
+
 @pytest.mark.parametrize(
     "reply",
-    [Reply(401), Reply(200, b"nonsense"), Reply(200, b"{}"), Reply(200, b'{"access_token":"a\\r\\nb: c"}'), Reply(307)],
+    [
+        Reply(401),
+        Reply(200, b"nonsense"),
+        Reply(200, b"{}"),
+        Reply(200, b'{"access_token":"a\\r\\nb: c"}'),
+        Reply(307),
+        DEEP,
+    ],
 )
 async def test_a_token_endpoint_that_gives_none(sender: HttpSender, receiver: Receiver, reply: Reply) -> None:
     receiver.answer = lambda _: reply

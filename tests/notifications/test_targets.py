@@ -143,3 +143,16 @@ async def test_the_machines_resolver() -> None:
     assert await choose("[::1]", 80, HOME) == "::1"
     with pytest.raises(UnavailableError, match=r"nobody\.invalid"):
         await system_resolve("nobody.invalid", 80)
+
+
+@pytest.mark.parametrize("host", ["a..example", "a" * 64 + ".example", ".example", "xn--\x80"])
+async def test_what_can_be_no_name_has_no_address(host: str) -> None:
+    with pytest.raises(UnavailableError, match="cannot find the address"):
+        await choose(host, 80, Policy())
+
+
+@pytest.mark.parametrize("host", ["2606:4700::1%a.example", "::1%lo", "fe80::1%1"])
+async def test_an_address_names_no_interface(host: str) -> None:
+    """What stands behind the percent sign would be looked up once more, by another rule."""
+    with pytest.raises(InvalidError, match="interface"):
+        await choose(host, 80, Policy(loopback=True, allowed=("::/0",)))

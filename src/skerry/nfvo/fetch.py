@@ -86,7 +86,7 @@ class Fetcher:
         await self._get("POST", credentials.token_endpoint, headers, form, out, TOKEN_BYTES)
         try:
             text = str(msgspec.json.decode(out.getvalue(), type=dict[str, object])["access_token"])
-        except (msgspec.DecodeError, KeyError) as error:
+        except (msgspec.DecodeError, KeyError, ValueError, RecursionError) as error:
             raise UnavailableError("cannot get a token: the token endpoint answers no token") from error
         if not targets.is_clean(text):
             raise UnavailableError("cannot use the token of the token endpoint: it has forbidden characters")

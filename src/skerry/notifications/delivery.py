@@ -51,7 +51,8 @@ class Line:
 
 
 class Delivery:
-    """`slots` bounds the notifications that are under way at the same time; `park_after_s` how long trouble may last."""
+    """`slots` bounds the notifications that are under way at the same time; those of one tenant are three quarters at most, so
+    that subscribers that let the node wait hold up no other tenant. `park_after_s`: how long trouble may last."""
 
     def __init__(
         self, database: Database, events: EventLog, clock: Clock, sender: Sender, *, slots: int, park_after_s: float
@@ -61,6 +62,8 @@ class Delivery:
         self._clock = clock
         self._sender = sender
         self._slots = asyncio.Semaphore(slots)
+        self._share = max(1, slots * 3 // 4)
+        self._shares: dict[str, asyncio.Semaphore] = {}  # by tenant
         self._park_after_s = park_after_s
         self.lines: dict[str, Line] = {}
         self.apis: Counter[str] = Counter()  # how many subscribers each API has
@@ -223,7 +226,8 @@ class Delivery:
     async def _send(self, line: Line, message: Message) -> Outcome | None:
         """Send one; trouble is the answer. One that the subscriber refuses again and again is given up."""
         body = _encode(notification(message, line.subscription))
-        async with self._slots:
+        share = self._shares.setdefault(line.subscription.tenant, asyncio.Semaphore(self._share))
+        async with share, self._slots:
             outcome = await self._sender.send(line.subscription, body)
         if not outcome.ok and outcome.refused:
             line.refusals[message.number] = line.refusals.get(message.number, 0) + 1

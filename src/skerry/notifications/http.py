@@ -95,8 +95,7 @@ class HttpSender:
         if 200 <= answer.status < 300:
             return Outcome(ok=True)
         detail = f"POST answers {answer.status} instead of 204"
-        after = answer.headers.get("retry-after", "")
-        asked = float(after) if after.isdigit() else 0.0
+        asked = _seconds(answer.headers.get("retry-after", ""))
         return Outcome(ok=False, detail=detail, refused=answer.status in REFUSED, retry_after_s=asked)
 
     async def call(self, method: str, uri: str, headers: Mapping[str, str], body: bytes, who: Authentication) -> Answer:
@@ -149,7 +148,7 @@ class HttpSender:
         try:
             told: dict[str, Any] = msgspec.json.decode(answer.body, type=dict[str, Any])
             text, life = str(told["access_token"]), float(told.get("expires_in") or 60.0)
-        except (msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
+        except (msgspec.DecodeError, KeyError, TypeError, ValueError, RecursionError) as error:
             raise UnavailableError("cannot get a token: the token endpoint answers no token") from error
         if not targets.is_clean(text):
             raise UnavailableError("cannot use the token of the token endpoint: it has forbidden characters")
@@ -182,6 +181,11 @@ class HttpSender:
             fix = "let the node serve TLS, or choose another authType"
             fault = Fault(message="this node has none", code="authentication", path="/authentication", fix=fix)
             raise InvalidError("cannot show a certificate: this node has none", faults=[fault], suggestion=fix)
+
+
+def _seconds(text: str) -> float:
+    """What `Retry-After` asks for, as far as it counts; 0 for a date and for nonsense."""
+    return float(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0.0
 
 
 def _basic(user: str, password: str) -> str:

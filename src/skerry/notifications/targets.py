@@ -22,6 +22,8 @@ Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 """The addresses of a host."""
 
 LONGEST_URI = 2048
+WEB = ("http", "https")
+BROKERS = ("amqp", "amqps")
 NAT64 = ip_network("64:ff9b::/96")
 COMPATIBLE = ip_network("::/96")
 PRIVATE = "private"
@@ -38,11 +40,11 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     loopback: bool = False
 
 
-def check_form(uri: str, name: str = "callbackUri") -> None:
-    """Refuse what is no plain http(s) URI. `InvalidError` says what is wrong with it."""
-    trouble = _trouble(uri)
+def check_form(uri: str, name: str = "callbackUri", schemes: Sequence[str] = WEB) -> None:
+    """Refuse what is no plain URI of these schemes. `InvalidError` says what is wrong with it."""
+    trouble = _trouble(uri, schemes)
     if trouble:
-        fault = Fault(message=trouble, code="uri", path=f"/{name}", fix="write http(s)://host[:port]/path")
+        fault = Fault(message=trouble, code="uri", path=f"/{name}", fix=f"write {schemes[0]}(s)://host[:port]/path")
         raise InvalidError(f"cannot notify this address: {trouble}", faults=[fault])
 
 
@@ -51,7 +53,7 @@ def is_clean(text: str) -> bool:
     return bool(_CLEAN.fullmatch(text))
 
 
-def _trouble(uri: str) -> str:
+def _trouble(uri: str, schemes: Sequence[str]) -> str:
     if len(uri) > LONGEST_URI or not is_clean(uri):
         return f"it is longer than {LONGEST_URI} characters or has some that need quoting"
     try:
@@ -59,8 +61,8 @@ def _trouble(uri: str) -> str:
         port, host = parts.port, parts.hostname
     except ValueError:
         return "it is no URI"
-    if parts.scheme.lower() not in ("http", "https"):
-        return "its scheme is not http or https"
+    if parts.scheme.lower() not in schemes:
+        return f"its scheme is not {' or '.join(schemes)}"
     if not host or port == 0:
         return "it names no host or port 0"
     if "@" in parts.netloc:
@@ -80,6 +82,8 @@ def plain(address: Address) -> Address:
 def refusal(address: Address, host: str, policy: Policy) -> str:
     """Why the policy forbids an address; "" when it does not."""
     real = plain(address)
+    if isinstance(address, IPv6Address) and address.scope_id is not None:
+        return "it names an interface of this machine"
     if host.lower() in policy.allowed or any(real in net for net in _networks(policy)):
         return ""
     if real.is_loopback:
@@ -113,8 +117,8 @@ async def system_resolve(host: str, port: int) -> list[str]:
     loop = asyncio.get_running_loop()
     try:
         found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError as error:
-        raise UnavailableError(f"cannot find the address of {host}", suggestion="check the name") from error
+    except (OSError, UnicodeError) as error:  # UnicodeError: what can be no name (RFC 3490)
+        raise UnavailableError(f"cannot find the address of {host[:255]}", suggestion="check the name") from error
     return [str(entry[4][0]) for entry in found]
 
 
