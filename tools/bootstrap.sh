@@ -44,6 +44,7 @@ dev | openssh-client  | program:ssh     | tries those keys
 dev | tcpdump         | program:tcpdump | looks at the wire in tests
 dev | docker.io       | program:dockerd | the Docker Engine that tests and benchmarks start for themselves
 dev | iptables        | program:iptables | the Docker Engine does not start without it
+dev | rabbitmq-server | file:/usr/lib/rabbitmq/bin/rabbitmq-server | the message broker that tests of notifications start for themselves
 dev | nodejs          | program:node    | runs the type checker pyright
 '
 

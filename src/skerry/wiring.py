@@ -51,6 +51,7 @@ from skerry.nfvo.lifecycle import Nfvo
 from skerry.nfvo.orphans import Orphans
 from skerry.nfvo.quotas import Quotas
 from skerry.nfvo.snapshot_packages import SnapshotPackages
+from skerry.notifications.carriers import Carriers
 from skerry.notifications.http import Files, HttpSender
 from skerry.notifications.login import vouched
 from skerry.notifications.sending import Sender
@@ -438,8 +439,9 @@ class Node:
     async def _keep_vim(self, connection: VimConnection) -> None:
         await self.store.write(lambda tx: aggregates.vims.insert(tx, connection))
 
-    def _sender(self) -> HttpSender:
-        return HttpSender(self._targets(), self.clock, self._files())
+    def _sender(self) -> Sender:
+        files, policy = self._files(), self._targets()
+        return Carriers(HttpSender(policy, self.clock, files), policy, lambda shown: files.context(certificate=shown))
 
     def _fetcher(self) -> Fetcher:
         return Fetcher(self._targets(), self._files().context, self.settings.max_upload_bytes)

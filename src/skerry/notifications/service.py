@@ -299,7 +299,7 @@ class Notifications:
     async def _check(self, wished: Subscription, *, test: bool | None = None) -> None:
         """The addresses are allowed, and somebody answers there."""
         if not wished.pull:
-            targets.check_form(wished.callback_uri)
+            targets.check_form(wished.callback_uri, schemes=(*targets.WEB, *targets.BROKERS))
         if wished.authentication.oauth2:
             targets.check_form(wished.authentication.oauth2.token_endpoint, "authentication/tokenEndpoint")
         if not wished.pull and (self._rules.test if test is None else test):
