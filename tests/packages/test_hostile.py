@@ -99,6 +99,24 @@ def directory_lie() -> bytes:
     return bytes(data)
 
 
+def decoy_directory() -> bytes:
+    """Two end records of ZIP64: the locator names a small directory, before the locator stands one of 8 MiB."""
+    record = struct.Struct("<4sQ2H2L4Q")
+    central = struct.pack("<4s4B4HL2L5H2L", b"PK\1\2", 20, 0, 20, *[0] * 8, 1, *[0] * 6) + b"f"
+    directory = central * (8 * MIB // len(central))
+    decoy = record.pack(b"PK\6\6", 44, 45, 45, 0, 0, 1, 1, len(central), 30)
+    size = len(directory) + len(decoy)
+    real = record.pack(b"PK\6\6", 44, 45, 45, 0, 0, 1, 1, size, 30)
+    locator = struct.pack("<4sLQL", b"PK\6\7", 0, 30 + len(directory), 1)
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 1, 1, 0, 0, 0)
+    return b"PK\3\4" + bytes(26) + directory + decoy + real + locator + end
+
+
+def small_bombs() -> bytes:
+    """Entries that are each too small for a ratio of their own."""
+    return crafted(*(entry(f"zeros{number}", bytes(MIB)) for number in range(100)))
+
+
 HOSTILE = {
     "zip slip": (crafted(entry("../../etc/cron.d/evil")), "unsafe-path"),
     "slip inside": (crafted(entry("a/../../b")), "unsafe-path"),
@@ -113,6 +131,8 @@ HOSTILE = {
     "file and folder": (crafted(entry("a"), entry("a/b")), "duplicate-entry"),
     "dot duplicate": (crafted(entry("./service.yaml")), "unsafe-path"),
     "bomb": (bomb(64 * MIB), "zip-bomb"),
+    "many small bombs": (small_bombs(), "zip-bomb"),
+    "decoy directory": (decoy_directory(), "too-many-entries"),
     "overlap": (overlapping(), "overlapping-entries"),
     "too many": (many_entries(10_001), "too-many-entries"),
     "huge directory": (directory_lie(), "too-many-entries"),
@@ -192,7 +212,7 @@ def test_hostile_yaml_is_refused(name: str) -> None:
     assert code in {fault.code for fault in errors}, errors
 
 
-@pytest.mark.parametrize("name", ["bomb", "huge directory", "too many", "overlap"])
+@pytest.mark.parametrize("name", ["bomb", "huge directory", "decoy directory", "too many", "overlap"])
 def test_hostile_archive_costs_little_memory(name: str) -> None:
     data, _ = HOSTILE[name]
     assert peak_of(data) < 24 * MIB

@@ -131,11 +131,16 @@ def _directory_ok(stream: IO[bytes], limits: Limits, report: Report) -> bool:
     fields = _END.unpack_from(tail, at)
     entries, directory = fields[4], fields[5]
     if at >= _LOCATOR.size and tail.startswith(b"PK\x06\x07", at - _LOCATOR.size):
-        offset = _LOCATOR.unpack_from(tail, at - _LOCATOR.size)[2]
-        stream.seek(min(offset, size))
-        record = stream.read(_END64.size)
-        if len(record) == _END64.size and record.startswith(b"PK\x06\x06"):
-            entries, directory = _END64.unpack(record)[7:9]
+        # Readers differ: the record is where the locator says, or just before the locator. The larger one counts.
+        told, near = (
+            _LOCATOR.unpack_from(tail, at - _LOCATOR.size)[2],
+            size - tail_size + at - _LOCATOR.size - _END64.size,
+        )
+        for offset in (told, max(near, 0)):
+            stream.seek(min(offset, size))
+            record = stream.read(_END64.size)
+            if len(record) == _END64.size and record.startswith(b"PK\x06\x06"):
+                entries, directory = map(max, (entries, directory), _END64.unpack(record)[7:9])
     stream.seek(0)
     if directory > limits.max_directory_bytes or entries > limits.max_entries:
         report.error(
@@ -166,6 +171,7 @@ def _checked_infos(file: zipfile.ZipFile, limits: Limits, report: Report) -> dic
         ):
             good[info.filename] = info
     names.check_total(sum(info.file_size for info in infos))
+    _check_ratio(list(good.values()), limits, report)
     _check_overlap(infos, report)
     return good
 
@@ -205,6 +211,17 @@ def _info_ok(info: zipfile.ZipInfo, limits: Limits, report: Report) -> bool:
     else:
         return True
     return False
+
+
+def _check_ratio(infos: list[zipfile.ZipInfo], limits: Limits, report: Report) -> None:
+    """Thousands of entries that are each too small for a ratio of their own are a bomb, too."""
+    total, packed = sum(info.file_size for info in infos), sum(info.compress_size for info in infos)
+    if total > limits.ratio_floor_bytes and total > limits.max_ratio * max(packed, 1):
+        report.error(
+            "zip-bomb",
+            f"cannot accept a package that unpacks to more than {limits.max_ratio} times its size",
+            fix="store its files in a compressed form of their own",
+        )
 
 
 def _check_overlap(infos: list[zipfile.ZipInfo], report: Report) -> None:
