@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import importlib
 import logging
 import os
@@ -16,7 +17,7 @@ import socket
 import ssl
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,7 +26,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
 
 from skerry.access.certificates import Certificates, ensure_certificates
-from skerry.access.files import private_folder, write_private
+from skerry.access.files import only_user, private_folder, write_private
 from skerry.access.tokens import Tokens, ensure_tokens
 from skerry.connection import Bounded, Mutual, MutualSocket, Quiet
 from skerry.errors import UnavailableError
@@ -105,9 +106,12 @@ def _listening(address: str, port: int) -> socket.socket:
         listener.listen(512)
     except OSError as error:
         listener.close()
+        taken = error.errno in (errno.EADDRINUSE, errno.EACCES)
         raise UnavailableError(
             f"cannot listen on {address} port {port}: {error.strerror}",
-            suggestion="stop what uses the port, or choose another with --port or the setting more_ports",
+            suggestion="stop what uses the port, or choose another with --port or the setting more_ports"
+            if taken
+            else "choose an address of this machine with --listen or the setting listen",
         ) from error
     listener.setblocking(False)
     return listener
@@ -132,9 +136,7 @@ async def serve(
 ) -> None:
     """Run a node until SIGTERM or SIGINT. `on_ready` gets the endpoint when the node serves everything."""
     begun = time.monotonic() if started is None else started
-    private_folder(settings.data_dir)
-    listeners = open_sockets(settings)
-    try:
+    with only_user(private_folder(settings.data_dir)), _listeners(settings) as listeners:
         tokens = ensure_tokens(settings.data_dir / "access", os.urandom)
         certificates = None
         if not settings.plain:
@@ -144,8 +146,15 @@ async def serve(
         front = Front()
         server = Quiet(configured(front, settings, certificates))
         await _run(settings, tokens, front, server, listeners, lambda: _ready(settings, endpoint, begun, on_ready))
+
+
+@contextlib.contextmanager
+def _listeners(settings: Settings) -> Generator[list[socket.socket]]:
+    found = open_sockets(settings)
+    try:
+        yield found
     finally:
-        for listener in listeners:
+        for listener in found:
             listener.close()
 
 

@@ -386,7 +386,7 @@ def load(path: Path | None, env: Mapping[str, str], overrides: Mapping[str, Any]
     table = _parse(file, text)
     faults = [*_unknown_keys(table, text, file), *_unknown_variables(env)]
     if faults:
-        raise InvalidError("cannot use these settings", faults=faults, suggestion="mend every place named below")
+        raise InvalidError("cannot use these settings", faults=faults, suggestion="mend every place that is named")
     values: dict[str, Any] = {"data_dir": str(default_data_dir(env, root=root)), **table, **_from_env(env)}
     values.update((key, value) for key, value in (overrides or {}).items() if value is not None)
     try:
@@ -394,7 +394,7 @@ def load(path: Path | None, env: Mapping[str, str], overrides: Mapping[str, Any]
     except msgspec.ValidationError as error:
         fault = _value_fault(str(error), text, file, env)
         raise InvalidError(
-            "cannot use these settings", faults=[fault], suggestion="correct the value named below"
+            "cannot use these settings", faults=[fault], suggestion="correct the value that is named"
         ) from error
 
 

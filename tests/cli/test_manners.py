@@ -187,7 +187,9 @@ def test_plain_mode_a_taken_port_and_a_second_start(tmp_path: Path) -> None:
         assert plain.json("info")["name"] == "skerry"
         assert httpx.get(f"{plain.endpoint}/skerry/v1/node", trust_env=False).status_code == 401
         port = plain.endpoint.rpartition(":")[2]
-        taken = plain("up", "--plain", "--port", port, "--vim", "sim=simulated", code=8)
+        taken = plain(
+            "up", "--plain", "--port", port, "--vim", "sim=simulated", "--data-dir", str(tmp_path / "other"), code=8
+        )
         assert f"cannot listen on 127.0.0.1 port {port}" in taken.stderr
     finally:
         assert stop(first) == 0

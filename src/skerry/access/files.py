@@ -1,11 +1,19 @@
-"""Small private files: written atomically, readable by their owner alone."""
+"""Small private files: written atomically, readable by their owner alone. A folder has one node."""
 
 from __future__ import annotations
 
+import fcntl
 import os
+import time
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
-from skerry.errors import UnavailableError
+from skerry.errors import ConflictError, UnavailableError
+
+PATIENCE_S = 3.0
+"""So long a node waits for the one before it to end."""
 
 
 def private_folder(path: Path) -> Path:
@@ -20,8 +28,53 @@ def private_folder(path: Path) -> Path:
     return path
 
 
+@contextmanager
+def only_user(folder: Path) -> Generator[None]:
+    """Keep other nodes from the folder. `ConflictError` if one has it, and still after a while: it may be about to end."""
+    try:
+        handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    with open(handle, "r+") as lock:
+        last = time.monotonic() + PATIENCE_S
+        while not _locked(lock):
+            if time.monotonic() > last:
+                raise ConflictError(
+                    f"cannot start a node on {folder}: process {lock.read().strip()} is one",
+                    suggestion="use that one, stop it, or choose another folder with --data-dir or the setting data_dir",
+                )
+            time.sleep(0.05)
+        os.ftruncate(handle, 0)
+        with suppress(OSError):  # a full disk: the others are kept out all the same
+            os.write(handle, f"{os.getpid()}\n".encode())
+        yield
+
+
+def _locked(file: TextIO) -> bool:
+    """Take the lock if it is free. It ends with the process, however that ends, and no child has it."""
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    return True
+
+
 def write_private(path: Path, content: bytes) -> None:
-    """Replace the file in one step, mode 0600: a reader sees the old content or the new, also after a power cut."""
+    """Replace the file in one step, mode 0600: a reader sees the old content or the new, also after a power cut.
+    `UnavailableError` where it cannot be written: no room, no right.
+    """
+    try:
+        _replace(path, content)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> UnavailableError:
+    told = "make room on the disk, and make the folder writable"
+    return UnavailableError(f"cannot write {path}: {error.strerror}", suggestion=told)
+
+
+def _replace(path: Path, content: bytes) -> None:
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:

@@ -132,14 +132,14 @@ def compile_sheets(
     known = sorted(intents, key=lambda intent: intent.id)
     faults = faults_of(topology, known)
     if faults:
-        raise InvalidError("cannot compile these intents", faults=faults[:200], suggestion="mend what is named below")
+        raise InvalidError("cannot compile these intents", faults=faults[:200], suggestion="mend what is named")
     look = Look(topology, known)
     possible = [one for one in retired if not any(look.at(one.steering))]
     compiler = Compiler(topology, known, possible)
     network = compiler.run()
     if compiler.faults:
         raise InvalidError(
-            "cannot compile these intents", faults=compiler.faults[:200], suggestion="mend what is named below"
+            "cannot compile these intents", faults=compiler.faults[:200], suggestion="mend what is named"
         )
     return network, compiler.sheets
 

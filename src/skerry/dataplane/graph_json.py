@@ -233,7 +233,7 @@ def intents_of(graph: Graph, tenant: str = "") -> list[Intents]:
     found = reader.read()
     if reader.faults:
         raise InvalidError(
-            f"cannot use the forwarding graph {graph.name}", faults=reader.faults, suggestion="mend what is named below"
+            f"cannot use the forwarding graph {graph.name}", faults=reader.faults, suggestion="mend what is named"
         )
     return [msgspec.structs.replace(intent, owner=owner_of(graph.name)) for intent in found]
 

@@ -101,7 +101,7 @@ def refusal(violations: Sequence[Violation]) -> RefusedError:
     return RefusedError(
         f"cannot change the data plane so: {violations[0].message}",
         faults=[fault_of(violation) for violation in violations],
-        suggestion="follow the witness frame through the rules named below, and change the intents",
+        suggestion="follow the witness frame through the rules that are named, and change the intents",
     )
 
 

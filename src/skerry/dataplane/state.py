@@ -111,7 +111,7 @@ def check(state: DeviceState) -> None:
     faults = [*_rule_faults(state.rules), *_reference_faults(state)]
     if faults:
         raise InvalidError(
-            f"cannot put this state on {state.device}", faults=faults[:100], suggestion="mend what is named below"
+            f"cannot put this state on {state.device}", faults=faults[:100], suggestion="mend what is named"
         )
 
 
@@ -120,7 +120,7 @@ def check_change(change: Change) -> None:
     faults = _rule_faults(change.put_rules)
     if faults:
         raise InvalidError(
-            f"cannot change {change.device} so", faults=faults[:100], suggestion="mend what is named below"
+            f"cannot change {change.device} so", faults=faults[:100], suggestion="mend what is named"
         )
 
 

@@ -101,10 +101,7 @@ class Database:
             self._reader = self._writer if self.path == ":memory:" else self._connect()
         except sqlite3.Error as error:
             self._let_go()
-            raise UnavailableError(
-                f"cannot open the store {self.path}: {error}",
-                suggestion="check the disk's space and rights, or restore a backup",
-            ) from error
+            raise UnavailableError(f"cannot open the store {self.path}: {error}", suggestion=_way_out(error)) from error
         if not self.inline:
             self._thread = threading.Thread(target=self._run, name="store", daemon=True)
             self._thread.start()
@@ -293,10 +290,22 @@ class Database:
             write.resolve()
 
 
+class NewerError(sqlite3.DatabaseError):
+    """The store was written by a newer release."""
+
+
+def _way_out(error: sqlite3.Error) -> str:
+    if isinstance(error, NewerError):
+        return "start it with the release that wrote it or a newer one, or choose another folder with --data-dir"
+    if isinstance(error, sqlite3.OperationalError):
+        return "make room on the disk, and make the folder writable"
+    return "put a backup in its place: `skerry restore FILE`"
+
+
 def migrate(connection: sqlite3.Connection, target: int = len(MIGRATIONS)) -> None:
     """Bring the store to version `target`, one transaction a step."""
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     if version > target:
-        raise sqlite3.DatabaseError(f"the store has version {version}, this program knows {target}")
+        raise NewerError(f"the store has version {version}, this program knows {target}")
     for number in range(version, target):
         connection.executescript(f"BEGIN; {MIGRATIONS[number]} PRAGMA user_version = {number + 1}; COMMIT;")
