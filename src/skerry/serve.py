@@ -19,6 +19,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Generator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -137,6 +138,7 @@ async def serve(
     """Run a node until SIGTERM or SIGINT. `on_ready` gets the endpoint when the node serves everything."""
     begun = time.monotonic() if started is None else started
     with only_user(private_folder(settings.data_dir)), _listeners(settings) as listeners:
+        _warn_of_others(settings.data_dir)
         tokens = ensure_tokens(settings.data_dir / "access", os.urandom)
         certificates = None
         if not settings.plain:
@@ -156,6 +158,12 @@ def _listeners(settings: Settings) -> Generator[list[socket.socket]]:
     finally:
         for listener in found:
             listener.close()
+
+
+def _warn_of_others(folder: Path) -> None:
+    """A folder that was there already keeps its rights; who runs the node shall know who else reads it."""
+    if folder.stat().st_mode & 0o007:
+        log.warning("others on this machine may read what the node keeps: chmod 700 %s", folder)
 
 
 def _ready(settings: Settings, endpoint: str, begun: float, on_ready: Callable[[str], None] | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import stat
 import threading
 import time
 from pathlib import Path
@@ -305,3 +306,17 @@ async def test_inline_writes_need_no_thread() -> None:
         await put(database, "a")
     assert ids(database) == ["a"]
     database.close()
+
+
+async def test_nobody_else_reads_a_store_wherever_its_folder_is(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    file = tmp_path / "skerry.db"
+    for before in (None, 0o644):  # a new one, and one of an older version
+        if before:
+            file.chmod(before)
+        database = Database(file)
+        database.open()
+        await put(database, f"vim-{before}")
+        rights = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+        assert rights == {"skerry.db": 0o600, "skerry.db-wal": 0o600, "skerry.db-shm": 0o600}
+        database.close()

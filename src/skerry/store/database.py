@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import queue
 import sqlite3
 import threading
@@ -95,6 +96,7 @@ class Database:
     def open(self) -> None:
         """Open, check the integrity, migrate. `UnavailableError` names what is wrong with the file."""
         try:
+            self._keep_private()
             self._writer = self._connect()
             self._check(self._writer)
             migrate(self._writer)
@@ -173,6 +175,19 @@ class Database:
             raise UnavailableError(
                 f"cannot read the store {self.path}: {error}", suggestion="check the disk, or restore a backup"
             ) from error
+
+    def _keep_private(self) -> None:
+        """Secrets of infrastructures and subscribers are in the store: nobody but its owner reads it, wherever its folder is.
+        The files beside it get the rights of the first."""
+        if self.path == ":memory:":
+            return
+        try:
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            for file in (self.path, f"{self.path}-wal", f"{self.path}-shm"):
+                with contextlib.suppress(FileNotFoundError):
+                    Path(file).chmod(0o600)
+        except OSError:
+            return  # opening it says what is wrong
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=10.0)
