@@ -81,6 +81,8 @@ async def test_a_destroyed_alarm_is_raised_again_at_the_next_start(
         await subscribe(rig, receiver)
         ns, vnf = await killed(rig)
         (old,), (follower,) = await listed(rig, VNFFM), await listed(rig, NSFM)
+        known = {"ackState": "ACKNOWLEDGED"}
+        assert (await rig.client.patch(f"{VNFFM}/alarms/{old['id']}", json=known)).status_code == 200
     destroy(tmp_path, scope)
     async with running(tmp_path, **NO_SWEEP) as rig:
         await told(rig, receiver)
@@ -88,6 +90,8 @@ async def test_a_destroyed_alarm_is_raised_again_at_the_next_start(
         assert fresh["id"] != old["id"]
         assert followed["id"] != follower["id"]
         assert (fresh["managedObjectId"], fresh["vnfcInstanceIds"]) == (vnf, ["server-0"])
+        assert (fresh["ackState"], followed["ackState"]) == ("ACKNOWLEDGED", "UNACKNOWLEDGED")
+        assert fresh["alarmAcknowledgedTime"]
         assert (fresh["perceivedSeverity"], fresh["faultType"]) == ("CRITICAL", "COMPUTE_FAILED")
         assert (followed["managedObjectId"], followed["correlatedAlarmIds"]) == (ns, [fresh["id"]])
         await receiver.until(lambda: fresh["id"] in [note["alarm"]["id"] for note in notes(receiver, "/vnf/alarms")])

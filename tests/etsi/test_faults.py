@@ -99,6 +99,28 @@ async def test_a_fault_from_its_alarm_to_its_end(rig: Rig, judge: Judge) -> None
 
 
 @pytest.mark.feature("A104")
+async def test_an_alarm_stands_until_a_healing_succeeds(rig: Rig, judge: Judge) -> None:
+    _, vnf = await killed(rig)
+    (alarm,) = (await rig.client.get(f"{VNFFM}/alarms")).json()
+    one, heal = f"{VNFFM}/alarms/{alarm['id']}", f"/vnflcm/v2/vnf_instances/{vnf}/heal"
+    assert (await rig.client.patch(one, json={"ackState": "ACKNOWLEDGED"})).status_code == 200
+    world(str(rig.folder)).fail("create_compute", transient=False, message="no room")
+    broken = await rig.client.post(heal, json={"cause": "alarm"})
+    assert (await rig.finished(broken))["operationState"] == "FAILED_TEMP"
+    assert "alarmClearedTime" not in (await rig.client.get(one)).json()
+    given_up = await rig.client.post(f"{broken.headers['Location']}/fail")
+    assert given_up.status_code == 200, given_up.text
+    await rig.client.post("/skerry/v1/alarms/rebuild")
+    standing = (await rig.client.get(one)).json()
+    assert (standing["perceivedSeverity"], standing["ackState"]) == ("CRITICAL", "ACKNOWLEDGED")
+    after = rig.node.engine.events.last()
+    assert (await rig.finished(await rig.client.post(heal, json={"cause": "alarm"})))["operationState"] == "COMPLETED"
+    await told(rig, "CLEARED", after)
+    over = (await rig.client.get(one)).json()
+    assert (over["perceivedSeverity"], over["ackState"]) == ("CLEARED", "ACKNOWLEDGED")
+
+
+@pytest.mark.feature("A104")
 async def test_what_callers_do_with_alarms(rig: Rig, judge: Judge) -> None:
     await killed(rig)
     for root in (VNFFM, NSFM):
@@ -123,7 +145,10 @@ async def test_what_callers_do_with_alarms(rig: Rig, judge: Judge) -> None:
     one = f"{VNFFM}/alarms/{alarm['id']}"
     proposed = {"proposedPerceivedSeverity": "MINOR"}
     assert (await rig.client.post(f"{one}/escalate", json=proposed)).status_code == 204
-    assert (await rig.client.get(one)).json()["perceivedSeverity"] == "MINOR"
+    shown = (await rig.client.get(one)).json()
+    assert (shown["perceivedSeverity"], bool(shown["alarmChangedTime"])) == ("MINOR", True)
+    (follower,) = (await rig.client.get(f"{NSFM}/alarms")).json()
+    assert (follower["perceivedSeverity"], follower["id"]) == ("MINOR", shown["correlatedAlarmIds"][0])
     assert (await rig.client.patch(one, json={"ackState": "MAYBE"})).status_code == 422
 
 

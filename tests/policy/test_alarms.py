@@ -12,7 +12,7 @@ from skerry.model.alarms import AckState, Cause, EventType, Faulty, Scope, Sever
 from skerry.policy.alarms import AlarmBook
 from skerry.policy.faults import cause_of
 from skerry.store import alarms as store
-from skerry.store.database import Database
+from skerry.store.database import Database, Transaction
 from skerry.vim.driver import Compute, ComputeState
 
 FAULTY = Faulty(vnf_id="vnf", key="compute:a-0", tenant="t", ns_id="ns", vim="sim", resource_id="r")
@@ -92,7 +92,7 @@ def test_only_alarms_that_cannot_be_read_are_dropped_and_what_belongs_to_them(do
         await database.write(lambda tx: tx.execute(sql, (doc, followers[1], roots[2].id)).rowcount)
         lost = await database.write(alarms.restore)
         assert {one.id for one in lost} == {roots[1].id, followers[1], roots[2].id, followers[2]}
-        assert {one[1:] for one in lost} == {("t", Scope.VNF, "vnf"), ("t", Scope.NS, "vnf")}
+        assert {one[1:4] for one in lost} == {("t", Scope.VNF, "vnf"), ("t", Scope.NS, "vnf")}
         assert [alarm.id for alarm in alarms.alarms(Scope.NS, tenant="t")] == [followers[0]]
         assert list(alarms.alarms(Scope.VNF, tenant="t")) == [roots[0]]
         assert await database.write(alarms.restore) == []
@@ -130,6 +130,69 @@ def test_escalating() -> None:
         await database.write(lambda tx: alarms.clear(tx, root))
         with pytest.raises(ConflictError):
             await alarms.escalate(root.id, Severity.CRITICAL, tenant="t")
+
+    run_virtual(body)
+
+
+@pytest.mark.feature("A104")
+def test_what_callers_said_survives_a_rebuilt_list_and_a_changed_fault() -> None:
+    async def body(virtual: Virtual) -> None:
+        database, alarms = book(virtual)
+        nested = msgspec.structs.replace(FAULTY, above=(("outer", "ns"),))
+        root = await database.write(lambda tx: alarms.report(tx, nested, GONE))
+        second = alarms.alarms(Scope.NS, tenant="t")[1]
+        await alarms.acknowledge(root.id, Scope.VNF, AckState.ACKNOWLEDGED, tenant="t")
+        await alarms.acknowledge(second.id, Scope.NS, AckState.ACKNOWLEDGED, tenant="t")
+        await alarms.escalate(root.id, Severity.WARNING, tenant="t")
+        await database.write(lambda tx: tx.execute("UPDATE alarms SET doc = ?", (b"{",)).rowcount)
+
+        def again(tx: Transaction) -> None:
+            lost = alarms.restore(tx)
+            alarms.report(tx, nested, GONE)
+            alarms.remember(tx, lost)
+
+        await database.write(again)
+        (fresh,) = alarms.alarms(Scope.VNF, tenant="t")
+        assert (fresh.ack_state, fresh.severity) == (AckState.ACKNOWLEDGED, Severity.WARNING)
+        assert fresh.acknowledged_at
+        states = {one.managed_object: one.ack_state for one in alarms.alarms(Scope.NS, tenant="t")}
+        assert states == {"ns": AckState.UNACKNOWLEDGED, "outer": AckState.ACKNOWLEDGED}
+        await database.write(lambda tx: alarms.report(tx, nested, GONE))  # the same again takes nothing back
+        assert alarms.alarm(fresh.id, Scope.VNF, tenant="t").severity is Severity.WARNING
+        await database.write(lambda tx: alarms.report(tx, nested, ENDED))
+        changed = alarms.alarm(fresh.id, Scope.VNF, tenant="t")
+        assert (changed.ack_state, changed.severity) == (AckState.ACKNOWLEDGED, Severity.CRITICAL)
+
+    run_virtual(body)
+
+
+@pytest.mark.feature("A104")
+def test_a_nested_service_has_the_alarm_in_every_service_above_it() -> None:
+    async def body(virtual: Virtual) -> None:
+        database, alarms = book(virtual)
+        nested = msgspec.structs.replace(FAULTY, above=(("middle", "ns"), ("top", "middle")))
+        root = await database.write(lambda tx: alarms.report(tx, nested, GONE))
+        followers = {one.managed_object: one for one in alarms.alarms(Scope.NS, tenant="t")}
+        assert {name: one.nested for name, one in followers.items()} == {"ns": "", "middle": "ns", "top": "middle"}
+        assert set(root.correlated) == {one.id for one in followers.values()}
+        assert all(one.root == root.id for one in followers.values())
+        await database.write(lambda tx: alarms.clear(tx, root))
+        assert all(one.severity is Severity.CLEARED for one in alarms.alarms(Scope.NS, tenant="t"))
+
+    run_virtual(body)
+
+
+@pytest.mark.feature("A104")
+def test_the_severity_follows_what_else_works() -> None:
+    async def body(virtual: Virtual) -> None:
+        database, alarms = book(virtual)
+        root = await database.write(lambda tx: alarms.report(tx, FAULTY, GONE))
+        for severity, changes in ((Severity.MAJOR, 0), (Severity.CRITICAL, 1), (Severity.CRITICAL, 1)):
+            await database.write(lambda tx, wanted=severity: alarms.level(tx, "vnf", wanted))  # type: ignore[misc]
+            assert alarms.alarm(root.id, Scope.VNF, tenant="t").severity is severity
+            assert told(database).count("CHANGED") == changes
+        (follower,) = alarms.alarms(Scope.NS, tenant="t")
+        assert follower.severity is Severity.CRITICAL
 
     run_virtual(body)
 

@@ -56,7 +56,8 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Faulty(msgspec.Struct, frozen=True, kw_only=True):
-    """The broken resource: its owner, its key in the owner's resource graph, and how its VIM calls it."""
+    """The broken resource: its owner, its key in the owner's resource graph, and how its VIM calls it. `above` are the NSs in
+    which the NS of the VNF is nested, each with the one directly inside it."""
 
     vnf_id: str
     key: str
@@ -64,13 +65,15 @@ class Faulty(msgspec.Struct, frozen=True, kw_only=True):
     ns_id: str = ""
     vim: str = ""
     resource_id: str = ""
+    above: tuple[tuple[str, str], ...] = ()
 
 
 class Alarm(Record, frozen=True, kw_only=True, omit_defaults=True):
     """One alarm, standing or over. Times are RFC 3339, "" = it has not happened.
 
-    `managed_object` is the VNF or NS. `root` is the alarm that it follows from ("" = it is the root cause itself);
-    `correlated` are the alarms that follow from it, or that it follows from.
+    `managed_object` is the VNF or NS, `nested` the NS inside it that is affected, "" where the VNF is its own member.
+    `proposed` is the severity that somebody gave it, in place of its cause's. `root` is the alarm that it follows from ("" = it
+    is the root cause itself); `correlated` are the alarms that follow from it, or that it follows from.
     """
 
     scope: Scope
@@ -86,11 +89,18 @@ class Alarm(Record, frozen=True, kw_only=True, omit_defaults=True):
     root: str = ""
     correlated: tuple[str, ...] = ()
     details: tuple[str, ...] = ()
+    nested: str = ""
+    proposed: Severity | None = None
 
     @property
     def severity(self) -> Severity:
         """As perceived now: an alarm that is over is CLEARED."""
-        return Severity.CLEARED if self.cleared_at else self.cause.severity
+        return Severity.CLEARED if self.cleared_at else self.rated
+
+    @property
+    def rated(self) -> Severity:
+        """As perceived while it stands."""
+        return self.proposed or self.cause.severity
 
     @property
     def standing(self) -> str:

@@ -50,7 +50,7 @@ def alarm(event: Event, shown: Alarm, facts: Facts, id: str) -> Message:
     cause = shown.cause
     also = {
         **({"faultyResourceType": "COMPUTE"} if shown.faulty.resource_id else {}),
-        "perceivedSeverity": cause.severity.value,
+        "perceivedSeverity": shown.rated.value,
         "eventType": cause.event_type.value,
         "probableCause": cause.probable_cause,
     }
@@ -82,13 +82,13 @@ def alarm_body(shown: Alarm, *, vim_id: bool) -> dict[str, Any]:
         "id": shown.id,
         "managedObjectId": shown.managed_object,
         "vnfcInstanceIds": None if vim_id or not vnfc else [vnfc],
-        "rootCauseFaultyComponent": {"faultyVnfInstanceId": shown.faulty.vnf_id} if vim_id else None,
+        "rootCauseFaultyComponent": _component(shown) if vim_id else None,
         "rootCauseFaultyResource": resource,
         "alarmRaisedTime": shown.raised_at,
         "alarmChangedTime": shown.changed_at,
         "alarmAcknowledgedTime": shown.acknowledged_at,
         "ackState": shown.ack_state.value,
-        "perceivedSeverity": shown.cause.severity.value,
+        "perceivedSeverity": shown.rated.value,
         "eventTime": shown.event_at,
         "eventType": shown.cause.event_type.value,
         "faultType": shown.cause.fault_type,
@@ -101,6 +101,11 @@ def alarm_body(shown: Alarm, *, vim_id: bool) -> dict[str, Any]:
         "objectInstance": {"href": f"{INSTANCES[api]}{shown.managed_object}"},
     }
     return {**{key: value for key, value in told.items() if value}, "isRootCause": not shown.root, "_links": links}
+
+
+def _component(shown: Alarm) -> dict[str, str]:
+    """FaultyComponentInfo (SOL005 8.5.3.4): the member that is affected."""
+    return {"faultyNestedNsInstanceId": shown.nested} if shown.nested else {"faultyVnfInstanceId": shown.faulty.vnf_id}
 
 
 # -- measurements -----------------------------------------------------------------------------------------------------

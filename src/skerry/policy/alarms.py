@@ -46,8 +46,14 @@ class AlarmBook:
         if root.cause != cause:
             for alarm in standing:
                 self._change(tx, alarm, cause)
-            self._tell(tx, root, CHANGED, cause.probable_cause)
+            self._tell(tx, msgspec.structs.replace(root, cause=cause, proposed=None), CHANGED, cause.probable_cause)
         return root
+
+    def level(self, tx: Transaction, vnf_id: str, severity: Severity) -> None:
+        """What the faults of a VNF's resources mean has changed with what else of it works."""
+        for alarm in self.of(tx, vnf_id):
+            if alarm.standing and alarm.faulty.resource_id and alarm.cause.severity is not severity:
+                self.report(tx, alarm.faulty, msgspec.structs.replace(alarm.cause, severity=severity))
 
     def clear(self, tx: Transaction, alarm: Alarm) -> None:
         """The fault of a root alarm is over: it and what follows from it are cleared."""
@@ -97,6 +103,20 @@ class AlarmBook:
         be reported again, then `rebuilt` is to be called."""
         return store.drop_broken(tx)
 
+    def remember(self, tx: Transaction, lost: Iterable[store.Lost]) -> None:
+        """Say of alarms that were raised again what callers had said of those that were dropped."""
+        for one in lost:
+            same = {"scope": one.scope, "vnf_id": one.vnf_id, "managed_object": one.managed_object, "key": one.key}
+            for alarm in store.alarms.select(tx, standing="yes", **same):
+                said = msgspec.structs.replace(
+                    alarm,
+                    proposed=Severity(one.proposed) if one.proposed else None,
+                    acknowledged_at=one.acknowledged_at,
+                    ack_state=AckState.ACKNOWLEDGED if one.acknowledged_at else AckState.UNACKNOWLEDGED,
+                )
+                if said != alarm:
+                    store.alarms.put(tx, said)
+
     def rebuilt(self, tx: Transaction, lists: Iterable[tuple[str, Scope]]) -> None:
         """The alarms of these tenants and scopes were made anew: whoever keeps a copy reads them again."""
         for tenant, scope in sorted(lists):
@@ -141,12 +161,11 @@ class AlarmBook:
             alarm = self._of_scope(store.alarms.get(tx, id, tenant=tenant), Scope.VNF)
             if alarm.cleared_at:
                 raise ConflictError(f"cannot escalate alarm {id}: it was cleared", suggestion="nothing to do")
-            if alarm.cause.severity is severity:
+            if alarm.severity is severity:
                 return
-            cause = msgspec.structs.replace(alarm.cause, severity=severity)
             for one in self._standing(tx, alarm.faulty):
-                self._change(tx, one, cause)
-            self._tell(tx, alarm, CHANGED, f"it is {severity.value} now")
+                self._change(tx, one, alarm.cause, severity)
+            self._tell(tx, msgspec.structs.replace(alarm, proposed=severity), CHANGED, f"it is {severity.value} now")
 
         await self._database.write(work)
 
@@ -162,7 +181,9 @@ class AlarmBook:
         return [alarm for alarm in found if alarm.faulty.key == faulty.key]
 
     def _raise(self, tx: Transaction, faulty: Faulty, cause: Cause) -> Alarm:
-        id, follower = self._ids.new(), self._ids.new() if faulty.ns_id else ""
+        id = self._ids.new()
+        above = ((faulty.ns_id, ""), *faulty.above) if faulty.ns_id else ()
+        followers = {ns: (self._ids.new(), nested) for ns, nested in above}
         now = self._now()
         root = Alarm(
             id=id,
@@ -174,15 +195,16 @@ class AlarmBook:
             cause=cause,
             raised_at=now,
             event_at=now,
-            correlated=(follower,) if follower else (),
+            correlated=tuple(follower for follower, _ in followers.values()),
             details=(f"{faulty.key}: {cause.probable_cause}",),
         )
         made = store.alarms.insert(tx, root)
-        if follower:
+        for ns, (follower, nested) in followers.items():
             fields = {
                 "id": follower,
                 "scope": Scope.NS,
-                "managed_object": faulty.ns_id,
+                "managed_object": ns,
+                "nested": nested,
                 "root": id,
                 "correlated": (id,),
             }
@@ -190,14 +212,16 @@ class AlarmBook:
         self._tell(tx, made, RAISED, cause.probable_cause)
         return made
 
-    def _change(self, tx: Transaction, alarm: Alarm, cause: Cause) -> None:
+    def _change(self, tx: Transaction, alarm: Alarm, cause: Cause, proposed: Severity | None = None) -> None:
         now = self._now()
         details = (f"{alarm.faulty.key}: {cause.probable_cause}",)
-        changed = msgspec.structs.replace(alarm, cause=cause, changed_at=now, event_at=now, details=details)
+        changed = msgspec.structs.replace(
+            alarm, cause=cause, proposed=proposed, changed_at=now, event_at=now, details=details
+        )
         store.alarms.put(tx, changed)
 
     def _tell(self, tx: Transaction, alarm: Alarm, state: str, detail: str) -> None:
-        data = {"alarm": alarm.id, "severity": alarm.cause.severity.value}
+        data = {"alarm": alarm.id, "severity": alarm.rated.value}
         key = alarm.faulty.key
         self._events.add(
             tx, "alarm", subject=alarm.managed_object, name=key, state=state, detail=f"{key}: {detail}", data=data

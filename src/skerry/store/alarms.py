@@ -18,6 +18,10 @@ alarms = Collection(
         "scope": lambda doc: doc.scope.value,
         "vnf_id": lambda doc: doc.faulty.vnf_id,
         "standing": lambda doc: doc.standing,
+        "managed_object": lambda doc: doc.managed_object,
+        "key": lambda doc: doc.faulty.key,
+        "acknowledged_at": lambda doc: doc.acknowledged_at,
+        "proposed": lambda doc: doc.proposed.value if doc.proposed else "",
     },
 )
 
@@ -25,19 +29,26 @@ _decode = msgspec.json.Decoder(Alarm).decode
 
 
 class Lost(NamedTuple):
-    """What the columns still tell of an alarm that is no more."""
+    """What the columns still tell of an alarm that is no more; what callers said of it among that."""
 
     id: str
     tenant: str
     scope: str
     vnf_id: str
+    managed_object: str
+    key: str
+    acknowledged_at: str
+    proposed: str
+
+
+_READ = f"SELECT {', '.join(Lost._fields)}, CAST(doc AS BLOB) FROM alarms"  # noqa: S608 - names of this module
 
 
 def drop_broken(tx: Transaction) -> list[Lost]:
     """Remove the alarms that cannot be read, and the standing ones that follow from or cause one of these."""
     broken: list[Lost] = []
     linked: list[tuple[Lost, frozenset[str]]] = []
-    for *columns, doc in tx.execute("SELECT id, tenant, scope, vnf_id, CAST(doc AS BLOB) FROM alarms"):
+    for *columns, doc in tx.execute(_READ):
         try:
             alarm = _decode(doc)
         except (msgspec.DecodeError, UnicodeDecodeError):

@@ -154,4 +154,15 @@ MIGRATIONS: tuple[str, ...] = (
     """
     CREATE TABLE dns_zones (id TEXT PRIMARY KEY, rev INTEGER NOT NULL, tenant TEXT NOT NULL, doc BLOB NOT NULL);
     """,
+    """
+    ALTER TABLE alarms ADD COLUMN managed_object TEXT NOT NULL DEFAULT '';
+    ALTER TABLE alarms ADD COLUMN key TEXT NOT NULL DEFAULT '';
+    ALTER TABLE alarms ADD COLUMN acknowledged_at TEXT NOT NULL DEFAULT '';
+    ALTER TABLE alarms ADD COLUMN proposed TEXT NOT NULL DEFAULT '';
+    UPDATE alarms SET
+        managed_object = coalesce(json_extract(CAST(doc AS TEXT), '$.managed_object'), ''),
+        key = coalesce(json_extract(CAST(doc AS TEXT), '$.faulty.key'), ''),
+        acknowledged_at = coalesce(json_extract(CAST(doc AS TEXT), '$.acknowledged_at'), '')
+        WHERE json_valid(CAST(doc AS TEXT));
+    """,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from skerry.model.alarms import Alarm, Cause, Faulty, Scope
+from skerry.model.alarms import Alarm, Cause, Faulty, Scope, Severity
 from skerry.model.operations import Event
 from skerry.model.resources import Resource, ResourceState
 from skerry.model.states import FINAL, InstantiationState, VnfOperationalState
@@ -13,7 +13,7 @@ from skerry.model.vnf import VnfInstance
 from skerry.policy.alarms import AlarmBook
 from skerry.policy.faults import SERVICE_IS_DOWN, cause_on_record
 from skerry.policy.recovery import SERVICE, is_down, service_alarm
-from skerry.store import aggregates
+from skerry.store import aggregates, journal
 from skerry.store.database import Database, Transaction
 from skerry.store.indicators import indicators
 from skerry.vnfm.observe import failed_vnfcs, none_works
@@ -41,6 +41,7 @@ class Alarms:
             ns_id=vnf.ns_id,
             vim=str(resource.spec.get("vim", "")),
             resource_id=str(resource.outputs.get("id", "")) or str(resource.spec["name"]),
+            above=_above(tx, vnf.ns_id),
         )
         self._book.report(tx, faulty, cause)
 
@@ -48,7 +49,7 @@ class Alarms:
         """Somebody told the state of a VNF's service: raise or clear its alarm."""
         vnf = aggregates.vnf_instances.find(tx, id)
         if vnf is not None and is_down(value) and _serves(vnf):
-            faulty = Faulty(vnf_id=id, key=SERVICE, tenant=vnf.tenant, ns_id=vnf.ns_id)
+            faulty = Faulty(vnf_id=id, key=SERVICE, tenant=vnf.tenant, ns_id=vnf.ns_id, above=_above(tx, vnf.ns_id))
             self._book.report(tx, faulty, SERVICE_IS_DOWN)
         elif alarm := service_alarm(self._book.of(tx, id)):
             self._book.clear(tx, alarm)
@@ -61,6 +62,7 @@ class Alarms:
             lost = self._book.restore(tx)
             for vnf_id in sorted({one.vnf_id for one in lost}):
                 self._again(tx, vnf_id)
+            self._book.remember(tx, lost)
             self._book.rebuilt(tx, {(one.tenant, Scope(one.scope)) for one in lost if one.scope != Scope.HOST})
             return len(lost)
 
@@ -111,16 +113,42 @@ class Alarms:
         over = [alarm for alarm in self._book.roots(tx) if not _broken(tx, alarm)]
         for alarm in over:
             self._book.clear(tx, alarm)
+        for id in {alarm.managed_object for alarm in over}:
+            self.level(tx, aggregates.vnf_instances.find(tx, id))
         return len(over)
+
+    def level(self, tx: Transaction, vnf: VnfInstance | None) -> None:
+        """The faults of a VNF are critical while nothing of it works, and major when something does."""
+        if vnf is not None:
+            self._book.level(tx, vnf.id, Severity.CRITICAL if none_works(vnf) else Severity.MAJOR)
 
 
 def _broken(tx: Transaction, alarm: Alarm) -> bool:
+    """Whether a fault lasts. While an operation is at work nobody knows: what it replaces is not there for a moment."""
+    if journal.holder(tx, alarm.managed_object):
+        return True
     vnf = aggregates.vnf_instances.find(tx, alarm.managed_object)
     if alarm.faulty.key == SERVICE:
         told = indicators.find(tx, alarm.managed_object)
         return vnf is not None and _serves(vnf) and told is not None and is_down(told.values.get(SERVICE))
-    resource = vnf.resources.get(alarm.faulty.key) if vnf else None
-    return resource is not None and resource.state is ResourceState.FAILED
+    if vnf is None or vnf.instantiation_state is not InstantiationState.INSTANTIATED:
+        return False
+    resource = vnf.resources.get(alarm.faulty.key)
+    if resource is None:  # it was removed on purpose, or a healing that was given up did not bring it back
+        return vnf.failed
+    return resource.state is not ResourceState.PRESENT
+
+
+def _above(tx: Transaction, ns_id: str) -> tuple[tuple[str, str], ...]:
+    """The NSs that an NS is nested in, however deep, each with the one directly inside it."""
+    found: dict[str, str] = {}
+    inner = [ns_id] if ns_id else []
+    while inner:
+        ns = aggregates.ns_instances.find(tx, inner.pop())
+        outer = [id for id in (ns.users if ns else ()) if id not in found and id != ns_id]
+        found |= dict.fromkeys(outer, ns.id if ns else "")
+        inner += outer
+    return tuple(found.items())
 
 
 def _serves(vnf: VnfInstance) -> bool:

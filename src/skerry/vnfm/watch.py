@@ -156,6 +156,7 @@ class Watch:
             resources = {**vnf.resources, key: failed}
             vnf = aggregates.vnf_instances.put(tx, msgspec.structs.replace(vnf, resources=resources))
             self._alarms.report(tx, vnf, failed, cause_of(compute, trouble, last=none_works(vnf)))
+            self._alarms.level(tx, vnf)
             return True
 
         return await self._desk.database.write(work)

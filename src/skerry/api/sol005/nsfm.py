@@ -13,9 +13,10 @@ from skerry.model.alarms import Alarm, Scope
 
 
 class FaultyComponentInfo(Wire, frozen=True, kw_only=True):
-    """FaultyComponentInfo (SOL005 8.5.3.4)."""
+    """FaultyComponentInfo (SOL005 8.5.3.4): the member that is affected."""
 
-    faulty_vnf_instance_id: str
+    faulty_vnf_instance_id: str | None = None
+    faulty_nested_ns_instance_id: str | None = None
 
 
 class NsAlarm(alarms.AnyAlarm, frozen=True, kw_only=True):
@@ -45,7 +46,10 @@ def render(call: Call, alarm: Alarm) -> NsAlarm:
     return NsAlarm(
         **shared,
         links=links(self_=call.href(f"/alarms/{alarm.id}"), objectInstance=instance),
-        root_cause_faulty_component=FaultyComponentInfo(faulty_vnf_instance_id=alarm.faulty.vnf_id),
+        root_cause_faulty_component=FaultyComponentInfo(
+            faulty_vnf_instance_id=None if alarm.nested else alarm.faulty.vnf_id,
+            faulty_nested_ns_instance_id=alarm.nested or None,
+        ),
     )
 
 
