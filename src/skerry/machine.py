@@ -127,6 +127,9 @@ def _packages() -> list[Finding]:
 
 
 def _networking() -> list[Finding]:
+    from skerry.mep.dns import unbound  # noqa: PLC0415  # only when asked
+
+    resolver = unbound.program()
     switch = shutil.which("ovs-vswitchd") or ""
     tun = TUN.exists()
     return [
@@ -136,6 +139,13 @@ def _networking() -> list[Finding]:
             present=bool(switch),
             detail=switch,
             remedy=OVS,
+        ),
+        Finding(
+            area="network",
+            name="unbound",
+            present=bool(resolver),
+            detail=resolver or "a small responder of our own answers instead",
+            remedy="apt-get install unbound",
         ),
         Finding(area="network", name="tun", present=tun, detail=str(TUN), remedy="modprobe tun"),
         _try("network", "raw sockets", _raw_socket, "run as root"),

@@ -267,7 +267,11 @@ def _run(command: list[str], feed: Iterable[bytes], patience_s: float, *, listin
     """Run OpenSSL with `feed` as its input. The answer is the exit code and its messages (or, with `listing`, its output)."""
     program = shutil.which("openssl")
     if program is None:
-        raise refusal("openssl-missing", "the program openssl is not installed", "install the Debian package openssl")
+        raise refusal(
+            "openssl-missing",
+            "cannot sign or check signatures: the program openssl is not installed",
+            "apt-get install openssl",
+        )
     with tempfile.TemporaryFile() as told:
         process = subprocess.Popen(
             [program, *command],
