@@ -78,5 +78,5 @@ def unplaced(instance: AppInstance, verdicts: list[Verdict]) -> InvalidError:
     return InvalidError(
         f"cannot place application {instance.app_name}: {told}",
         faults=faults,
-        suggestion="start what it requires on a host, or register a host that has it; `skerry doctor` says what a machine lacks",
+        suggestion="start what it requires on a host, or register a host that has it (see `skerry doctor`)",
     )
