@@ -41,6 +41,7 @@ COMMANDS = {
     "pm": "skerry.cli.measuring:pm",
     "restore": "skerry.commands_node:restore",
     "stats": "skerry.cli.watch:stats",
+    "subscriptions": "skerry.cli.subscriptions:subscriptions",
     "top": "skerry.cli.measuring:top",
     "up": "skerry.commands_node:up",
     "vim": "skerry.cli.vims:vim",

@@ -216,6 +216,7 @@ WATCHING: Mapping[str, tuple[str, ...]] = {
     "exec": ("skerry exec calls-sipp_client-0 -- ip address",),
     "logs": ("skerry logs web --vnfc worker-0 --tail 20 --follow",),
     "stats": ("skerry stats web",),
+    "subscriptions": ("skerry subscriptions", "skerry subscriptions --resume 5b0d6a3e"),
     "top": ("skerry top", "skerry top --follow --every 5"),
     "indicators": ("skerry indicators", "skerry indicators web --tell users=12"),
     "pm": ("skerry pm measure web --period 10 --report 60",),

@@ -301,3 +301,17 @@ class IndicatorView(View, frozen=True, kw_only=True):
     name: str = ""
     value: Any = None
     told_at: str = ""
+
+
+class SubscriptionView(View, frozen=True, kw_only=True):
+    """Who is told of what happens. `state`: ACTIVE, FAILING or PARKED; `waiting` counts what is to be delivered, up to 1000."""
+
+    id: str
+    api: str
+    callback_uri: str
+    state: str
+    waiting: int = 0
+    failing_since: str = ""
+    parked_at: str = ""
+    error: str = ""
+    created_at: str = ""

@@ -19,6 +19,7 @@ from skerry.api.own import (
     packages,
     performance,
     snapshots,
+    subscribers,
     vims,
 )
 from skerry.api.route import Api
@@ -38,6 +39,7 @@ ROUTES = (
     *snapshots.ROUTES,
     *performance.ROUTES,
     *indicators.ROUTES,
+    *subscribers.ROUTES,
     *dataplane.ROUTES,
     *lvnf_agents.ROUTES,
     *lvnfs.ROUTES,

@@ -16,7 +16,7 @@ from skerry.api.route import Call, Endpoint, Query
 from skerry.errors import NotFoundError
 from skerry.model.operations import EVENT_KINDS, Event
 
-AUDIT = "audit"
+AUDIT, SUBSCRIPTION = "audit", "subscription"
 WINDOW = 1000
 Wanted = Callable[[Event], bool]
 
@@ -36,6 +36,8 @@ def visible(call: Call) -> Wanted:
     def sees(event: Event) -> bool:
         if event.kind == AUDIT:
             return audits and event.data.get("tenant") == who.tenant
+        if event.kind == SUBSCRIPTION:
+            return event.data.get("tenant") == who.tenant
         return ours(event.operation, event.subject)
 
     return sees
