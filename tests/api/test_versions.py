@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from skerry.api.sol003 import translate
-from skerry.api.sol005 import ns_instances
+from skerry.api.sol005.requests import normal
 from tests.api.rig import VNFD, Rig
 
 
@@ -68,7 +68,7 @@ def test_placement_of_an_ns_request() -> None:
         "additionalParamsForNs": {"rate": 5},
         "additionalParamsForVnf": [{"vnfProfileId": "a", "vnfConfigurableProperties": {"k": "v"}}],
     }
-    assert ns_instances.normal(given) == {
+    assert normal(given) == {
         "additionalParamsForNs": {"rate": 5, "placement": {"a": "x", "b/u": "y"}},
         "additionalParamForVnf": [{"vnfProfileId": "a", "vnfConfigurableProperty": {"k": "v"}}],
     }

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from skerry.api import body
+from skerry.api.sol005 import forwarding
 from skerry.api.sol005 import types as wire
-from skerry.api.sol005.ns_instances import normal
+from skerry.api.sol005.requests import normal
 from skerry.errors import ConflictError, InvalidError
 from skerry.model.ns import NsInstance
 from skerry.model.operations import Operation
@@ -227,6 +228,24 @@ def test_traffic_is_led_through_a_machine() -> None:
             await updated(it, ns, "REMOVE_PNF", removePnfId=["plc-7"])
         await it.restart()
         assert await way(it, ns, 80) == ["plc-7", "server-0"]
+        rule = {"protocol": "TCP", "destinationPortRange": {"lowerPort": 443, "upperPort": 443}}
+        groups = [
+            {"cpPairInfo": [pair]}
+            for pair in ({"vnfExtCpIds": ["client-0/eth"]}, MIDDLE, {"vnfExtCpIds": ["server/eth"]})
+        ]
+        path = {"nfpName": "tls", "cpGroup": groups, "nfpRule": rule}
+        done = await updated(it, ns, "UPDATE_VNFFG", updateVnffg=[{"vnffgInfoId": "graph", "nfp": [path]}])
+        assert done.state is OperationState.COMPLETED
+        assert await way(it, ns, 443) == ["plc-7", "server-0"]
+        (graph,) = forwarding.shown(it.node.nfvo.desk.flavour(ns), it.node.nfvo.instance(ns.id)) or ()
+        assert graph.pnf_info_id == ["plc-7"]
+        shown = [
+            [pair for group in nfp.cp_group for pair in group.cp_pair_info or ()][1] for nfp in graph.nfp_info or ()
+        ]
+        assert [pair.pnf_ext_cp_ids for pair in shown] == [["plc/left", "plc/right"]] * 2
+        wrong = {**path, "nfpName": "other", "cpGroup": [{"cpPairInfo": [{"pnfExtCpIds": ["crane/left"]}]}]}
+        with pytest.raises(InvalidError, match="crane/left is no connection point of a PNF"):
+            await updated(it, ns, "UPDATE_VNFFG", updateVnffg=[{"vnffgInfoId": "graph", "nfp": [wrong]}])
         await it.done("ns.terminate", ns.id)
         assert it.node.dataplane.ports() == []
         assert plugged(it) == {}
@@ -234,6 +253,7 @@ def test_traffic_is_led_through_a_machine() -> None:
     site(work)
 
 
+MIDDLE = {"pnfExtCpIds": ["plc-7/left", "plc-7/right"]}
 GUARDED = """
 id: guarded
 vnfs: {client: {vnfd: host, links: {eth: lan}}, server: {vnfd: host, links: {eth: lan}}}

@@ -15,7 +15,7 @@ from skerry.api.own.lvnfs import MigrateRequest
 from skerry.api.route import Call, Endpoint, Query
 from skerry.api.sol003 import translate, vnf_instances
 from skerry.api.sol003.types import CancelMode, VnfInfoModificationRequest
-from skerry.api.sol005 import ns_instances
+from skerry.api.sol005 import ns_instances, requests
 from skerry.client import views
 from skerry.errors import MalformedError
 from skerry.model.configuration import shown
@@ -43,7 +43,7 @@ async def plan(call: Call) -> Response:
         app_params = app_instances.checked(asked.kind, body.params(dict(asked.params), KINDS[asked.kind]))
         made = await call.services.meo.plan(asked.kind, asked.subject, app_params, tenant=call.tenant)
     else:
-        params = ns_instances.normal(body.params(dict(asked.params), KINDS[asked.kind]))
+        params = requests.checked(asked.kind.removeprefix("ns."), dict(asked.params), KINDS[asked.kind])
         made = await call.services.nfvo.plan(asked.kind, asked.subject, params, tenant=call.tenant)
     return _planned(call, made)
 
@@ -60,7 +60,9 @@ def _vnf_params(call: Call, asked: own.PlanRequest) -> dict[str, Any]:
     if asked.kind == "vnf.modify":
         record = call.services.vnfm.instance(asked.subject, tenant=call.tenant)
         return vnf_instances.modification(given, record)
-    checked: dict[str, Any] = translate.normal(body.params(given, KINDS[asked.kind]))
+    checked: dict[str, Any] = translate.normal(
+        vnf_instances.checked(asked.kind.removeprefix("vnf."), given, KINDS[asked.kind])
+    )
     return checked
 
 

@@ -8,9 +8,11 @@ from typing import Any
 from starlette.responses import Response
 
 from skerry.api import body, filters
+from skerry.api.refusals import refuse
 from skerry.api.route import LIST_QUERY, Call, Endpoint, Handler
 from skerry.api.sol003 import translate
 from skerry.api.sol003 import types as wire
+from skerry.api.sol003.unserved import UNSERVED
 from skerry.api.wire import Links, links
 from skerry.errors import InvalidError, NotFoundError
 from skerry.model.configuration import shown as masked
@@ -187,12 +189,18 @@ async def begin(call: Call, kind: str, id: str, params: Any, match: Set[int] | N
     return call.accepted(call.href(f"/vnf_lcm_op_occs/{operation.id}"))
 
 
+def checked(verb: str, value: Any, kind: type[Any]) -> dict[str, Any]:
+    """The request of an operation as plain values. `InvalidError` for what is wrong in it, or that nothing here obeys."""
+    return body.params(refuse(value, UNSERVED.get(verb, {})), kind)
+
+
 def task(name: str, kind: type[Any]) -> Handler:
     """The handler of one task resource (`POST …/{vnfInstanceId}/{name}`)."""
 
     async def handler(call: Call) -> Response:
         record = find(call)
-        return await begin(call, f"vnf.{VERBS.get(name, name)}", record.id, body.params(await call.json(), kind))
+        verb = VERBS.get(name, name)
+        return await begin(call, f"vnf.{verb}", record.id, checked(verb, await call.json(), kind))
 
     return handler
 

@@ -8,13 +8,13 @@ from typing import Any
 import msgspec
 from starlette.responses import Response
 
-from skerry.api import body
 from skerry.api.route import LIST_QUERY, Call, Endpoint, Handler
-from skerry.api.sol003 import translate, vnf_instances
+from skerry.api.sol003 import vnf_instances
 from skerry.api.sol005 import forwarding, pnfs, saps
 from skerry.api.sol005 import types as wire
+from skerry.api.sol005.requests import checked
 from skerry.api.wire import Links, ResourceHandle, links
-from skerry.errors import Fault, InvalidError, NotFoundError
+from skerry.errors import NotFoundError
 from skerry.model.descriptors import NsDeploymentFlavour
 from skerry.model.ns import NsInstance
 from skerry.model.resources import Resource
@@ -134,66 +134,12 @@ async def delete(call: Call) -> Response:
     return call.done()
 
 
-RENAMED = {
-    "addVnfIstance": "addVnfInstance",
-    "addpnfData": "addPnfData",
-    "additionalParamsForVnf": "additionalParamForVnf",
-    "vnfConfigurableProperties": "vnfConfigurableProperty",
-}
-"""Names of V3.7.1 -> the name that the NFVO reads (those of 2.6.1, except the misspelt one)."""
-
-
-def normal(params: Any) -> Any:
-    """A request in one form, whichever version and spelling it came in; location constraints become placement."""
-    plain: dict[str, Any] = translate.normal(params)
-    plain = {RENAMED.get(key, key): value for key, value in plain.items()}
-    for name in ("additionalParamForVnf", "instantiateVnfData"):
-        if name in plain:
-            plain[name] = [{RENAMED.get(key, key): value for key, value in entry.items()} for entry in plain[name]]
-    additional = dict(plain.get("additionalParamsForNs") or {})
-    _require_maps(additional)
-    if constraints := plain.pop("locationConstraints", None):
-        additional["placement"] = {**_places(constraints), **additional.get("placement", {})}
-        plain["additionalParamsForNs"] = additional
-    if plain.get("updateType") == "ADD SAP":
-        plain["updateType"] = "ADD_SAP"
-    if how := plain.pop("terminationType", None):
-        plain["additionalParams"] = {"terminationType": how}
-    return plain
-
-
-def _require_maps(additional: Mapping[str, Any]) -> None:
-    """Our own keys in `additionalParamsForNs` have a form, which the standard's type cannot say."""
-    faults = [
-        Fault(message=f"{name} is no map", code="schema", path=f"/additionalParamsForNs/{name}", fix="write a map")
-        for name in ("placement", "inputs", "steered")
-        if not isinstance(additional.get(name, {}), dict)
-    ]
-    keys = additional.get("sshKeys", [])
-    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
-        path = "/additionalParamsForNs/sshKeys"
-        faults.append(Fault(message="sshKeys is no list of names", code="schema", path=path, fix="write a list"))
-    if faults:
-        raise InvalidError("cannot accept the body: additionalParamsForNs is wrong", faults=faults)
-
-
-def _places(constraints: list[dict[str, Any]]) -> dict[str, str]:
-    """`profile` or `profile/vdu` -> the infrastructure that the request chose for it."""
-    return {
-        "/".join(part for part in (entry["vnfProfileId"], entry.get("vduId")) if part): entry["locationConstraints"][
-            "vimId"
-        ]
-        for entry in constraints
-        if (entry.get("locationConstraints") or {}).get("vimId")
-    }
-
-
 def task(name: str, kind: type[Any]) -> Handler:
     """The handler of one task resource (`POST …/{nsInstanceId}/{name}`)."""
 
     async def handler(call: Call) -> Response:
         record = find(call)
-        given = normal(body.params(await call.json(), kind))
+        given = checked(name, await call.json(), kind)
         operation = await call.services.nfvo.start(f"ns.{name}", record.id, given, tenant=call.tenant)
         return call.accepted(call.href(f"/ns_lcm_op_occs/{operation.id}"))
 

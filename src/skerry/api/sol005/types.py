@@ -8,8 +8,6 @@ from typing import Any, Literal
 import msgspec
 
 from skerry.api.sol003.types import (
-    ExtManagedVirtualLinkData,
-    ExtVirtualLinkData,
     Identifier,
     NotNegative,
     OperationError,
@@ -18,6 +16,7 @@ from skerry.api.sol003.types import (
 )
 from skerry.api.sol005.designs import AssocNewNsdVersionData, ChangeNsFlavourData
 from skerry.api.sol005.forwarding import AddVnffgData, UpdateVnffgData, VnffgInfo
+from skerry.api.sol005.links import ExtVirtualLinkData
 from skerry.api.sol005.nested import AffectedNs, NestedNsInstanceData, ParamsForNestedNs
 from skerry.api.sol005.pnfs import AddPnfData, AffectedPnf, ModifyPnfData, PnfInfo
 from skerry.api.sol005.saps import SapData, SapInfo
@@ -205,8 +204,6 @@ class InstantiateVnfData(Wire, frozen=True, kw_only=True):
     vnf_profile_id: str | None = None
     vnf_instance_name: str | None = None
     vnf_instance_description: str | None = None
-    ext_virtual_links: list[ExtVirtualLinkData] | None = None
-    ext_managed_virtual_links: list[ExtManagedVirtualLinkData] | None = None
     vnf_configurable_properties: KeyValuePairs | None = None
     additional_params: KeyValuePairs | None = None
     metadata: KeyValuePairs | None = None

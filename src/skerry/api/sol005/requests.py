@@ -1,0 +1,102 @@
+"""Requests of NS LCM in the one form that the NFVO reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from skerry.api import body
+from skerry.api.refusals import Unserved, refuse
+from skerry.api.sol003 import translate
+from skerry.api.sol005 import links
+from skerry.api.sol005.types import UPDATES
+from skerry.api.sol005.unserved import UNSERVED
+from skerry.errors import Fault, InvalidError
+
+
+def checked(verb: str, value: Any, kind: type[Any]) -> dict[str, Any]:
+    """The request of an operation as the NFVO reads it. `InvalidError` for what is wrong in it, or that nothing here obeys."""
+    refused = UNSERVED.get(verb, {})
+    if verb == "update" and isinstance(value, dict):
+        refused = {**refused, **_of_others(str(value.get("updateType", "")))}
+    plain: dict[str, Any] = normal(body.params(refuse(value, refused), kind))
+    return plain
+
+
+def _of_others(kind: str) -> Unserved:
+    """The attributes that belong to other updates than this one."""
+    own = {
+        "addVnfIstance" if kind == "ADD_VNF" else "",
+        UPDATES.get(kind, ""),
+        *(LEAVING if UPDATES.get(kind) in LEAVING else ()),
+    }
+    return {name: f"it is for another updateType than {kind}" for name in (*UPDATES.values(), *ALSO) if name not in own}
+
+
+LEAVING = ("removeVnfInstanceId", "terminateVnfData")
+"""Which VNFs leave, and how."""
+
+ALSO = (
+    "addVnfIstance",
+    "moveVnfInstanceData",
+    "modifyWanConnectionInfoData",
+    "addNsVirtualLinkData",
+    "deleteNsVirtualLinkId",
+)
+"""Attributes of updates under names that `UPDATES` does not have."""
+
+RENAMED = {
+    "addVnfIstance": "addVnfInstance",
+    "addpnfData": "addPnfData",
+    "additionalParamsForVnf": "additionalParamForVnf",
+    "vnfConfigurableProperties": "vnfConfigurableProperty",
+}
+"""Names of V3.7.1 -> the name that the NFVO reads (those of 2.6.1, except the misspelt one)."""
+
+
+def normal(params: Any) -> Any:
+    """A request in one form, whichever version and spelling it came in; location constraints become placement."""
+    plain: dict[str, Any] = translate.normal(params)
+    plain = {RENAMED.get(key, key): value for key, value in plain.items()}
+    for name in ("additionalParamForVnf", "instantiateVnfData"):
+        if name in plain:
+            plain[name] = [{RENAMED.get(key, key): value for key, value in entry.items()} for entry in plain[name]]
+    for name in ("changeVnfFlavourData", "changeVnfPackageData", "changeExtVnfConnectivityData"):
+        if name in plain:
+            plain[name] = [links.of_vnf(entry) for entry in plain[name]]
+    additional = dict(plain.get("additionalParamsForNs") or {})
+    _require_maps(additional)
+    if constraints := plain.pop("locationConstraints", None):
+        additional["placement"] = {**_places(constraints), **additional.get("placement", {})}
+        plain["additionalParamsForNs"] = additional
+    if plain.get("updateType") == "ADD SAP":
+        plain["updateType"] = "ADD_SAP"
+    if how := plain.pop("terminationType", None):
+        plain["additionalParams"] = {"terminationType": how}
+    return plain
+
+
+def _require_maps(additional: Mapping[str, Any]) -> None:
+    """Our own keys in `additionalParamsForNs` have a form, which the standard's type cannot say."""
+    faults = [
+        Fault(message=f"{name} is no map", code="schema", path=f"/additionalParamsForNs/{name}", fix="write a map")
+        for name in ("placement", "inputs", "steered")
+        if not isinstance(additional.get(name, {}), dict)
+    ]
+    keys = additional.get("sshKeys", [])
+    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+        path = "/additionalParamsForNs/sshKeys"
+        faults.append(Fault(message="sshKeys is no list of names", code="schema", path=path, fix="write a list"))
+    if faults:
+        raise InvalidError("cannot accept the body: additionalParamsForNs is wrong", faults=faults)
+
+
+def _places(constraints: list[dict[str, Any]]) -> dict[str, str]:
+    """`profile` or `profile/vdu` -> the infrastructure that the request chose for it."""
+    return {
+        "/".join(part for part in (entry["vnfProfileId"], entry.get("vduId")) if part): entry["locationConstraints"][
+            "vimId"
+        ]
+        for entry in constraints
+        if (entry.get("locationConstraints") or {}).get("vimId")
+    }
