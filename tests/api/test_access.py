@@ -413,9 +413,27 @@ async def test_every_changing_call_is_recorded(rig: Rig) -> None:
         ("eve", "POST /oauth2/token", "200", "t2"),
         ("admin", "POST /vnfpkgm/v2/vnf_packages", "201", "default"),
         ("eve", "POST /vnfpkgm/v2/vnf_packages", "403", "t2"),
+        ("unknown at 127.0.0.1", "POST /vnfpkgm/v2/vnf_packages", "401", "default"),
         ("admin", "DELETE /skerry/v1/vims/a??b", "404", "default"),
     ]
     assert "secret" not in repr([one for one in log if one.kind == "audit"])
+
+
+@pytest.mark.feature("A42")
+async def test_refused_calls_are_recorded_and_fill_no_log(tmp_path: Path) -> None:
+    async with running(tmp_path, client_rate_per_s=0.01, client_burst=30.0) as rig:
+        guess = {"grant_type": "client_credentials", "client_id": "a", "client_secret": "guessed"}
+        statuses = [(await rig.client.post("/oauth2/token", data=guess, headers=NOBODY)).status_code for _ in range(35)]
+        assert set(statuses) == {401, 429}
+        for _ in range(40):
+            await rig.client.delete("/vnfpkgm/v2/vnf_packages/a", headers={"Authorization": "Bearer guessed"})
+            await rig.client.get("/vnfpkgm/v2/vnf_packages", headers={"Authorization": "Bearer guessed"})
+        log = [one for one in rig.node.engine.events.since(0) if one.kind == "audit"]
+        assert 5 <= len(log) <= 15
+        assert {(one.name, one.detail, one.state) for one in log} == {
+            ("unknown at 127.0.0.1", "POST /oauth2/token", "401")
+        }
+        assert "guessed" not in repr(log)
 
 
 @pytest.mark.feature("A42")

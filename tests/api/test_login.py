@@ -94,7 +94,9 @@ async def test_the_audit_names_who_logs_in_and_renews(nodes: Nodes) -> None:
     assert [(one.name, one.detail, one.state) for one in log if "/oauth2/" in one.detail] == [
         ("anna", "POST /oauth2/login", "200"),
         ("anna", "POST /oauth2/login", "400"),
+        ("unknown at 127.0.0.1", "POST /oauth2/login", "401"),
         ("anna", "POST /oauth2/refresh", "200"),
+        ("unknown at 127.0.0.1", "POST /oauth2/refresh", "401"),
     ]
     assert log[-1].data["client"] == nodes.known["clientId"]
     assert nodes.known["clientSecret"] not in repr(log)

@@ -40,6 +40,10 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     anonymous: bool = False  # who shows nothing is let in as administrator
 
 
+RECORDED_OF_ONE = (1 / 60, 10.0)
+RECORDED_OF_ALL = (1 / 10, 100.0)
+"""Records of refused calls: a second, and at once."""
+
 ANONYMOUS = Principal(name="anonymous")
 
 
@@ -74,6 +78,7 @@ class Authority:
         self._clock = clock
         self._random = random
         self._limiter = Limiter()
+        self._records = Limiter()
         life = timedelta(seconds=policy.token_life_s)
         self._keys = SigningKeys(folder, every=timedelta(days=policy.key_days), life=life, random=random)
         self._bearer = Bearer(folder, self._keys, issuer=policy.issuer, life=life, random=random)
@@ -157,6 +162,14 @@ class Authority:
         own = client.rate_per_s if client else 0.0
         burst = max(1.0, own * 2) if own else max(self._policy.burst, 1.0)
         return self._limiter.wait(principal.client, own or self._policy.rate_per_s, burst, self._clock.monotonic())
+
+    def is_worth_a_record(self, refused: Principal) -> bool:
+        """Whether the audit shall hold one more refused call of a caller: some at first, then now and then, of all callers
+        together not many."""
+        now = self._clock.monotonic()
+        if self._records.wait(f"{refused.tenant} {refused.name}", *RECORDED_OF_ONE, now):
+            return False
+        return not self._records.wait("", *RECORDED_OF_ALL, now)
 
     def wait_at(self, address: str) -> float:
         """The same for callers that did not say yet who they are, by their address."""

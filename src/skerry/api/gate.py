@@ -27,6 +27,7 @@ Audit = Callable[[Principal, str, str, int], Awaitable[None]]
 
 ASGI = Callable[[Any, Any, Any], Awaitable[None]]
 CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+REFUSALS = frozenset({401, 403, 429})
 OPEN = frozenset({"/live", "/ready", "/openapi.json"}) | POINTS
 """What may be read without a token: two health checks and descriptions of the APIs."""
 
@@ -55,6 +56,7 @@ class Gate:
         if scope["type"] == "http" and scope["path"] not in OPEN:
             refusal = _too_long(scope) or self._refuse(scope)
             if refusal is not None:
+                await self._tell_refused(scope, refusal.status_code)
                 await refusal(scope, receive, send)
                 return
             if scope["method"] in CHANGING:
@@ -73,9 +75,20 @@ class Gate:
             begun = message["type"] == "http.response.start" and not scope.get("skerry.audited")
             if begun and principal is not None:
                 await self._tell(principal, scope["method"], printable(scope["path"]), message["status"])
+            elif begun:
+                await self._tell_refused(scope, message["status"])
             await send(message)
 
         return told
+
+    async def _tell_refused(self, scope: Any, status: int) -> None:
+        """Record a changing call that went no further, of a stranger or beyond a rate: a few of each caller, so that nobody
+        fills the log."""
+        if scope["method"] not in CHANGING or status not in REFUSALS:
+            return
+        principal = scope.get("skerry.principal") or Principal(name=f"unknown at {_address(scope)}", role="")
+        if self._authority.is_worth_a_record(principal):
+            await self._tell(principal, scope["method"], printable(scope["path"]), status)
 
     async def _tell(self, principal: Principal, method: str, path: str, status: int) -> None:
         log.info("%s of %s: %s %s -> %d", principal.name, principal.tenant, method, path, status)
