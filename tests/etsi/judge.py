@@ -64,6 +64,9 @@ def mended(document: Any) -> Any:
     if "PnfdInfo" in schemas:  # the enumeration of PNFDs lacks the state that every onboarded one has
         schemas["PnfdOnboardingStateType"] = {"type": "string"}
         schemas["PnfdInfo"]["properties"]["pnfdOnboardingState"] = {"type": "string"}
+    if "PnfInfo" in schemas:  # the text has 1 to N connection points (SOL005 6.5.3.13)
+        info = schemas["PnfInfo"]["properties"]
+        info["cpInfo"] = {"type": "array", "minItems": 1, "items": info["cpInfo"]}
     if "CapacityThresholdModifications" in schemas:  # secrets are not answered (SOL013 8.3.4)
         schemas["CapacityThresholdModifications"].pop("required", None)
     if "NsLcmOpOcc" in schemas:  # the file gives it the schema of lcmOperationType

@@ -69,7 +69,7 @@ async def onboard_pnf(it: Lab, id: str, *points: str) -> str:
 def at(*ips: str, cpd: str = "lan", mac: str = "", **names: str) -> dict[str, Any]:
     """PnfExtCpData of a connection point with these addresses."""
     data: dict[str, Any] = {"macAddress": mac} if mac else {}
-    data["ipAddresses"] = [{"type": "IPV6" if ":" in ips[0] else "IPV4", "fixedAddresses": list(ips)}] if ips else []
+    data["ipAddresses"] = [{"type": "IPV6" if ":" in ip else "IPV4", "fixedAddresses": [ip]} for ip in ips]
     return {"cpdId": cpd, "cpProtocolData": [{"layerProtocol": "IP_OVER_ETHERNET", "ipOverEthernet": data}], **names}
 
 

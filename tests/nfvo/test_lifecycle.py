@@ -368,8 +368,8 @@ def test_members_are_stopped_started_and_modified_through_the_service() -> None:
         modify = [{"vnfInstanceId": client.id, "vnfInstanceName": "new"}]
         await it.done("ns.update", ns.id, {"updateType": "MODIFY_VNF_INFORMATION", "modifyVnfInfoData": modify})
         assert it.node.vnfm.instance(client.id).vnf_instance_name == "new"
-        with pytest.raises(InvalidError, match="cannot update an NS by ADD_PNF"):
-            await it.start("ns.update", ns.id, {"updateType": "ADD_PNF"})
+        with pytest.raises(InvalidError, match="cannot update an NS by PAINT_NS"):
+            await it.start("ns.update", ns.id, {"updateType": "PAINT_NS"})
 
     lab(body)
 

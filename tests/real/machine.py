@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 class Machine:
-    """It is called `name` and has one interface, `eth`; `plug` is the interface of this machine that it is cabled to."""
+    """It is called `name`; its interface `eth` is cabled to the interface `plug` of this machine."""
 
     def __init__(self, name: str, plug: str) -> None:
         self.name, self.plug = name, plug
@@ -17,6 +17,11 @@ class Machine:
         """What a command prints in it."""
         call = ["ip", "netns", "exec", self.name, *argv]
         return subprocess.run(call, capture_output=True, text=True, check=True, timeout=60).stdout
+
+    def cable(self, plug: str, name: str) -> None:
+        """Connect an interface of it with one of this machine."""
+        ip("link", "add", plug, "type", "veth", "peer", "name", name, "netns", self.name)
+        self.run("ip", "link", "set", name, "up")
 
     def has(self, address: str) -> None:
         """Give it an address, as `192.0.2.1/24`."""
@@ -36,9 +41,8 @@ def machine(name: str, plug: str) -> Iterator[Machine]:
     there = Machine(name, plug)
     ip("netns", "add", name)
     try:
-        ip("link", "add", plug, "type", "veth", "peer", "name", "eth", "netns", name)
         there.run("ip", "link", "set", "lo", "up")
-        there.run("ip", "link", "set", "eth", "up")
+        there.cable(plug, "eth")
         yield there
     finally:
         ip("netns", "delete", name)

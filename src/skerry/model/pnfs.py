@@ -17,7 +17,7 @@ PREFIX = f"{KIND}:"
 
 class PnfPoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An external connection point of a PNF: the CPD that it is made of, its addresses, and where it is joined with a virtual
-    link (`network` on `vim`, by the physical port `port`)."""
+    link (`network` on `vim`, by the physical port `port`); `steered` where a data plane alone connects it."""
 
     id: str
     cpd: str
@@ -27,6 +27,7 @@ class PnfPoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     vim: str = ""
     port: str = ""
     network: str = ""
+    steered: bool = False
 
 
 class Pnf(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

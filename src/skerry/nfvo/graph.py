@@ -52,7 +52,7 @@ def wanted(instance_id: str, flavour: NsDeploymentFlavour, goal: NsGoal, layout:
         profile = flavour.vnf_profiles[profile_id]
         for name in names:
             vims = sorted(set(layout.places.get(name, {}).values()))
-            points = _steered_points(flavour, goal, profile_id)
+            points = steered_points(flavour, profile_id).union(goal.steered.get(profile_id, ()))
             links, networks = _links(instance_id, flavour, profile, vims, layout, points)
             graph.update(networks)
             member = _member(profile, name, goal, layout, links, tuple(networks))
@@ -120,9 +120,9 @@ def _links(
     return entries, networks
 
 
-def _steered_points(flavour: NsDeploymentFlavour, goal: NsGoal, profile_id: str) -> set[str]:
-    """The connection points of a VNF that are a function's on a path of the NSD, or that the request names; "" is its
-    only one. Paths that come later take over the interfaces that there are."""
+def steered_points(flavour: NsDeploymentFlavour, profile_id: str) -> set[str]:
+    """The connection points of a VNF or PNF that are a function's on a path of the NSD; "" is its only one. Paths that come
+    later take over the interfaces that there are."""
     return {
         point
         for vnffg in flavour.vnffgs.values()
@@ -131,7 +131,7 @@ def _steered_points(flavour: NsDeploymentFlavour, goal: NsGoal, profile_id: str)
         for element in position.elements
         if element.profile == profile_id
         for point in (element.ingress, element.egress)
-    }.union(goal.steered.get(profile_id, ()))
+    }
 
 
 def _qualities(link: VirtualLink) -> dict[str, Any]:

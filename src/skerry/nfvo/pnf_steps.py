@@ -16,7 +16,7 @@ from skerry.model.ns import FORWARDING, NsInstance
 from skerry.model.pnfs import KIND, PREFIX, Pnf, PnfPoint, Pnfs, pnfs_of
 from skerry.model.resources import Wanted
 from skerry.nfvo.desk import NsDesk
-from skerry.nfvo.graph import Layout, network_on
+from skerry.nfvo.graph import Layout, network_on, steered_points
 from skerry.vim.cabling import Cabled, PlugSpec
 from skerry.vnfm.naming import resource_name
 
@@ -81,8 +81,11 @@ def with_pnfs(
     for id, pnf in layout.pnfs.items():
         points: list[PnfPoint] = []
         needs: list[str] = []
+        alone = steered_points(flavour, pnf.profile)
         for point in pnf.points:
             joined, network = _joined(instance.id, flavour, layout, point)
+            if alone & {"", point.id, point.cpd}:
+                joined = msgspec.structs.replace(joined, steered=True)
             points.append(joined)
             if f"{PREFIX}{id}" not in instance.resources:
                 _require_near(graph, id, joined)
@@ -171,6 +174,7 @@ class PnfSteps:
                     owner=context.operation.subject,
                     mac=point.mac,
                     ips=point.ips,
+                    steered=point.steered,
                 )
                 driver = await self._driver(point.vim)
                 taps[point.cpd] = msgspec.to_builtins(await driver.plug_port(plug))

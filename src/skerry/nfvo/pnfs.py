@@ -184,16 +184,15 @@ def _address_faults(data: Mapping[str, Any], at: str) -> list[Fault]:
             message = "a PNF has the addresses that it was given where it is"
             faults.append(Fault(message=message, path=here, code="address", fix="name them in fixedAddresses"))
         faults += [
-            Fault(message=f"{ip} is no IP address", path=f"{here}/fixedAddresses", code="address")
+            Fault(message=f"{ip} is no address of {one['type']}", path=f"{here}/fixedAddresses", code="address")
             for ip in one.get("fixedAddresses") or ()
-            if not _is_address(ip)
+            if _family(ip) != one["type"]
         ]
     return faults
 
 
-def _is_address(text: str) -> bool:
+def _family(text: str) -> str:
     try:
-        ipaddress.ip_address(text)
+        return f"IPV{ipaddress.ip_address(text).version}"
     except ValueError:
-        return False
-    return True
+        return ""

@@ -15,6 +15,7 @@ from skerry.errors import ConflictError, Fault, InvalidError, NotFoundError
 from skerry.model.descriptors import PROTOCOLS, Nfp, NfpElement, NfpPosition, NfpRule, NsDeploymentFlavour, Vnffg
 from skerry.model.mec import TrafficRule
 from skerry.model.ns import NsInstance
+from skerry.model.pnfs import pnfs_of
 
 Graphs = Mapping[str, Vnffg]
 _LEAST_POSITIONS = 2
@@ -120,11 +121,12 @@ def _element(instance: NsInstance, id: str, pair: Mapping[str, Any], at: str) ->
     if saps := pair.get("sapIds"):
         return NfpElement(id=id, profile=saps[0], is_sap=True)
     points = [_point(instance, text, f"{at}/vnfExtCpIds") for text in pair.get("vnfExtCpIds", ())]
+    points += [_machine(instance, text, f"{at}/pnfExtCpIds") for text in pair.get("pnfExtCpIds", ())]
     if not points:
-        raise _wrong(at, "a pair names one or two of vnfExtCpIds, or a SAP")
+        raise _wrong(at, "a pair names one or two of vnfExtCpIds or pnfExtCpIds, or a SAP")
     (profile, ingress), (other, egress) = points[0], points[-1]
     if profile != other:
-        raise _wrong(at, f"traffic cannot enter {profile} and leave {other}: name connection points of one VNF")
+        raise _wrong(at, f"traffic cannot enter {profile} and leave {other}: name connection points of one function")
     return NfpElement(id=id, profile=profile, ingress=ingress, egress=egress)
 
 
@@ -144,6 +146,19 @@ def _point(instance: NsInstance, text: str, at: str) -> tuple[str, str]:
         raise _wrong(at, f"{text} is no connection point of the NS; write one of {known}")
     parts = point.split(":")
     return names[vnf], parts[1] if len(parts) == 3 else point
+
+
+def _machine(instance: NsInstance, text: str, at: str) -> tuple[str, str]:
+    """Profile and connection point of a PNF, written `PNF/POINT`; a PNF alone where it has one point."""
+    pnfs = pnfs_of(instance.resources)
+    names = {name: pnf.profile for id, pnf in pnfs.items() for name in (pnf.profile, id)}
+    if text in names:
+        return names[text], ""
+    pnf, _, point = text.rpartition("/")
+    if pnf not in names:
+        known = ", ".join(f"{id}/{point.id}" for id, pnf in pnfs.items() for point in pnf.points) or "none"
+        raise _wrong(at, f"{text} is no connection point of a PNF of the NS; there are: {known}")
+    return names[pnf], point
 
 
 def _rule(nfp: str, given: Mapping[str, Any], at: str) -> NfpRule:

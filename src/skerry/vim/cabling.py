@@ -13,7 +13,7 @@ from skerry.vim.driver import Network, Tap, Value
 
 class PlugSpec(Value, frozen=True, kw_only=True):
     """A machine joined with a network: `port` is the physical port that it is cabled to, `name` what it is. No instance
-    gets one of its addresses `ips`."""
+    gets one of its addresses `ips`. One that is `steered` is not connected: a data plane alone brings and takes its frames."""
 
     port: str
     network: str
@@ -21,6 +21,7 @@ class PlugSpec(Value, frozen=True, kw_only=True):
     owner: str
     mac: str = ""
     ips: tuple[str, ...] = ()
+    steered: bool = False
 
 
 @runtime_checkable

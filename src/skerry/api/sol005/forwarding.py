@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta
@@ -11,6 +11,7 @@ from skerry.api.sol003.types import Identifier
 from skerry.api.wire import Wire
 from skerry.model.descriptors import Nfp, NfpElement, NfpPosition, NfpRule, NsDeploymentFlavour
 from skerry.model.ns import FORWARDING, NsInstance
+from skerry.model.pnfs import pnfs_of
 
 PortNumber = Annotated[int, Meta(ge=0, le=65535)]
 
@@ -47,9 +48,11 @@ class Rule(Wire, frozen=True, kw_only=True):
 
 
 class CpPairInfo(Wire, frozen=True, kw_only=True):
-    """CpPairInfo (6.5.3.71). A point of `vnfExtCpIds` is written `VNF/POINT`, since its identifier is unique in a VNF only."""
+    """CpPairInfo (6.5.3.71). A point of `vnfExtCpIds` is written `VNF/POINT`, one of `pnfExtCpIds` `PNF/POINT`, since its
+    identifier is unique in its function only."""
 
     vnf_ext_cp_ids: Annotated[list[str], Meta(max_length=2)] | None = None
+    pnf_ext_cp_ids: Annotated[list[str], Meta(max_length=2)] | None = None
     sap_ids: Annotated[list[str], Meta(max_length=2)] | None = None
 
 
@@ -103,7 +106,7 @@ class NfpInfo(Wire, frozen=True, kw_only=True):
 
 
 class VnffgInfo(Wire, frozen=True, kw_only=True):
-    """VnffgInfo (6.5.3.26). The official V3.7.1 file asks for `pnfInfoId`, which is empty here."""
+    """VnffgInfo (6.5.3.26)."""
 
     id: str
     vnffgd_id: str
@@ -124,31 +127,37 @@ def shown(flavour: NsDeploymentFlavour, record: NsInstance) -> list[VnffgInfo] |
         profiles = {*vnffg.profiles, *(element.profile for element in elements)}
         members = [one for one in record.members.values() if one.profile in profiles]
         on = {link for one in members for link in flavour.vnf_profiles[one.profile].links.values()}
+        pnfs = {id: pnf for id, pnf in pnfs_of(record.resources).items() if pnf.profile in profiles}
+        on |= {point.link for pnf in pnfs.values() for point in pnf.points}
         own = flavour.vnffgs.get(vnffg.id)
         found.append(
             VnffgInfo(
                 id=vnffg.id,
                 vnffgd_id=vnffg.id,
                 vnf_instance_id=[one.vnf_instance_id for one in members],
-                pnf_info_id=[],
+                pnf_info_id=list(pnfs),
                 ns_virtual_link_info_id=[
                     key.removeprefix("network:")
                     for key in sorted(record.resources)
                     if key.startswith("network:") and key.removeprefix("network:").split("@")[0] in on
                 ],
-                nfp_info=[_nfp(nfp, described=bool(own and nfp.id in own.nfps)) for nfp in vnffg.nfps.values()] or None,
+                nfp_info=[
+                    _nfp(nfp, flavour.pnf_profiles, described=bool(own and nfp.id in own.nfps))
+                    for nfp in vnffg.nfps.values()
+                ]
+                or None,
             )
         )
     return found or None
 
 
-def _nfp(nfp: Nfp, *, described: bool) -> NfpInfo:
+def _nfp(nfp: Nfp, pnfs: Container[str], *, described: bool) -> NfpInfo:
     points = [point for position in nfp.positions for one in position.elements for point in _points(one)]
     return NfpInfo(
         id=nfp.id,
         nfpd_id=nfp.id if described else None,
         nfp_name=nfp.id,
-        cp_group=[_group(position) for position in nfp.positions],
+        cp_group=[_group(position, pnfs) for position in nfp.positions],
         nfp_state="ENABLED",
         total_cp=len(points),
         nfp_rule=next((_rule(rule) for rule in nfp.rules), None),
@@ -161,11 +170,16 @@ def _points(element: NfpElement) -> list[str]:
     return [f"{element.profile}/{point}" if point else element.profile for point in points]
 
 
-def _group(position: NfpPosition) -> CpGroupInfo:
-    pairs = [
-        CpPairInfo(sap_ids=[one.profile]) if one.is_sap else CpPairInfo(vnf_ext_cp_ids=_points(one))
-        for one in position.elements
-    ]
+def _pair(element: NfpElement, pnfs: Container[str]) -> CpPairInfo:
+    if element.is_sap:
+        return CpPairInfo(sap_ids=[element.profile])
+    if element.profile in pnfs:
+        return CpPairInfo(pnf_ext_cp_ids=_points(element))
+    return CpPairInfo(vnf_ext_cp_ids=_points(element))
+
+
+def _group(position: NfpPosition, pnfs: Container[str]) -> CpGroupInfo:
+    pairs = [_pair(one, pnfs) for one in position.elements]
     return CpGroupInfo(
         cp_pair_info=pairs, forwarding_behaviour="ALL" if position.forwarding_behaviour == "all" else "LB"
     )

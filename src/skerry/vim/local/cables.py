@@ -111,7 +111,7 @@ class Cables:
         if there is None:
             _fetch(path, name, cable.spec.port)
         with namespaces.inside(path), netlink.Netlink() as kernel:
-            bridge = socket.if_nametoindex(self._edge.bridge(cable.spec.network))
+            bridge = 0 if cable.spec.steered else socket.if_nametoindex(self._edge.bridge(cable.spec.network))
             kernel.run([netlink.enslave(name, bridge), netlink.link_up(name), netlink.alias(name, note)])
 
     def _part(self, name: str) -> None:
