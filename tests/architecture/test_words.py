@@ -40,13 +40,57 @@ def test_ci_runs_the_test_command_of_the_readme() -> None:
     assert "make test" in text(ROOT / ".ci" / "run")
 
 
-@pytest.mark.parametrize("page", ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"])
-def test_links_between_files_lead_somewhere(page: str) -> None:
-    targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", text(ROOT / page)) + re.findall(
-        r'src="([^":]+)"', text(ROOT / page)
-    )
-    assert targets
-    assert [target for target in targets if not (ROOT / target).exists()] == []
+def pages() -> list[Path]:
+    """Every page but those of the documentation, whose links are checked when it is built."""
+    return [file for file in committed() if file.suffix == ".md" and file.parts[len(ROOT.parts)] != "docs"]
+
+
+def anchors(page: Path) -> set[str]:
+    """What can be linked to in a page: its headings, as they are called where it is browsed."""
+    headings = re.findall(r"^#+ (.+)$", text(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", pages(), ids=name)
+def test_links_between_files_lead_somewhere(page: Path) -> None:
+    found = re.findall(r"\]\((?!https?:)([^)\s]+)\)", text(page)) + re.findall(r'src="([^":]+)"', text(page))
+    dead = []
+    for link in found:
+        file, _, anchor = link.partition("#")
+        target = page.parent / file if file else page
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            dead.append(link)
+    assert dead == []
+
+
+def test_the_readme_links_to_headings() -> None:
+    assert "life-cycle-of-vnfs" in anchors(ROOT / "docs/reference/features.md")
+    assert "features.md#life-cycle-of-vnfs" in text(ROOT / "README.md")
+
+
+def test_the_architecture_names_modules_that_there_are() -> None:
+    """The tree of `ARCHITECTURE.md`, and each module that its text names."""
+    page = text(ROOT / "ARCHITECTURE.md")
+    tree = re.findall(r"^[├└]── ([\w./]+)", page, re.MULTILINE)
+    there = {one.name for one in (ROOT / "src/skerry").iterdir()} - {
+        "__init__.py",
+        "__main__.py",
+        "__pycache__",
+        "py.typed",
+    }
+    assert {one.rstrip("/") for one in tree} == there
+    named = {one.rstrip("/") for one in re.findall(r"`([a-z_0-9]+/[a-z_/0-9.]+)`", page)}
+    roots = (ROOT, ROOT / "src/skerry")
+    assert len(named) > 10
+    assert [one for one in sorted(named) if not any((root / one).exists() for root in roots)] == []
+    in_tree = {
+        one
+        for line in page.splitlines()
+        if line.startswith(("├", "│", "└"))
+        for one in re.findall(r"\b\w+\.py\b", line)
+    }
+    modules = {file.name for file in python_files("src/skerry")}
+    assert sorted(in_tree - modules) == []
 
 
 def _examples() -> list[Path]:

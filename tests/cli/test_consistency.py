@@ -255,3 +255,11 @@ def test_a_reader_who_has_enough_is_no_error_to_tell(site: Served, words: tuple[
         assert running.stdout.read(1)
         running.stdout.close()
         assert b"Traceback" not in running.stderr.read()
+
+
+def test_a_host_that_was_only_described_is_forgotten(site: Served) -> None:
+    site("app", "host", "describe", "peir", "--latency", "2")
+    assert "peir" in {one["id"] for one in site.json("app", "host", "list")}
+    site("app", "host", "release", "peir")
+    assert "peir" not in {one["id"] for one in site.json("app", "host", "list")}
+    site("app", "host", "release", "peir", code=3)

@@ -10,7 +10,7 @@ import click
 from skerry.cli import endings, follow, output
 from skerry.cli.lazy import Lazy
 from skerry.cli.packages import package as packages
-from skerry.cli.session import Session, body, command, pairs, pick
+from skerry.cli.session import Session, body, command, full_id, pairs, pick
 from skerry.cli.vnf import find_package
 from skerry.client.views import AppView
 
@@ -231,3 +231,14 @@ def describe(
     view = session.node.describe_host(host, {name: value for name, value in given.items() if value is not None})
     if session.as_json:
         session.emit(view)
+
+
+@host.command()
+@click.argument("host")
+@command
+def release(session: Session, host: str) -> None:
+    """Forget what was said of a MEC host. A zone that infrastructures name stays one."""
+    chosen = full_id((one.id for one in session.node.hosts()), host, "MEC host", whole=True)
+    session.node.release_host(chosen)
+    if session.as_json:
+        session.emit({"released": chosen})

@@ -34,6 +34,7 @@ APPS: Mapping[str, tuple[str, ...]] = {
     "app convert": ("skerry app convert examples/mec/echo --output nfv/",),
     "app host": ("skerry app host list",),
     "app host list": ("skerry app host list",),
+    "app host release": ("skerry app host release pier",),
     "app host describe": ("skerry app host describe pier --latency 2 --feature UserApps=1.0 --country DE",),
 }
 

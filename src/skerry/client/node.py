@@ -196,6 +196,10 @@ class NodeClient:
         response = self.http.send("PUT", f"{OWN}/hosts/{id}", content=msgspec.json.encode(known), headers=headers)
         return msgspec.json.decode(response.content, type=HostView)
 
+    def release_host(self, id: str) -> None:
+        """Forget what was said of a MEC host."""
+        self.http.send("DELETE", f"{OWN}/hosts/{id}")
+
     def delete_vnf(self, id: str) -> None:
         """Delete a VNF record."""
         self.http.send("DELETE", f"{VNFLCM}/{id}")

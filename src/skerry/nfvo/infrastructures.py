@@ -53,7 +53,8 @@ class Infrastructures:
         known = self._vims.get(wished.id)
         if wished.id in self._fixed:
             raise ConflictError(
-                f"cannot change VIM {wished.id}: it is in the settings file", suggestion="change it there"
+                f"cannot change VIM {wished.id}: it comes from the settings",
+                suggestion="change `vims` in the settings file and start the node again, or register another one",
             )
         if wished.vim_type != known.vim_type:
             raise InvalidError(
