@@ -12,6 +12,7 @@ import sys
 import termios
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -67,6 +68,15 @@ def test_steps_that_ended_stay_on_the_terminal(site: Served) -> None:
     assert "instantiate COMPLETED" in told
     site("vnf", "terminate", "shown", "--force")
     site("vnf", "delete", "shown")
+
+
+def test_what_takes_long_is_told_on_a_terminal_and_nowhere_else(site: Served, tmp_path: Path) -> None:
+    told = seen(site, "package", "onboard", str(EXAMPLES / "client"))
+    assert "uploading and checking client (" in told
+    site("package", "delete", "sipp-client", "--force")
+    quiet = site("package", "onboard", str(EXAMPLES / "client"))
+    assert "uploading" not in quiet.output
+    assert "saving the node" in seen(site, "backup", str(tmp_path / "saved.tar"))
 
 
 def test_a_narrow_terminal_cuts_nothing_off(site: Served) -> None:

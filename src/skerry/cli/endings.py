@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 import click
 
+from skerry.cli import output
 from skerry.cli.session import Named, Session, command, sure
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -67,6 +68,7 @@ def add(
     def discard(session: Session, wanted: str, yes: bool) -> None:
         view = find(session, wanted)
         sure(f"remove {view.name} ({view.status}) and everything that it has?", yes=yes)
-        session.node.discard(kind, view.id)
+        with output.waiting(f"removing {view.name}"):
+            session.node.discard(kind, view.id)
         if session.as_json:
             session.emit({"discarded": view.id})

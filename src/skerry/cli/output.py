@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from itertools import accumulate
 from pathlib import Path
@@ -204,17 +205,28 @@ def _ended() -> Callable[[OperationView], list[str]]:
 _ENDS = frozenset({StepState.DONE, StepState.FAILED, StepState.UNDONE})
 
 
-def _progress() -> Progress:
+def _progress(*, counted: bool = True) -> Progress:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415
 
     return Progress(
         BarColumn(bar_width=24),
-        MofNCompleteColumn(),
+        *([MofNCompleteColumn()] if counted else []),
         TimeElapsedColumn(),
         TextColumn("{task.description}"),
         console=console(err=True),
         transient=True,
     )
+
+
+@contextmanager
+def waiting(text: str) -> Generator[None]:
+    """While something takes long: what it is, and for how long already. Nothing where nobody looks."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    with _progress(counted=False) as bars:
+        bars.add_task(text, total=None)
+        yield
 
 
 FAILED = frozenset({OperationState.FAILED, OperationState.FAILED_TEMP, OperationState.ROLLED_BACK})

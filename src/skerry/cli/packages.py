@@ -125,7 +125,9 @@ def onboard(session: Session, source: Path, kind: str, data: tuple[str, ...]) ->
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         archive: Path = offline.archive_of(source, scratch)
         chosen = str(offline.kind_of(archive)) if kind == "auto" else kind
-        id = session.node.onboard(chosen, archive, pairs(data, "--data"))
+        told = f"uploading and checking {source.name} ({output.size(archive.stat().st_size)})"
+        with output.waiting(told):
+            id = session.node.onboard(chosen, archive, pairs(data, "--data"))
     view = find(session, id)
     if session.as_json:
         session.emit(view)
@@ -143,7 +145,8 @@ def onboard(session: Session, source: Path, kind: str, data: tuple[str, ...]) ->
 def download(session: Session, package: str, target: Path) -> None:
     """Fetch a package as it was uploaded."""
     view = find(session, package)
-    size = session.node.download(view.kind, view.id, target)
+    with output.waiting(f"fetching {view.name} ({output.size(view.size_bytes)})"):
+        size = session.node.download(view.kind, view.id, target)
     if session.as_json:
         session.emit({"id": view.id, "file": str(target), "bytes": size})
 

@@ -26,7 +26,8 @@ def backup(session: Session, file: Path) -> None:
     """
     if file.exists():
         raise ConflictError(f"cannot back up to {file}: it exists", suggestion="name a new file")
-    size = session.node.backup(file)
+    with output.waiting("saving the node"):
+        size = session.node.backup(file)
     if session.as_json:
         session.emit({"file": str(file), "size_bytes": size})
     else:

@@ -47,7 +47,8 @@ def add_image(session: Session, name: str, file: str, description: str) -> None:
             suggestion="name a file; images from elsewhere (host:, docker://, https://) go straight to an infrastructure: "
             "skerry vim image add VIM NAME SOURCE",
         )
-    made = Stores(session.node.http).upload_image(name, Path(file), description)
+    with output.waiting(f"uploading {file} ({output.size(Path(file).stat().st_size)})"):
+        made = Stores(session.node.http).upload_image(name, Path(file), description)
     if session.as_json:
         session.emit(made)
     else:
@@ -62,7 +63,8 @@ def download(session: Session, image: str, target: Path) -> None:
     """Fetch an image of the node's repository."""
     stores = Stores(session.node.http)
     view = pick(stores.images(), image, "image")
-    size = stores.download_image(view.id, target)
+    with output.waiting(f"fetching {view.name} ({output.size(view.size_bytes)})"):
+        size = stores.download_image(view.id, target)
     if session.as_json:
         session.emit({"file": str(target), "size_bytes": size})
 

@@ -162,9 +162,12 @@ def add_image(session: Session, vim: str, name: str, source: str) -> None:
     view = find(session, vim)
     stores = Stores(session.node.http)
     file = Path(source)
-    made = (
-        stores.upload_vim_image(view.id, name, file) if file.is_file() else stores.add_vim_image(view.id, name, source)
-    )
+    with output.waiting(f"bringing {source} to {view.id}"):
+        made = (
+            stores.upload_vim_image(view.id, name, file)
+            if file.is_file()
+            else stores.add_vim_image(view.id, name, source)
+        )
     if session.as_json:
         session.emit(made)
     else:
