@@ -51,6 +51,7 @@ from skerry.nfvo.lifecycle import Nfvo
 from skerry.nfvo.orphans import Orphans
 from skerry.nfvo.quotas import Quotas
 from skerry.nfvo.snapshot_packages import SnapshotPackages
+from skerry.nfvo.tenant_quotas import TenantQuotas
 from skerry.notifications.carriers import Carriers
 from skerry.notifications.http import Files, HttpSender
 from skerry.notifications.login import vouched
@@ -115,9 +116,9 @@ class Node:
         self.store = store or Database(data / "skerry.db", inline=inline)
         self.engine = Engine(self.store, self.clock, self.ids, slots=settings.step_concurrency)
         self.vims = Vims(self._context)
-        self.granter = PlacingGranter(self.vims, self.ids)
-        self.quotas = Quotas(self.store, self.engine.events, self.vims, self.clock, period_s=settings.sweep_s)
-        self.granter.on_refused = self.quotas.refused
+        self.tenant_quotas = TenantQuotas(self.store, self.clock)
+        self.granter = PlacingGranter(self.vims, self.ids, self.tenant_quotas)
+        self.quotas = self._shortages()
         self.snapshot_packages = SnapshotPackages(
             self.store, data / "packages", self.vims, self.clock, self.ids, self._fetches, settings.max_upload_bytes
         )
@@ -189,6 +190,15 @@ class Node:
             manager_of=self.managers.of,
             fetch=self._fetch_package,
         )
+
+    def _shortages(self) -> Quotas:
+        """Who remembers what the granter refuses, and tells when there is room."""
+        limits, every = self.tenant_quotas.lacking, self.settings.sweep_s
+        made = Quotas(self.store, self.engine.events, self.vims, self.clock, limits=limits, period_s=every)
+        self.granter.on_refused = made.refused
+        self.granter.on_over_quota = made.over_quota
+        self.tenant_quotas.changed = made.changed
+        return made
 
     def _ns_desk(self) -> NsDesk:
         return NsDesk(

@@ -122,6 +122,8 @@ OTHERWISE = {
     ("restore",): 5,
     ("vim", "register"): 5,
     ("access", "client", "create"): 0,
+    ("access", "quota", "set"): 5,  # to nothing
+    ("access", "quota", "show"): 0,
 }
 """Where a name that nothing has is no error, or not the first."""
 

@@ -16,6 +16,7 @@ READING = frozenset({"GET", "HEAD"})
 OWN: tuple[tuple[str, str, Right], ...] = (
     ("POST", "/plan", Right.READ),
     ("*", "/access/clients", Right.ADMINISTER),
+    ("*", "/access/quotas", Right.NODE),
     ("POST", "/vims", Right.NODE),
     ("DELETE", "/vims", Right.NODE),
     ("PATCH", "/vims", Right.NODE),

@@ -9,6 +9,7 @@ import click
 
 from skerry.cli import output
 from skerry.cli.lazy import Lazy
+from skerry.cli.quotas import quota
 from skerry.cli.session import Session, command, pick
 from skerry.client.access import AccessClient, ClientSecret
 from skerry.errors import InvalidError
@@ -31,6 +32,9 @@ def whoami(session: Session) -> None:
         return
     scopes = "all" if who.scopes is None else " ".join(who.scopes)
     output.facts((("name", who.name), ("tenant", who.tenant), ("role", who.role), ("scopes", scopes)))
+
+
+access.add_command(quota)
 
 
 @access.group()

@@ -16,6 +16,11 @@ ACCESS: Mapping[str, tuple[str, ...]] = {
     "access client rotate": ("skerry access client rotate ci",),
     "access client certificate": ("skerry access client certificate ci --certificate ci.pem --key ci.key",),
     "access client delete": ("skerry access client delete ci",),
+    "access quota": ("skerry access quota set shop --vcpus 8 --memory 16GiB",),
+    "access quota list": ("skerry access quota list",),
+    "access quota show": ("skerry access quota show shop",),
+    "access quota set": ("skerry access quota set shop --vcpus 8 --memory 16GiB --ns 3",),
+    "access quota delete": ("skerry access quota delete shop",),
 }
 
 APPS: Mapping[str, tuple[str, ...]] = {

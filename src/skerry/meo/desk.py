@@ -58,6 +58,14 @@ class MeoDesk:
 
     async def capacity(self, instance: AppInstance, vim: str) -> Choice:
         """Ask the NFVO for room on one infrastructure. `RejectedError` says what lacks."""
+        return await self.nfvo.desk.granter.choose(self._demands(instance, vim), ())
+
+    def require_quota(self, instance: AppInstance) -> None:
+        """`RejectedError` where the tenant's quota has no room for the application, wherever it went."""
+        self.nfvo.desk.granter.require(self._demands(instance, ""), tenant=instance.tenant)
+
+    def _demands(self, instance: AppInstance, vim: str) -> list[Demand]:
+        """What an application takes, on an infrastructure or on any."""
         info = self.package(instance)
         nsd = aggregates.nsds.get(self.database, info.nsd_info_id).package
         if nsd is None:
@@ -77,7 +85,7 @@ class MeoDesk:
                 for number in range(count)
                 for vdu in vnf.vdus.values()
             ]
-        return await self.nfvo.desk.granter.choose(demands, ())
+        return demands
 
     def vnfs(self, instance: AppInstance, ns_id: str = "") -> list[VnfInstance]:
         """The VNFs that an application is; none while it has no network service. `ns_id` is another than its present one."""

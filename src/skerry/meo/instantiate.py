@@ -33,7 +33,9 @@ class InstantiateApp(AppOperation):
     async def place(
         self, instance: AppInstance, goal: AppGoal, params: Mapping[str, Any]
     ) -> tuple[AppGoal, tuple[Verdict, ...]]:
-        """The best host that has what is required and room for it. `InvalidError` tells for every host why not."""
+        """The best host that has what is required and room for it. `InvalidError` tells for every host why not,
+        `RejectedError` which quota of the tenant is too small."""
+        self.desk.require_quota(instance)
         config = effective(self.desk.appd(instance), goal.config)
         hosts = {host.id: host for host in await self.desk.hosts.candidates()}
         fitting, verdicts = judged(config, list(hosts.values()), self.wish(instance, params))

@@ -25,6 +25,7 @@ from skerry.model.platform import Access, AppAddress
 from skerry.model.states import FINAL, AppOperationalState, OperationState
 from skerry.model.time import Ids, stamp
 from skerry.model.vnf import VnfInstance
+from skerry.nfvo.tenant_quotas import require_one_more
 from skerry.notifications import facts
 from skerry.store import applications, journal
 from skerry.store.database import Transaction
@@ -68,6 +69,7 @@ class Meo:
             info = found[-1]
             require_enabled(info)
             appd = info.package.appd  # type: ignore[union-attr]
+            require_one_more(tx, tenant, "apps")
             instance = AppInstance(
                 id=self._ids.new(),
                 tenant=tenant,

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from skerry.model.quotas import Needed
 from skerry.model.vnf import Record
 
 TYPES = ("COMPUTE", "VL", "STORAGE", "LINKPORT", "OSCONTAINER")
@@ -38,8 +39,11 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class GrantRecord(Record, frozen=True, kw_only=True, omit_defaults=True):
-    """Grant (9.5.2.3): where each resource goes (definition -> VIM connection). `links` are those of the request."""
+    """Grant (9.5.2.3): where each resource goes (definition -> VIM connection). `links` are those of the request; `takes` and
+    `gives` what quotas count."""
 
     asked: Asked
     places: Mapping[str, str] = {}
     links: Mapping[str, Any] = {}
+    takes: Needed = Needed()
+    gives: Needed = Needed()

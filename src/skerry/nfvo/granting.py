@@ -8,8 +8,10 @@ from typing import Any
 from skerry.errors import Fault, InvalidError
 from skerry.model.descriptors import DeploymentFlavour, Vdu
 from skerry.model.grants import Asked, Definition, GrantRecord
+from skerry.model.quotas import total
 from skerry.model.time import Clock, Ids, stamp
-from skerry.nfvo.grants import PlacingGranter
+from skerry.nfvo.grants import PlacingGranter, needed, takes
+from skerry.nfvo.tenant_quotas import require, usage
 from skerry.placement.solve import Demand
 from skerry.store import aggregates
 from skerry.store.database import Database, Transaction
@@ -64,6 +66,9 @@ class Grants:
         ]
         choice = await self._granter.choose(demands, here, tenant=tenant)
         places = _with_parts(new, choice.placement, here)
+        kept = {one.id for one in asked.add}
+        taken = takes([one for one in demands if one.name in kept], choice)
+        gone = self._vdus(asked, asked.remove, tenant, lenient=True)
         record = GrantRecord(
             id=self._ids.new(),
             tenant=tenant,
@@ -71,15 +76,22 @@ class Grants:
             asked=asked,
             places={**{one.id: one.vim for one in (*asked.remove, *asked.update) if one.vim}, **places},
             links=links,
+            takes=total(taken.values()),
+            gives=total(
+                needed(_demand(one, gone[one.id], ""), function=False) for one in asked.remove if one.id in gone
+            ),
         )
 
         def work(tx: Transaction) -> GrantRecord:
-            return aggregates.grants.insert(tx, record)
+            before = usage(tx, tenant)
+            made = aggregates.grants.insert(tx, record)
+            require(tx, tenant, before, usage(tx, tenant))
+            return made
 
         return await self._database.write(work)
 
-    def _vdus(self, asked: Asked, new: Sequence[Definition], tenant: str) -> dict[str, Vdu]:
-        """The VDU of each compute resource. `InvalidError` names all that are not in the VNFD."""
+    def _vdus(self, asked: Asked, new: Sequence[Definition], tenant: str, *, lenient: bool = False) -> dict[str, Vdu]:
+        """The VDU of each compute resource. `InvalidError` names all that are not in the VNFD, unless `lenient`."""
         info = usable(aggregates.vnf_packages.select(self._database, vnfd_id=asked.vnfd_id), asked.vnfd_id, tenant)
         flavours: Mapping[str, DeploymentFlavour] = info.package.vnfd.flavours if info.package else {}
         chosen = flavours.get(asked.flavour_id)
@@ -92,6 +104,8 @@ class Grants:
             vdu = known.get(one.vdu) or known.get(one.template)
             if vdu is not None:
                 found[one.id] = vdu
+                continue
+            if lenient:
                 continue
             there = ", ".join(known) or "none"
             faults.append(

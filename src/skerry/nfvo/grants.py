@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from skerry.errors import DriverError, RejectedError, UnauthorizedError, UnavailableError
+from skerry.model.quotas import Needed, total
 from skerry.model.time import Ids
+from skerry.nfvo.tenant_quotas import TenantQuotas
 from skerry.placement.solve import CONTAINER, FUNCTION, Choice, Demand, Site, place
 from skerry.vim.connections import Vims
 from skerry.vim.driver import Capacity, Driver, Functions
@@ -18,21 +20,49 @@ NOTHING = Capacity(vcpus=0, memory_bytes=0, storage_bytes=0, instances=0)
 Refused = Callable[[str, Sequence[Site], Sequence[Demand], str], Awaitable[None]]
 """Told of a refusal: the tenant, the sites that were asked, the demands, the operation of this node that asked ("" = none)."""
 
+OverQuota = Callable[[str, Needed, str], Awaitable[None]]
+"""Told that a tenant's quota refused so much, and the operation of this node that asked for it ("" = none)."""
+
 
 class PlacingGranter:
     """Fits `vnfm.grants.Granter`."""
 
-    def __init__(self, vims: Vims, ids: Ids) -> None:
+    def __init__(self, vims: Vims, ids: Ids, quotas: TenantQuotas | None = None) -> None:
         self._vims = vims
         self._ids = ids
+        self._quotas = quotas
         self.on_refused: Refused | None = None
+        self.on_over_quota: OverQuota | None = None
 
     async def grant(self, request: GrantRequest) -> Grant:
         here = tuple(dict.fromkeys((*request.present.values(), *request.prefer)))
         demands = [demand(asked.vnfc, asked) for asked in request.add]
         choice = await self.choose(demands, here, tenant=request.tenant, operation=request.operation_id)
+        changed = {one.vnfc: needed(demand(one.vnfc, one), function=one.function) for one in request.update}
+        await self._claim(request.tenant, request.operation_id, {**takes(demands, choice), **changed})
         functions = tuple(sorted(choice.functions))
         return Grant(id=self._ids.new(), placement=choice.placement, verdicts=choice.verdicts, functions=functions)
+
+    async def reserve(self, demands: Sequence[Demand], prefer: Sequence[str], *, tenant: str, operation: str) -> Choice:
+        """`choose`, and grant all of that to an operation, for those that it starts."""
+        choice = await self.choose(demands, prefer, tenant=tenant, operation=operation)
+        await self._claim(tenant, operation, takes(demands, choice))
+        return choice
+
+    async def _claim(self, tenant: str, operation: str, wanted: Mapping[str, Needed]) -> None:
+        if self._quotas is None:
+            return
+        try:
+            await self._quotas.claim(tenant, operation, wanted)
+        except RejectedError:
+            if self.on_over_quota:
+                await self.on_over_quota(tenant, total(wanted.values()), operation)
+            raise
+
+    def require(self, demands: Sequence[Demand], *, tenant: str) -> None:
+        """`RejectedError` where the tenant's quota has no room for all of this, in its preferred form."""
+        if self._quotas is not None:
+            self._quotas.require(tenant, [needed(one, function=one.forms[0] == FUNCTION) for one in demands])
 
     async def choose(
         self, demands: Sequence[Demand], prefer: Sequence[str], *, tenant: str = "", operation: str = ""
@@ -54,6 +84,18 @@ class PlacingGranter:
             return Site(id=id, capacity=await driver.capacity(), forms=forms_of(driver))
         except (DriverError, UnavailableError, UnauthorizedError) as error:
             return Site(id=id, capacity=NOTHING, problem=error.detail)
+
+
+def needed(one: Demand, *, function: bool) -> Needed:
+    """What a demand takes in one of its forms."""
+    if function:
+        return Needed(memory_bytes=one.function_bytes, instances=1)
+    return Needed(vcpus=one.vcpus, memory_bytes=one.memory_bytes, storage_bytes=one.storage_bytes, instances=1)
+
+
+def takes(demands: Sequence[Demand], choice: Choice) -> dict[str, Needed]:
+    """What each demand takes as it was placed."""
+    return {one.name: needed(one, function=one.name in choice.functions) for one in demands}
 
 
 def demand(name: str, asked: ResourceRequest) -> Demand:

@@ -22,6 +22,7 @@ from skerry.nfvo.pnf_steps import PnfSteps
 from skerry.nfvo.scale import ScaleNs
 from skerry.nfvo.status import status
 from skerry.nfvo.steps import MemberSteps
+from skerry.nfvo.tenant_quotas import require_one_more
 from skerry.nfvo.terminate import TerminateNs
 from skerry.nfvo.update import UpdateNs
 from skerry.notifications import facts
@@ -63,6 +64,8 @@ class Nfvo:
                 raise InvalidError(f"cannot find NSD {nsd_id}", suggestion="onboard it first")
             if found[-1].operational_state is not OperationalState.ENABLED:
                 raise ConflictError(f"cannot use NSD {nsd_id}: it is disabled", suggestion="enable it first")
+            if not id:
+                require_one_more(tx, tenant, "ns")
             instance = NsInstance(
                 id=id or self._ids.new(),
                 tenant=tenant,

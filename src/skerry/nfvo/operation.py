@@ -232,7 +232,7 @@ class NsOperation:
         prefer = tuple(dict.fromkeys((*near, *(vim for vim, _ in layout.borrowed.values()), *here)))
         held = journal.holder(self.desk.database, instance.id)
         operation = held.id if held else PREVIEW
-        choice = await self.desk.granter.choose(demands, prefer, tenant=instance.tenant, operation=operation)
+        choice = await self.desk.granter.reserve(demands, prefer, tenant=instance.tenant, operation=operation)
         for asked, vim in choice.placement.items():
             member, vdu, _number = asked.split("/")
             places.setdefault(member, {})[vdu] = vim

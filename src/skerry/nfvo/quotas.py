@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -29,6 +29,14 @@ from skerry.vim.driver import Capacity
 log = logging.getLogger(__name__)
 
 _FINAL = frozenset(state.value for state in FINAL)
+
+
+Limiting = Callable[[str, Needed], set[ResourceType]]
+"""The types of resources of which a tenant's quota leaves too little for something."""
+
+
+def _unlimited(_tenant: str, _needed: Needed) -> set[ResourceType]:
+    return set()
 
 
 def lacking(capacity: Capacity, needed: Needed) -> set[ResourceType]:
@@ -57,8 +65,16 @@ class Quotas:
     """Remembers refusals and tells when they are over. `period_s` is how often it looks where nothing happens."""
 
     def __init__(
-        self, database: Database, events: EventLog, vims: Vims, clock: Clock, *, period_s: float = 30.0
+        self,
+        database: Database,
+        events: EventLog,
+        vims: Vims,
+        clock: Clock,
+        *,
+        limits: Limiting = _unlimited,
+        period_s: float = 30.0,
     ) -> None:
+        self._limits = limits
         self._database = database
         self._events = events
         self._vims = vims
@@ -103,10 +119,36 @@ class Quotas:
                 )
                 for type in sorted(lacking(site.capacity, needed))
             ]
+        await self._remember(found)
+
+    async def over_quota(self, tenant: str, needed: Needed, operation: str = "") -> None:
+        """A tenant's quota refused this. An operation that is not recorded was only planned."""
+        if operation and journal.operations.find(self._database, operation) is None:
+            return
+        now = stamp(self._clock.now())
+        await self._remember(
+            [
+                Shortage(
+                    id=derive("shortage", tenant, "", type),
+                    tenant=tenant,
+                    created_at=now,
+                    vim="",
+                    type=type,
+                    needed=needed,
+                )
+                for type in sorted(self._limits(tenant, needed))
+            ]
+        )
+
+    async def _remember(self, found: Sequence[Shortage]) -> None:
         if found:
             await self._database.write(lambda tx: _record(tx, found))
             self._short = True
             self._news.set()
+
+    def changed(self) -> None:
+        """Limits were changed: there may be room now."""
+        self._news.set()
 
     def _committed(self, events: list[Event]) -> None:
         if self._short and any(event.kind == "operation" and event.state in _FINAL for event in events):
@@ -128,16 +170,19 @@ class Quotas:
     async def look(self) -> int:
         """Compare every recorded shortage with what there is now; the answer is how many are over."""
         known = shortages.select(self._database)
-        capacities = {vim: await self._capacity(vim) for vim in {one.vim for one in known}}
-        over = [
-            one
-            for one in known
-            if (capacity := capacities[one.vim]) is not None and one.type not in lacking(capacity, one.needed)
-        ]
+        capacities = {vim: await self._capacity(vim) for vim in {one.vim for one in known if one.vim}}
+        over = [one for one in known if not self._still(one, capacities)]
         if over:
             await self._database.write(lambda tx: self._tell(tx, over))
         self._short = len(over) < len(known)
         return len(over)
+
+    def _still(self, one: Shortage, capacities: Mapping[str, Capacity | None]) -> bool:
+        """Whether there still is too little, as far as can be said."""
+        if not one.vim:
+            return one.type in self._limits(one.tenant, one.needed)
+        capacity = capacities[one.vim]
+        return capacity is None or one.type in lacking(capacity, one.needed)
 
     async def _capacity(self, vim: str) -> Capacity | None:
         try:
@@ -152,7 +197,7 @@ class Quotas:
                 continue
             shortages.delete(tx, one.id)
             data = {"tenant": one.tenant, "group": one.tenant or "default"}
-            detail = f"VIM {one.vim} has room again"
+            detail = f"VIM {one.vim} has room again" if one.vim else "the quota of the tenant has room again"
             self._events.add(tx, "quota", subject=one.vim, state=one.type.value, detail=detail, data=data)
 
 

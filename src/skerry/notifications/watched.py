@@ -188,12 +188,11 @@ def _indicators(event: Event, facts: Facts, id: str, type: str, body: Mapping[st
 
 
 def quota(event: Event, id: str) -> Message:
-    """VrQuotaAvailNotification (SOL003 11.5.2.4): a VIM has room again for what was refused."""
-    type = event.state
-    body = {"vimId": event.subject, "resourceType": type, "resourceGroupId": str(event.data["group"])}
-    also = {"vimId": event.subject, "resourceType": type, "resourceGroupId": body["resourceGroupId"]}
+    """VrQuotaAvailNotification (SOL003 11.5.2.4): a VIM, or the quota of the tenant, has room again for what was refused."""
+    where = {"vimId": event.subject} if event.subject else {}
+    body = {**where, "resourceType": event.state, "resourceGroupId": str(event.data["group"])}
     facts = {"tenant": event.data["tenant"]}
-    return _message(event, facts, id, "vrqan", filters.QUOTA_AVAILABLE, event.subject, body=body, also=also)
+    return _message(event, facts, id, "vrqan", filters.QUOTA_AVAILABLE, event.subject, body=body, also=body)
 
 
 def capacity(event: Event, id: str) -> Message:

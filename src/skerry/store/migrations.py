@@ -165,4 +165,9 @@ MIGRATIONS: tuple[str, ...] = (
         acknowledged_at = coalesce(json_extract(CAST(doc AS TEXT), '$.acknowledged_at'), '')
         WHERE json_valid(CAST(doc AS TEXT));
     """,
+    """
+    CREATE TABLE tenant_quotas (id TEXT PRIMARY KEY, rev INTEGER NOT NULL, tenant TEXT NOT NULL, doc BLOB NOT NULL);
+    CREATE TABLE quota_claims (id TEXT PRIMARY KEY, rev INTEGER NOT NULL, tenant TEXT NOT NULL, doc BLOB NOT NULL);
+    CREATE INDEX quota_claims_tenant ON quota_claims (tenant);
+    """,
 )

@@ -90,6 +90,8 @@ class ForeignNfvo:
         }
         if request.flavour_id:
             told["flavourId"] = request.flavour_id
+        if request.update:
+            told["updateResources"] = _definitions(request.update)
         if request.remove:
             told["removeResources"] = _definitions(request.remove)
         return told

@@ -25,10 +25,12 @@ class ResourceRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     vim: str = ""
     forms: tuple[str, ...] = ("container",)
     function_bytes: int = 0
+    function: bool = False  # of one that stays: whether it is one
 
 
 class GrantRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """GrantRequest (SOL003 9.5.2.2), reduced to what decides: what to add, what goes, and where the VNF already is."""
+    """GrantRequest (SOL003 9.5.2.2), reduced to what decides: what to add, what goes, what stays and gets another size
+    (`update`), and where the VNF already is."""
 
     vnf_instance_id: str
     vnfd_id: str
@@ -36,6 +38,7 @@ class GrantRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     tenant: str
     add: tuple[ResourceRequest, ...] = ()
     remove: tuple[ResourceRequest, ...] = ()
+    update: tuple[ResourceRequest, ...] = ()
     present: Mapping[str, str] = {}  # VNFC -> VIM
     operation_id: str = ""
     flavour_id: str = ""

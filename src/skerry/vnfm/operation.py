@@ -26,14 +26,14 @@ from skerry.vnfm import managed, scripts
 from skerry.vnfm.coordination import ACTION as ASK
 from skerry.vnfm.coordination import coordinated
 from skerry.vnfm.desk import Desk, change
-from skerry.vnfm.forms import forms, function_bytes
+from skerry.vnfm.forms import forms, function_bytes, in_form
 from skerry.vnfm.goal import Goal, applied, current, manned
 from skerry.vnfm.grants import GrantRequest, ResourceRequest
 from skerry.vnfm.graph import wanted, within
 from skerry.vnfm.membership import reserved_from
 from skerry.vnfm.naming import SNAPSHOT
-from skerry.vnfm.steps import REMADE, image_name
 from skerry.vnfm.packages import usable
+from skerry.vnfm.steps import REMADE, image_name
 
 
 class VnfOperation:
@@ -190,7 +190,14 @@ class VnfOperation:
         by_vdu = {name: vim for name, vim in wished.items() if name in flavour.vdus or name == "*"}
         new = [name for name in names if name not in kept]
         gone = [name for name in old if name not in names]
-        if not new:
+        update = tuple(
+            msgspec.structs.replace(
+                self._asked(flavour, names[name], name, {}), vim=vim, function=name in goal.functions
+            )
+            for name, vim in kept.items()
+            if _resized(instance, flavour.vdus[names[name]], name, function=name in goal.functions)
+        )
+        if not new and not update:
             return msgspec.structs.replace(goal, placement={**by_vdu, **kept}), ()
         request = GrantRequest(
             vnf_instance_id=instance.id,
@@ -201,6 +208,7 @@ class VnfOperation:
             flavour_id=goal.flavour_id,
             add=tuple(self._asked(flavour, names[name], name, wished) for name in new),
             remove=tuple(self._asked(flavour, old[name], name, {}) for name in gone if old[name] in flavour.vdus),
+            update=update,
             present=kept,
             prefer=tuple(dict.fromkeys(link.vim for link in goal.ext_links.values() if link.vim)),
         )
@@ -299,7 +307,6 @@ class VnfOperation:
         aggregates.vnf_instances.change(tx, operation.subject, show)
 
 
-def _without(groups: Mapping[str, Sequence[str]], others: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
 def _managed_moved(tx: Transaction, operation: Operation, state: OperationState) -> None:
     """Bring the record of a VNF that another VNF manager has up to date; its package may be another one now."""
     before = aggregates.vnf_instances.get(tx, operation.subject)
@@ -310,6 +317,7 @@ def _managed_moved(tx: Transaction, operation: Operation, state: OperationState)
     aggregates.vnf_instances.change(tx, operation.subject, lambda _doc: now)
 
 
+def _without(groups: Mapping[str, Sequence[str]], others: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
     return {vdu: tuple(name for name in names if name not in others.get(vdu, ())) for vdu, names in groups.items()}
 
 
@@ -406,6 +414,12 @@ def _restored(instance: VnfInstance, operation: Operation) -> VnfInstance:
     before = msgspec.convert(operation.plan.outcome["before"], Goal) if operation.plan else current(instance)
     restored = applied(instance, before)
     return msgspec.structs.replace(restored, failed=False, vnf_state=power_state(restored), vim_ids=used_vims(restored))
+
+
+def _resized(instance: VnfInstance, vdu: Vdu, vnfc: str, *, function: bool) -> bool:
+    """Whether a VNFC that stays takes something else than before."""
+    shall, spec = in_form(vdu, function=function), instance.resources[f"compute:{vnfc}"].spec
+    return any(getattr(shall, name) != spec.get(name) for name in ("vcpus", "memory_bytes", "storage_bytes"))
 
 
 def _wish(wished: Mapping[str, str], vdu_id: str, vnfc: str) -> str:

@@ -18,6 +18,7 @@ from skerry.api.own import (
     orphans,
     packages,
     performance,
+    quotas,
     snapshots,
     subscribers,
     vims,
@@ -45,5 +46,6 @@ ROUTES = (
     *lvnfs.ROUTES,
     *mep.ROUTES,
     *access.ROUTES,
+    *quotas.ROUTES,
 )
 API = Api("skerry", "Skerry", {1: "1.0.0"}, ROUTES)

@@ -11,13 +11,12 @@ from starlette.responses import Response
 from skerry.access.authority import Authority
 from skerry.access.clients import Client
 from skerry.access.roles import MANAGED, NODE_TENANT, OF_NODE, Role, RoleName, covered, role_of
-from skerry.api.own.types import Asked
+from skerry.api.own.types import Asked, Tenant
 from skerry.api.route import Call, Endpoint
 from skerry.client.access import Caller, ClientCertificate, ClientSecret, ClientView
 from skerry.errors import ForbiddenError, InvalidError
 
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.@-]{0,62}$")]
-Tenant = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 
 
 class ClientRequest(Asked, frozen=True, kw_only=True):

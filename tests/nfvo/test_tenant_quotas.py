@@ -1,0 +1,170 @@
+"""What a tenant may have at most: refused before anything is made, whatever asks, in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from skerry.errors import RejectedError
+from skerry.model.grants import Asked, GrantRecord
+from skerry.model.quotas import Limits, Needed, TenantUsage, beyond, total
+from skerry.model.states import OperationState
+from skerry.nfvo.tenant_quotas import elsewhere, exceeded
+from skerry.store.quotas import claims
+from tests.vnfm.builder import Lab, lab
+
+WEB = "{id: web, vdus: {one: {nics: {pub: ext}, vcpus: 1}}, aspects: {more: {max: 3, deltas: {one: [1]}}}}"
+PAIR = "{id: pair, vnfs: {a: {vnfd: web, links: {pub: net}, count: 2}}, links: {net: ''}}"
+ME = ""
+
+
+def used(it: Lab) -> TenantUsage:
+    return it.node.tenant_quotas.usage(ME)
+
+
+async def limit(it: Lab, **limits: Any) -> None:
+    await it.node.tenant_quotas.put(ME, Limits(**limits))
+
+
+@pytest.mark.feature("A40")
+def test_growth_beyond_a_limit_is_refused_and_what_goes_is_free_again() -> None:
+    async def body(it: Lab) -> None:
+        await limit(it, vcpus=2.5, instances=9)
+        first = await it.vnf(WEB, name="first")
+        more = {"type": "SCALE_OUT", "aspectId": "more"}
+        await it.done("vnf.scale", first.id, more)
+        before = it.machines()
+        refused = await it.run("vnf.scale", first.id, more)
+        assert refused.state is OperationState.ROLLED_BACK
+        assert "vCPUs: the limit is 2.5, used are 2, asked for are 1" in refused.error
+        assert (it.machines(), used(it).vcpus, used(it).instances) == (before, 2.0, 2)
+        await it.done("vnf.heal", first.id, {"cause": "test"})  # no growth
+        await it.done("vnf.scale", first.id, {**more, "type": "SCALE_IN"})
+        await it.done("vnf.scale", first.id, more)
+        await it.done("vnf.terminate", first.id, {"terminationType": "FORCEFUL"})
+        assert used(it) == TenantUsage()
+
+    lab(body)
+
+
+@pytest.mark.feature("A40")
+def test_a_plan_is_refused_too_and_takes_nothing() -> None:
+    async def body(it: Lab) -> None:
+        await limit(it, instances=1)
+        first = await it.vnf(WEB, instantiate=False, name="first")
+        await it.node.vnfm.plan("vnf.instantiate", first.id, {})
+        assert used(it) == TenantUsage()
+        await it.done("vnf.instantiate", first.id, {})
+        second = await it.vnf(WEB, instantiate=False, name="second")
+        with pytest.raises(RejectedError) as told:
+            await it.node.vnfm.plan("vnf.instantiate", second.id, {})
+        assert [fault.path for fault in told.value.faults] == ["/instances"]
+        assert used(it).instances == 1
+        await it.done("vnf.terminate", first.id, {"terminationType": "FORCEFUL"})
+        granted = await it.done("vnf.instantiate", second.id, {})
+        assert [claim.id for claim in claims.select(it.node.store, tenant=ME)] == [granted.id]  # others are swept
+
+    lab(body)
+
+
+@pytest.mark.feature("A40")
+def test_a_limit_below_what_is_there_stops_growth_only() -> None:
+    async def body(it: Lab) -> None:
+        first = await it.vnf(WEB, name="first")
+        await limit(it, vcpus=0.5, memory_bytes=1)
+        await it.done("vnf.heal", first.id, {"cause": "test"})
+        more = {"type": "SCALE_OUT", "aspectId": "more"}
+        assert (await it.run("vnf.scale", first.id, more)).state is OperationState.ROLLED_BACK
+        await it.node.tenant_quotas.remove(ME)
+        await it.done("vnf.scale", first.id, more)
+
+    lab(body)
+
+
+@pytest.mark.feature("A40")
+def test_a_service_that_has_no_room_as_a_whole_makes_nothing() -> None:
+    async def body(it: Lab) -> None:
+        ns = await it.ns(PAIR, WEB, instantiate=False)
+        await limit(it, instances=1)
+        refused = await it.run("ns.instantiate", ns.id, {})
+        assert refused.state is OperationState.ROLLED_BACK
+        assert "instances: the limit is 1, used are 0, asked for are 2" in refused.error
+        assert (it.node.vnfm.instances(tenant=ME), it.machines()) == ([], {})
+        await limit(it, instances=2)
+        await it.done("ns.instantiate", ns.id, {})
+        assert used(it).instances == 2
+
+    lab(body)
+
+
+@pytest.mark.feature("A40")
+def test_what_an_unfinished_operation_was_granted_stays_its_own_over_a_restart() -> None:
+    async def body(it: Lab) -> None:
+        ns = await it.ns(PAIR, WEB, instantiate=False)
+        other = await it.vnf(WEB, instantiate=False, name="other")
+        await limit(it, instances=2)
+        it.world.fail("create_compute", "*", times=1000)
+        stuck = await it.run("ns.instantiate", ns.id, {})
+        assert stuck.state is OperationState.FAILED_TEMP
+        await it.restart()
+        assert (used(it).instances, it.machines()) == (2, {})
+        assert (await it.run("vnf.instantiate", other.id, {})).state is OperationState.ROLLED_BACK
+        it.world.troubles.clear()
+        await it.node.engine.rollback(stuck.id)
+        await it.node.engine.wait(stuck.id)
+        assert used(it) == TenantUsage(ns=1)
+        await it.done("vnf.instantiate", other.id, {})
+
+    lab(body)
+
+
+@pytest.mark.feature("A40", "A41")
+def test_who_was_refused_is_told_once_the_quota_has_room() -> None:
+    async def body(it: Lab) -> None:
+        await limit(it, instances=1)
+        first = await it.vnf(WEB, name="first")
+        second = await it.vnf(WEB, instantiate=False, name="second")
+
+        def told() -> list[tuple[str, str]]:
+            return [(event.subject, event.state) for event in it.node.engine.events.since(0, kind="quota")]
+
+        await it.run("vnf.instantiate", second.id, {})
+        await asyncio.sleep(100)
+        assert told() == []
+        await it.done("vnf.terminate", first.id, {"terminationType": "FORCEFUL"})
+        await asyncio.sleep(1)
+        assert told() == [("", "COMPUTE")]
+        await it.done("vnf.instantiate", second.id, {})
+        await it.run("vnf.instantiate", first.id, {})
+        await limit(it, instances=2)
+        await asyncio.sleep(1)
+        assert told() == [("", "COMPUTE")] * 2
+
+    lab(body)
+
+
+def grant(operation: str, takes: float = 0, gives: float = 0) -> GrantRecord:
+    asked = Asked(vnf_instance_id="v", vnf_lcm_op_occ_id=operation, vnfd_id="d", operation=operation)
+    return GrantRecord(id=operation, asked=asked, takes=Needed(vcpus=takes), gives=Needed(vcpus=gives))
+
+
+@pytest.mark.feature("A64")
+def test_what_managers_of_others_hold() -> None:
+    grants = [grant("INSTANTIATE", 3), grant("SCALE", 2, 1)]
+    assert elsewhere(grants) == {"v": Needed(vcpus=4)}
+    assert elsewhere([*grants, grant("TERMINATE")]) == {}
+    assert elsewhere([grant("SCALE", 0, 5)]) == {"v": Needed()}
+
+
+@pytest.mark.feature("A40")
+def test_only_growth_beyond_a_limit_exceeds_it() -> None:
+    limits = Limits(vcpus=2, instances=3)
+    assert exceeded(limits, TenantUsage(vcpus=1), TenantUsage(vcpus=2, memory_bytes=9)) == []
+    assert exceeded(limits, TenantUsage(vcpus=5), TenantUsage(vcpus=5)) == []
+    assert exceeded(limits, TenantUsage(instances=3), TenantUsage(instances=5)) == [("instances", 3, 3, 2)]
+    assert total([Needed(vcpus=0.5, memory_bytes=2**60), Needed(memory_bytes=1)]) == Needed(
+        vcpus=0.5, memory_bytes=2**60 + 1
+    )
+    assert beyond(Needed(vcpus=3), Needed(vcpus=1, instances=4)) == Needed(vcpus=2)
