@@ -109,7 +109,8 @@ class Children:
         """End whatever operation holds this instance, so that it can be removed in every state; children of `keep` stay."""
         while (held := journal.holder(self._engine.database, subject)) and not (keep and held.parent == keep):
             if held.state is OperationState.FAILED_TEMP:
-                await self._engine.fail(held.id)
+                with contextlib.suppress(ConflictError):  # its parent has begun to roll it back
+                    await self._engine.fail(held.id)
                 continue
             if held.state is not OperationState.ROLLING_BACK:
                 with contextlib.suppress(ConflictError):  # it ended meanwhile

@@ -56,6 +56,8 @@ OPERATION_TYPES: Mapping[str, str] = {
     "vnf.migrate": "HEAL",  # own: a VNFC is made again elsewhere
     "vnf.revert": "MODIFY_INFO",  # own: the standard has no word for taking back
     "vnf.change_package": "CHANGE_VNFPKG",
+    "ns.receive": "UPDATE",  # own: the part of an update that another NS does
+    "ns.release": "UPDATE",
 }
 """Kinds of operations whose LcmOperationType is not their own name."""
 

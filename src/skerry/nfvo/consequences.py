@@ -22,9 +22,9 @@ from skerry.nfvo.graph import vnffgs_of
 _MEMBER = "vnf:"
 
 
-def member_label(instance: NsInstance, name: str) -> str:
-    """How a VNF that the NS makes is called."""
-    return f"{instance.ns_instance_name or instance.id[:8]}-{name}"
+def member_label(instance: NsInstance, name: str, told: Mapping[str, Any]) -> str:
+    """How a VNF that the NS makes is called: as the request says, else after the NS."""
+    return str(told.get("vnfInstanceName") or f"{instance.ns_instance_name or instance.id[:8]}-{name}")
 
 
 def of_members(
@@ -56,12 +56,12 @@ def _member(
     spec = instance.resources[key].spec if key in instance.resources else graph[key].spec
     verbs = {"create": ("INSTANTIATE", "ADD"), "delete": ("TERMINATE", "REMOVE")}
     own, existing = verbs.get(effect, ("MODIFY_INFORMATION", "MODIFY_INFORMATION"))
-    id = spec["existing"] or derive(instance.id, name)
+    id = spec["existing"] or spec.get("vnf_id") or derive(instance.id, name)
     return VnfChange(
         vnf_instance_id=id,
         vnfd_id=spec["vnfd_id"],
         profile=spec["profile"],
-        name=called(id) or member_label(instance, name),
+        name=called(id) or member_label(instance, name, spec.get("told", {})),
         change_type=existing if spec["existing"] else own,
     )
 

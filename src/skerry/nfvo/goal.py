@@ -7,18 +7,21 @@ from typing import Any
 
 import msgspec
 
+from skerry.engine.children import derive
 from skerry.errors import Fault, InvalidError
 from skerry.model.descriptors import Nsd, NsDeploymentFlavour, NsProfile, Vnffg, VnfProfile
 from skerry.model.ns import NsInstance
 from skerry.model.pnfs import Pnf, pnfs_of
 from skerry.model.saps import AccessPoint
+from skerry.model.virtual_links import own_links
 from skerry.vnfm.goal import populate
 
 
 class NsGoal(msgspec.Struct, frozen=True, kw_only=True):
     """The part of an NS's record that an operation decides. `groups` is VNF profile → its members' names, `adopted` member
-    name → the VNF instance that existed before. `nested` is NS profile → names of nested NSs, `taken_in` name → the NS
-    instance that existed before, `nested_params` NS profile → additional parameters of those that are made."""
+    name → the VNF instance that existed before, `identities` member name → the VNF instance where that does not follow from
+    the name. `nested` is NS profile → names of nested NSs, `taken_in` name → the NS instance that existed before,
+    `nested_params` NS profile → additional parameters of those that are made."""
 
     flavour_id: str
     nsd_id: str = ""  # "" as recorded
@@ -28,13 +31,16 @@ class NsGoal(msgspec.Struct, frozen=True, kw_only=True):
     scale_status: Mapping[str, int] = {}
     groups: Mapping[str, tuple[str, ...]] = {}
     adopted: Mapping[str, str] = {}
+    identities: Mapping[str, str] = {}
     nested: Mapping[str, tuple[str, ...]] = {}
     taken_in: Mapping[str, str] = {}
     nested_params: Mapping[str, Mapping[str, Any]] = {}
     pnfs: Mapping[str, Pnf] = {}
+    virtual_links: Mapping[str, str] = {}  # those asked for by themselves -> their profiles
     placement: Mapping[str, str] = {}
     inputs: Mapping[str, Any] = {}
     properties: Mapping[str, Mapping[str, Any]] = {}
+    told: Mapping[str, Mapping[str, Any]] = {}  # profile or member -> what its VNFs are told when they are made
     vnffgs: Mapping[str, Vnffg] | None = None  # None: those of the NSD
     saps: Mapping[str, AccessPoint] | None = None  # None: those of the NSD
     steered: Mapping[str, tuple[str, ...]] = {}
@@ -58,13 +64,20 @@ def current(instance: NsInstance) -> NsGoal:
         scale_status=instance.scale_status,
         groups=groups,
         adopted={name: m.vnf_instance_id for name, m in instance.members.items() if m.existing},
+        identities={
+            name: m.vnf_instance_id
+            for name, m in instance.members.items()
+            if not m.existing and m.vnf_instance_id != derive(instance.id, name)
+        },
         nested=nested,
         taken_in={name: one.ns_instance_id for name, one in instance.nested.items() if one.existing},
         nested_params=instance.nested_params,
         pnfs=pnfs_of(instance.resources),
+        virtual_links=own_links(instance.resources),
         placement=instance.placement,
         inputs=instance.inputs,
         properties=instance.properties,
+        told=instance.told,
         vnffgs=instance.vnffgs,
         saps=instance.saps,
         steered=instance.steered,

@@ -17,10 +17,10 @@ from skerry.model.descriptors import (
     Vnffg,
     VnfProfile,
 )
-from skerry.model.ns import FORWARDING, NsInstance
+from skerry.model.ns import FORWARDING, Member, NsInstance
 from skerry.model.operations import Verdict
 from skerry.model.pnfs import Pnf
-from skerry.model.resources import Wanted
+from skerry.model.resources import Resource, Wanted
 from skerry.model.saps import saps_of
 from skerry.nfvo.goal import NsGoal
 from skerry.vnfm.naming import link_key, resource_name
@@ -61,6 +61,19 @@ def wanted(instance_id: str, flavour: NsDeploymentFlavour, goal: NsGoal, layout:
     if graph and (laid or goal.steered):
         graph[FORWARDING] = _forwarding(flavour, goal, laid)
     return graph
+
+
+def members_of(resources: Mapping[str, Resource]) -> dict[str, Member]:
+    """The member VNFs that the resource graph has."""
+    return {
+        key.removeprefix("vnf:"): Member(
+            profile=resource.spec["profile"],
+            vnf_instance_id=resource.outputs["vnf_instance_id"],
+            existing=bool(resource.spec["existing"]),
+        )
+        for key, resource in resources.items()
+        if resource.kind == "member" and "vnf_instance_id" in resource.outputs
+    }
 
 
 def vnffgs_of(flavour: NsDeploymentFlavour, now: NsGoal | NsInstance) -> Mapping[str, Vnffg]:
@@ -176,6 +189,14 @@ def network_on(instance_id: str, link: VirtualLink, vim: str) -> Wanted:
     return Wanted(key=key, kind="network", spec=spec, note=f"virtual link {link.id} on {vim}")
 
 
+def _told(goal: NsGoal, profile: str, name: str) -> Mapping[str, Any]:
+    """What a member is told when it is made; of a name for a whole profile the first has it, the others with a number."""
+    told, number = goal.told.get(profile, {}), name.rpartition("-")[2]
+    if told.get("vnfInstanceName") and number != "0":
+        told = {**told, "vnfInstanceName": f"{told['vnfInstanceName']}-{number}"}
+    return goal.told.get(name) or told
+
+
 def _member(
     profile: VnfProfile,
     name: str,
@@ -193,11 +214,19 @@ def _member(
         "links": links,
         "placement": dict(layout.places.get(name, {})),
         "existing": goal.adopted.get(name, ""),
-        "values": {**profile.properties, **goal.properties.get(profile.id, {})},
+        "values": {
+            **profile.properties,
+            **goal.properties.get(profile.id, {}),
+            **goal.properties.get(name, {}),
+        },
         "depends": [msgspec.to_builtins(pair) for pair in layout.pairs if pair.target == profile.id],
     }
+    if name in goal.identities:
+        spec["vnf_id"] = goal.identities[name]
     if goal.ssh_keys:
         spec["ssh_keys"] = list(goal.ssh_keys)
+    if told := _told(goal, profile.id, name):
+        spec["told"] = told
     return Wanted(
         key=f"vnf:{name}",
         kind="member",
@@ -205,6 +234,7 @@ def _member(
         needs=networks,
         after=tuple(f"vnf:{other}" for source in sorted(sources) for other in goal.groups.get(source, ())),
         in_place=MEMBER_IN_PLACE,
+        quiet=("told",),
         note=f"VNF {name}",
         timeout_s=3600.0,
     )

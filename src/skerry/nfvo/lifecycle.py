@@ -16,6 +16,7 @@ from skerry.nfvo.desk import NsDesk
 from skerry.nfvo.forwarding_steps import ForwardingSteps, PathKeeper, Paths
 from skerry.nfvo.heal import HealNs
 from skerry.nfvo.instantiate import InstantiateNs
+from skerry.nfvo.moving_steps import MovingSteps, ReceiveVnfs, ReleaseVnfs, unwind
 from skerry.nfvo.nested_steps import NestedSteps
 from skerry.nfvo.nesting import require_alone
 from skerry.nfvo.pnf_steps import PnfSteps
@@ -31,7 +32,7 @@ from skerry.store.database import Transaction
 from skerry.store.documents import Revs
 from skerry.vim.driver import Placed
 
-KINDS = (InstantiateNs, ScaleNs, HealNs, UpdateNs, TerminateNs)
+KINDS = (InstantiateNs, ScaleNs, HealNs, UpdateNs, ReceiveVnfs, ReleaseVnfs, TerminateNs)
 
 
 class Nfvo:
@@ -43,7 +44,9 @@ class Nfvo:
         self._ids = ids
         for kind in KINDS:
             engine.add_kind(kind(desk))
-        MemberSteps(desk).register(engine)
+        members = MemberSteps(desk)
+        members.register(engine)
+        MovingSteps(members).register(engine)
         NestedSteps(desk, self).register(engine)
         PnfSteps(desk).register(engine)
         paths = Paths(desk)
@@ -109,6 +112,7 @@ class Nfvo:
     async def discard(self, id: str, *, tenant: str = "") -> None:
         """End whatever operation holds the NS, remove all that it has at once, and delete its record, in every state."""
         require_alone(self.instance(id, tenant=tenant), "discard")
+        await unwind(self.engine, id)
         await self.engine.children.release(id)
         instance = self.instance(id, tenant=tenant)
         if instance.ns_state is InstantiationState.INSTANTIATED or instance.resources:

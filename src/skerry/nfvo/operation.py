@@ -12,18 +12,19 @@ from skerry.engine.graph import settle
 from skerry.errors import ConflictError, InvalidError
 from skerry.model import nesting
 from skerry.model.descriptors import NsDeploymentFlavour, Vnfd
-from skerry.model.ns import Member, NsInstance
+from skerry.model.ns import NsInstance
 from skerry.model.operations import Change, Operation, Plan, Step, Verdict
-from skerry.model.resources import Resource, Wanted
+from skerry.model.resources import Wanted
 from skerry.model.states import InstantiationState, OperationState
 from skerry.model.time import stamp
 from skerry.model.versions import standing
-from skerry.nfvo import consequences, nested, redesign
+from skerry.nfvo import consequences, moving, nested, redesign
 from skerry.nfvo.dependencies import dependencies, ordered
 from skerry.nfvo.desk import NsDesk
 from skerry.nfvo.goal import NsGoal, current, flavour_of
-from skerry.nfvo.graph import Layout, external_points, wanted
+from skerry.nfvo.graph import Layout, external_points, members_of, wanted
 from skerry.nfvo.pnf_steps import cabled, with_pnfs
+from skerry.nfvo.virtual_links import after_members, with_links
 from skerry.placement.solve import Demand
 from skerry.store import aggregates, journal
 from skerry.store.database import Transaction
@@ -87,7 +88,7 @@ class NsOperation:
     async def plan(self, operation: Operation) -> Plan:
         instance = self.desk.instance(operation.subject)
         before = current(instance)
-        goal = self.goal(instance, operation.params)
+        goal = moving.distinct(self.desk, instance, self.goal(instance, operation.params))
         nsd = self.desk.descriptor(goal.nsd_info_id or instance.nsd_info_id, goal.inputs)
         flavour = standing(flavour_of(nsd, goal.flavour_id), goal.kept, instance.resources)
         graph = {}
@@ -98,9 +99,10 @@ class NsOperation:
             graph = with_pnfs(wanted(instance.id, flavour, goal, layout), instance, flavour, layout)
             graph = redesign.keeping(self.desk, graph, instance.resources, instance.tenant)
             verdicts = layout.verdicts
+        graph = with_links(graph, instance, flavour, goal.virtual_links)
         graph |= nested.wanted(flavour, goal, instance.resources)
         steps, changes = diff(graph, instance.resources)
-        steps = [self.adjust(step, operation.params) for step in steps]
+        steps = [self.adjust(step, operation.params) for step in after_members(steps)]
         besides = await self.besides(instance, operation.params)
         steps += besides
         steps += _configure(_to_tell(graph, steps, bool(besides), again), steps)
@@ -223,6 +225,8 @@ class NsOperation:
                 recorded = instance.resources.get(f"vnf:{name}")
                 if recorded is not None:
                     places[name] = dict(recorded.spec["placement"])
+                elif there := moving.placed(self.desk, goal.identities.get(name, "")):
+                    places[name] = there
                 elif name not in goal.adopted:
                     demands += self._demands(flavour, layout, goal, profile_id, name)
         if not demands:
@@ -279,6 +283,7 @@ def applied(instance: NsInstance, goal: NsGoal) -> NsInstance:
         placement=goal.placement,
         inputs=goal.inputs,
         properties=goal.properties,
+        told=goal.told,
         vnffgs=goal.vnffgs,
         saps=goal.saps,
         steered=goal.steered,
@@ -292,19 +297,6 @@ def given_up(instance: NsInstance) -> NsInstance:
     there = [member.profile for member in instance.members.values()]
     counts = {profile: there.count(profile) for profile in instance.counts}
     return msgspec.structs.replace(instance, failed=True, counts=counts)
-
-
-def members_of(resources: Mapping[str, Resource]) -> dict[str, Member]:
-    """The member VNFs that the resource graph has."""
-    return {
-        key.removeprefix("vnf:"): Member(
-            profile=resource.spec["profile"],
-            vnf_instance_id=resource.outputs["vnf_instance_id"],
-            existing=bool(resource.spec["existing"]),
-        )
-        for key, resource in resources.items()
-        if resource.kind == "member" and "vnf_instance_id" in resource.outputs
-    }
 
 
 def _to_tell(graph: Mapping[str, Wanted], steps: Sequence[Step], everyone: bool, again: set[str]) -> list[str]:

@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 
-from skerry.engine.children import derive
 from skerry.engine.engine import Engine
 from skerry.engine.kinds import StepContext
 from skerry.errors import InvalidError, NotFoundError
@@ -18,8 +17,9 @@ from skerry.model.vnf import VnfInstance
 from skerry.nfvo.consequences import member_label
 from skerry.nfvo.dependencies import handed
 from skerry.nfvo.desk import NsDesk
+from skerry.nfvo.moving import identity
 from skerry.nfvo.redesign import BECOMING, becoming
-from skerry.nfvo.update import terminations
+from skerry.nfvo.requested import terminations
 from skerry.packages.functions import evaluate, has_function, resolve
 from skerry.store import aggregates
 from skerry.vnfm.goal import flavour_of
@@ -47,19 +47,28 @@ class MemberSteps:
     async def create(self, context: StepContext) -> Mapping[str, Any]:
         spec = context.args["spec"]
         name = context.step.resource.removeprefix("vnf:")
-        given = self._given(context.operation.subject, spec)
-        values = self._values(context.operation.subject, spec, given)
+        given = self.given(context.operation.subject, spec)
+        values = self.values(context.operation.subject, spec, given)
         if spec["existing"]:
             id = spec["existing"]
             vnf = self.desk.vnfm.instance(id, tenant=context.operation.tenant)
-            await self._tell(context, id, values, {**vnf.dependencies, **given})
+            await self.tell(context, id, values, {**vnf.dependencies, **given})
             return {"vnf_instance_id": id}
         ns = self.desk.instance(context.operation.subject)
-        id = derive(ns.id, name)
-        label = member_label(ns, name)
+        id = identity(ns.id, name, spec)
+        told = spec.get("told", {})
+        label = member_label(ns, name, told)
         if context.undoing:
             await self._end_termination(context, id)
-        vnf = await self.desk.vnfm.create(spec["vnfd_id"], name=label, tenant=ns.tenant, id=id, ns_id=ns.id)
+        vnf = await self.desk.vnfm.create(
+            spec["vnfd_id"],
+            name=label,
+            description=told.get("vnfInstanceDescription", ""),
+            metadata=told.get("metadata"),
+            tenant=ns.tenant,
+            id=id,
+            ns_id=ns.id,
+        )
         if vnf.instantiation_state is InstantiationState.NOT_INSTANTIATED:
             await context.child("vnf.instantiate", id, self._request(vnf, spec, values, given), undone=True)
         return {"vnf_instance_id": id}
@@ -70,19 +79,9 @@ class MemberSteps:
         """The InstantiateVnfRequest of a member."""
         vnfd = self.desk.vnfd(vnf.vnfd_id, vnf.tenant)
         flavour = flavour_of(vnfd, spec["flavour_id"])
-        links = [
-            {
-                "id": entry["link"],
-                "resourceId": entry["network"],
-                "vimConnectionId": entry["vim"],
-                "extCps": [{"cpdId": entry["cp"]}],
-                **{name: entry[name] for name in ("dns", "maxBitrate", "steered") if name in entry},
-            }
-            for entry in spec["links"]
-        ]
         request: dict[str, Any] = {
             "flavourId": flavour.id,
-            "extVirtualLinks": links,
+            "extVirtualLinks": connections(spec),
             "vnfConfigurableProperties": {k: v for k, v in values.items() if k not in flavour.inputs},
             "additionalParams": {
                 "inputs": {k: v for k, v in values.items() if k in flavour.inputs},
@@ -92,6 +91,8 @@ class MemberSteps:
         }
         if spec.get("ssh_keys"):
             request["additionalParams"]["sshKeys"] = spec["ssh_keys"]
+        if extensions := spec.get("told", {}).get("extensions"):
+            request["extensions"] = extensions
         if spec["level_id"]:
             request["instantiationLevelId"] = spec["level_id"]
         return request
@@ -115,14 +116,14 @@ class MemberSteps:
         member = self.desk.instance(ns_id).members[context.step.resource.removeprefix("vnf:")]
         if context.undoing:
             for kind in ("vnf.modify", *BECOMING):
-                await self._take_back(context, member.vnf_instance_id, kind)
+                await self.take_back(context, member.vnf_instance_id, kind)
             return {}
         await self._become(context, member.vnf_instance_id)
-        given = self._given(ns_id, spec)
+        given = self.given(ns_id, spec)
         vnf = self.desk.vnfm.instance(member.vnf_instance_id, tenant=context.operation.tenant)
         if spec["existing"]:
             given = {**vnf.dependencies, **given}
-        await self._tell(context, vnf.id, self._values(ns_id, spec, given, known=vnf), given)
+        await self.tell(context, vnf.id, self.values(ns_id, spec, given, known=vnf), given)
         return {}
 
     async def _become(self, context: StepContext, id: str) -> None:
@@ -142,25 +143,26 @@ class MemberSteps:
         member = ns.members[name]
         spec = ns.resources[f"vnf:{name}"].spec
         vnf = aggregates.vnf_instances.get(self.desk.database, member.vnf_instance_id)
-        given = self._given(ns.id, spec)
+        given = self.given(ns.id, spec)
         if spec["existing"]:
             given = {**vnf.dependencies, **given}
-        values = self._values(ns.id, spec, given, known=vnf)
+        values = self.values(ns.id, spec, given, known=vnf)
         known = {k: vnf.vnf_configurable_properties.get(k, vnf.inputs.get(k)) for k in values}
         begun = context.engine.children.begun(context, "vnf.modify")
         if begun or given != vnf.dependencies or known != values:
-            await self._tell(context, vnf.id, values, given)
+            await self.tell(context, vnf.id, values, given)
         return {}
 
     async def delete(self, context: StepContext) -> None:
         ns = self.desk.instance(context.operation.subject)
         spec = context.args["spec"]
         name = context.step.resource.removeprefix("vnf:")
-        id = derive(ns.id, name)
+        id = identity(ns.id, name, spec)
         vnf = aggregates.vnf_instances.find(self.desk.database, id)
         if spec["existing"] and context.undoing:
-            await self._take_back(context, spec["existing"], "vnf.modify")
-        if vnf is None or spec["existing"]:
+            await self.take_back(context, spec["existing"], "vnf.modify")
+        elsewhere = vnf is not None and "vnf_id" in spec and vnf.ns_id != ns.id  # it was to come, and has not
+        if vnf is None or spec["existing"] or elsewhere:
             return
         await context.engine.children.release(id, keep="" if context.undoing else context.operation.id)
         vnf = self.desk.vnfm.instance(id, tenant=ns.tenant)
@@ -180,9 +182,9 @@ class MemberSteps:
         member = self.desk.instance(context.operation.subject).members.get(context.args.get("member", ""))
         id = member.vnf_instance_id if member else context.args.get("vnf", "")
         if id:
-            await self._take_back(context, id, context.args["kind"])
+            await self.take_back(context, id, context.args["kind"])
 
-    async def _take_back(self, context: StepContext, id: str, kind: str) -> None:
+    async def take_back(self, context: StepContext, id: str, kind: str) -> None:
         children = context.engine.children
         await children.revert(context.operation.id, id)
         for child in children.effective(context.operation.id, id, kind):
@@ -197,10 +199,10 @@ class MemberSteps:
         if newest.state is OperationState.FAILED and newest.plan is not None:
             await context.child("vnf.terminate", id, {"terminationType": "FORCEFUL"}, name="rest")
 
-    async def _tell(self, context: StepContext, id: str, values: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    async def tell(self, context: StepContext, id: str, values: Mapping[str, Any], given: Mapping[str, Any]) -> None:
         await context.child("vnf.modify", id, {"vnfConfigurableProperties": values, "dependencies": given})
 
-    def _given(self, ns_id: str, spec: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    def given(self, ns_id: str, spec: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
         """Source profile → values that it hands over, as they are now."""
         pairs = [msgspec.convert(pair, VnfDependency) for pair in spec["depends"]]
         return {pair.source: handed(pair, self._provided(ns_id, pair.source)) for pair in pairs}
@@ -215,7 +217,7 @@ class MemberSteps:
                 offers.append(provided(vnf, vnfd, flavour_of(vnfd, vnf.flavour_id)))
         return offers
 
-    def _values(
+    def values(
         self, ns_id: str, spec: Mapping[str, Any], given: Mapping[str, Any], known: VnfInstance | None = None
     ) -> dict[str, Any]:
         """The member's values with every function answered. Of a VNF that is there (`known`) what cannot be answered any more
@@ -238,6 +240,20 @@ class MemberSteps:
             return answered
         tried = {name: evaluate(value, lookup) for name, value in spec["values"].items()}
         return {name: value for name, value in tried.items() if not has_function(value)}
+
+
+def connections(spec: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Where a member's connection points are, as ExtVirtualLinkData."""
+    return [
+        {
+            "id": entry["link"],
+            "resourceId": entry["network"],
+            "vimConnectionId": entry["vim"],
+            "extCps": [{"cpdId": entry["cp"]}],
+            **{name: entry[name] for name in ("dns", "maxBitrate", "steered") if name in entry},
+        }
+        for entry in spec["links"]
+    ]
 
 
 def _input(inputs: Mapping[str, Any], declared: Mapping[str, Any], name: str) -> Any:

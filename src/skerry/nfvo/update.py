@@ -8,16 +8,18 @@ from typing import Any, ClassVar
 import msgspec
 
 from skerry.errors import Fault, InvalidError
-from skerry.model.descriptors import NsDeploymentFlavour
+from skerry.model.descriptors import VnfProfile
 from skerry.model.ns import NsInstance
-from skerry.model.operations import Operation, Step
+from skerry.model.operations import Operation, Plan, Step
 from skerry.model.saps import access_points
-from skerry.nfvo import nested, pnfs, redesign, saps, vnffgs
+from skerry.nfvo import moving, nested, pnfs, redesign, requested, saps, virtual_links, vnffgs
 from skerry.nfvo.desk import NsDesk
-from skerry.nfvo.goal import NsGoal, adopting, current, grown, without
+from skerry.nfvo.goal import NsGoal, adopting, current, without
 from skerry.nfvo.graph import vnffgs_of
 from skerry.nfvo.operation import NsOperation, member_named, member_step
+from skerry.nfvo.requested import terminations
 from skerry.nfvo.sap_addresses import links_of
+from skerry.vnfm.goal import check_level
 
 ON_MEMBERS: Mapping[str, tuple[str, str]] = {
     "OPERATE_VNF": ("operateVnfData", "vnf.operate"),
@@ -39,6 +41,9 @@ ON_SAPS = ("ADD_SAP", "REMOVE_SAP")
 ON_PNFS = ("ADD_PNF", "MODIFY_PNF", "REMOVE_PNF")
 """Updates of physical network functions. One that cannot be connected is rolled back."""
 
+ON_LINKS = ("CREATE_NS_VIRTUAL_LINK", "DELETE_NS_VIRTUAL_LINK")
+"""Updates of virtual links that nobody is on yet, or any more."""
+
 ON_NESTED = ("ADD_NESTED_NS", "REMOVE_NESTED_NS")
 """Updates of nested NSs: existing ones come in, whichever is there goes."""
 
@@ -47,6 +52,9 @@ ON_DESIGN: Mapping[str, Callable[[NsDesk, NsInstance, Mapping[str, Any]], NsGoal
     "ASSOC_NEW_NSD_VERSION": redesign.reversioned,
 }
 """Updates to another flavour or version of the NSD. One that fails is rolled back: the NS is as it was."""
+
+MOVE = "MOVE_VNF"
+"""Members go to another NS."""
 
 SUPPORTED = (
     "INSTANTIATE_VNF",
@@ -60,8 +68,10 @@ SUPPORTED = (
     *ON_NESTED,
     *ON_DESIGN,
     *ON_PNFS,
+    *ON_LINKS,
+    MOVE,
 )
-BY_ITSELF = (*ON_PATHS, *ON_SAPS, *ON_PNFS, *ON_DESIGN)
+BY_ITSELF = (MOVE, *ON_PATHS, *ON_SAPS, *ON_PNFS, *ON_LINKS, *ON_DESIGN)
 """Updates that are rolled back without asking."""
 
 LEAVING = ("REMOVE_VNF", "TERMINATE_VNF")
@@ -84,14 +94,20 @@ class UpdateNs(NsOperation):
     def rolls_back(self, operation: Operation) -> bool:
         return operation.params["updateType"] in BY_ITSELF or super().rolls_back(operation)
 
+    async def plan(self, operation: Operation) -> Plan:
+        plan = await super().plan(operation)
+        return moving.departed(plan) if operation.params["updateType"] == MOVE else plan
+
     async def besides(self, instance: NsInstance, params: Mapping[str, Any]) -> list[Step]:
         kind = params["updateType"]
+        if kind == MOVE:
+            return moving.handing_over(instance, params)
         if kind == "DELETE_VNF_SNAPSHOT_INFO":
             return [_forgetting(instance, params["deleteVnfSnapshotData"])]
         name, operation = ON_MEMBERS.get(kind, ("", ""))
         given = params.get(name, ())
         return [
-            member_step(instance, entry["vnfInstanceId"], operation, _request(operation, entry))
+            member_step(instance, entry["vnfInstanceId"], operation, _request(instance, operation, entry))
             for entry in ([given] if isinstance(given, Mapping) else given)
         ]
 
@@ -134,9 +150,14 @@ def _machines(desk: NsDesk, instance: NsInstance, params: Mapping[str, Any]) -> 
 
 
 def _instantiated(desk: NsDesk, instance: NsInstance, params: Mapping[str, Any]) -> NsGoal:
-    goal = current(instance)
-    for entry in params.get("instantiateVnfData", ()):
-        goal = _one_more(goal, desk.flavour(instance), entry)
+    goal, flavour = current(instance), desk.flavour(instance)
+
+    def chosen(profile: VnfProfile) -> tuple[str, str]:
+        found = desk.vnf_flavour(profile, instance.tenant)[1]
+        return found.id, profile.instantiation_level or check_level(found, "")
+
+    for number, entry in enumerate(params.get("instantiateVnfData", ())):
+        goal = requested.one_more(goal, flavour, entry, chosen, f"/instantiateVnfData/{number}")
     return goal
 
 
@@ -160,11 +181,13 @@ def _nested(desk: NsDesk, instance: NsInstance, params: Mapping[str, Any]) -> Ns
     return nested.taking_in(desk, instance, goal, desk.flavour(instance), entries, "addNestedNsData")
 
 
-def _request(operation: str, entry: Mapping[str, Any]) -> dict[str, Any]:
+def _request(instance: NsInstance, operation: str, entry: Mapping[str, Any]) -> dict[str, Any]:
     """The member's request in an entry of the NS's."""
-    if operation == "vnf.operate":
-        return {k: entry[k] for k in ("changeStateTo", "stopType", "gracefulStopTimeout") if k in entry}
-    return {k: v for k, v in entry.items() if k != "vnfInstanceId"}
+    if "additionalParam" in entry:  # the standard's spelling in this one place
+        entry = {**entry, "additionalParams": entry["additionalParam"]}
+    if operation == "vnf.change_ext_conn":
+        entry = virtual_links.resolved(instance, entry)
+    return {k: v for k, v in entry.items() if k not in ("vnfInstanceId", "additionalParam")}
 
 
 def _forgetting(instance: NsInstance, entry: Mapping[str, Any]) -> Step:
@@ -178,29 +201,6 @@ def _forgetting(instance: NsInstance, entry: Mapping[str, Any]) -> Step:
     )
 
 
-def terminations(params: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """VNF → the TerminateVnfRequest that TerminateVnfData (6.5.3.57) asks for."""
-    names = ("terminationType", "gracefulTerminationTimeout")
-    return {
-        entry["vnfInstanceId"]: {"terminationType": "GRACEFUL", **{k: entry[k] for k in names if k in entry}}
-        for entry in params.get("terminateVnfData", ())
-    }
-
-
-def _one_more(goal: NsGoal, flavour: NsDeploymentFlavour, entry: Mapping[str, Any]) -> NsGoal:
-    """The goal with one more member of the profile that InstantiateVnfData (6.5.3.19) means."""
-    profile = entry.get("vnfProfileId") or next(
-        (p.id for p in flavour.vnf_profiles.values() if p.vnfd_id == entry.get("vnfdId")), ""
-    )
-    if profile not in flavour.vnf_profiles:
-        known = ", ".join(sorted(flavour.vnf_profiles)) or "none"
-        fault = Fault(message=f"no such VNF profile; there are: {known}", path="/instantiateVnfData", code="profile")
-        raise InvalidError(f"cannot add a VNF of profile '{profile}'", faults=[fault])
-    properties = {**goal.properties.get(profile, {}), **entry.get("vnfConfigurableProperty", {})}
-    goal = msgspec.structs.replace(goal, properties={**goal.properties, profile: properties}) if properties else goal
-    return grown(goal, flavour, {profile: len(goal.groups.get(profile, ())) + 1})
-
-
 CHANGES: Mapping[str, Callable[[NsDesk, NsInstance, Mapping[str, Any]], NsGoal]] = {
     "INSTANTIATE_VNF": _instantiated,
     "ADD_VNF": _added,
@@ -209,6 +209,8 @@ CHANGES: Mapping[str, Callable[[NsDesk, NsInstance, Mapping[str, Any]], NsGoal]]
     **dict.fromkeys(ON_SAPS, _points),
     **dict.fromkeys(ON_NESTED, _nested),
     **ON_DESIGN,
+    MOVE: moving.departing,
     **dict.fromkeys(ON_PNFS, _machines),
+    **dict.fromkeys(ON_LINKS, virtual_links.goal),
 }
 """What the NS shall become by each update that changes what it consists of."""

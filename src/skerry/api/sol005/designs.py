@@ -1,4 +1,4 @@
-"""Data types of updates to another flavour or version of the NSD (SOL005 clause 6.5.3)."""
+"""Data types of updates to another flavour or version of the NSD, and to another NS (SOL005 clause 6.5.3)."""
 
 from __future__ import annotations
 
@@ -18,3 +18,10 @@ class AssocNewNsdVersionData(Wire, frozen=True, kw_only=True):
 
     new_nsd_id: Identifier
     sync: bool | None = None
+
+
+class MoveVnfInstanceData(Wire, frozen=True, kw_only=True):
+    """MoveVnfInstanceData (6.5.3.35)."""
+
+    target_ns_instance_id: Identifier
+    vnf_instance_id: list[Identifier] | None = None

@@ -14,7 +14,7 @@ from skerry.api.sol003.types import (
     Positive,
     ScaleInfo,
 )
-from skerry.api.sol005.designs import AssocNewNsdVersionData, ChangeNsFlavourData
+from skerry.api.sol005.designs import AssocNewNsdVersionData, ChangeNsFlavourData, MoveVnfInstanceData
 from skerry.api.sol005.forwarding import AddVnffgData, UpdateVnffgData, VnffgInfo
 from skerry.api.sol005.links import ExtVirtualLinkData
 from skerry.api.sol005.nested import AffectedNs, NestedNsInstanceData, ParamsForNestedNs
@@ -288,6 +288,12 @@ class VnfSnapshotData(Wire, frozen=True, kw_only=True):
     additional_params: KeyValuePairs | None = None
 
 
+class AddNsVirtualLinkData(Wire, frozen=True, kw_only=True):
+    """AddNsVirtualLinkData (6.5.3.95)."""
+
+    ns_virtual_link_profile_id: Identifier
+
+
 UPDATES = {
     "ADD_VNF": "addVnfInstance",
     "REMOVE_VNF": "removeVnfInstanceId",
@@ -311,9 +317,12 @@ UPDATES = {
     "REMOVE_NESTED_NS": "removeNestedNsId",
     "CHANGE_NS_DF": "changeNsFlavourData",
     "ASSOC_NEW_NSD_VERSION": "assocNewNsdVersionData",
+    "MOVE_VNF": "moveVnfInstanceData",
     "ADD_PNF": "addPnfData",
     "MODIFY_PNF": "modifyPnfData",
     "REMOVE_PNF": "removePnfId",
+    "CREATE_NS_VIRTUAL_LINK": "addNsVirtualLinkData",
+    "DELETE_NS_VIRTUAL_LINK": "deleteNsVirtualLinkId",
 }
 """updateType -> the attribute that it needs, for the updates that are served."""
 
@@ -344,9 +353,12 @@ class UpdateNsRequest(Wire, frozen=True, kw_only=True):
         "REMOVE_NESTED_NS",
         "CHANGE_NS_DF",
         "ASSOC_NEW_NSD_VERSION",
+        "MOVE_VNF",
         "ADD_PNF",
         "MODIFY_PNF",
         "REMOVE_PNF",
+        "CREATE_NS_VIRTUAL_LINK",
+        "DELETE_NS_VIRTUAL_LINK",
     ]
     add_vnf_instance: list[VnfInstanceData] | None = None
     add_vnf_istance: list[VnfInstanceData] | None = None
@@ -370,9 +382,12 @@ class UpdateNsRequest(Wire, frozen=True, kw_only=True):
     remove_nested_ns_id: list[Identifier] | None = None
     change_ns_flavour_data: ChangeNsFlavourData | None = None
     assoc_new_nsd_version_data: AssocNewNsdVersionData | None = None
+    move_vnf_instance_data: list[MoveVnfInstanceData] | None = None
     add_pnf_data: list[AddPnfData] | None = None
     modify_pnf_data: list[ModifyPnfData] | None = None
     remove_pnf_id: list[Identifier] | None = None
+    add_ns_virtual_link_data: list[AddNsVirtualLinkData] | None = None
+    delete_ns_virtual_link_id: list[Identifier] | None = None
     update_time: str | None = None
 
     def __post_init__(self) -> None:
@@ -405,9 +420,12 @@ _UPDATE_FIELDS = {
     "REMOVE_NESTED_NS": "remove_nested_ns_id",
     "CHANGE_NS_DF": "change_ns_flavour_data",
     "ASSOC_NEW_NSD_VERSION": "assoc_new_nsd_version_data",
+    "MOVE_VNF": "move_vnf_instance_data",
     "ADD_PNF": "add_pnf_data",
     "MODIFY_PNF": "modify_pnf_data",
     "REMOVE_PNF": "remove_pnf_id",
+    "CREATE_NS_VIRTUAL_LINK": "add_ns_virtual_link_data",
+    "DELETE_NS_VIRTUAL_LINK": "delete_ns_virtual_link_id",
 }
 
 
@@ -423,7 +441,7 @@ class TerminateNsRequest(Wire, frozen=True, kw_only=True):
 
     termination_time: str | None = None
     terminate_ns_data: KeyValuePairs | None = None
-    terminate_vnf_data: list[KeyValuePairs] | None = None
+    terminate_vnf_data: list[TerminateVnfData] | None = None
     termination_type: Literal["FORCEFUL", "GRACEFUL"] | None = None
     graceful_termination_timeout: NotNegative | None = None
 
