@@ -250,7 +250,7 @@ class Node:
             self.engine.events,
             self.clock,
             self.ids,
-            Sampler(self.vims, self.clock),
+            Sampler(self.vims, self.clock, lambda: self.dataplane.drops()),
             self.notifications,
             performance.Rules(threshold_s=settings.performance_threshold_s, keep_hours=settings.performance_keep_hours),
         )

@@ -5,20 +5,26 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from skerry.dataplane.drivers.simulated import world as plane
 from skerry.engine.clock import Virtual, run_virtual
 from skerry.errors import InvalidError, NotFoundError
 from skerry.model.performance import ObjectType, PmJob, Threshold, Value
+from skerry.model.time import stamp
 from skerry.notifications.sending import Outcome
 from skerry.notifications.simulated import SimulatedSubscribers
 from skerry.policy.performance import Callback
 from skerry.wiring import Node
+from tests.nfvo.looking import members
 from tests.nfvo.packages import SIP
 from tests.nfvo.packages import VNFS as SIP_VNFS
+from tests.nfvo.test_forwarding import deployed
+from tests.nfvo.test_saps import deployed as with_a_sap
 from tests.vnfm import builder
 from tests.vnfm.builder import Lab
 from tests.vnfm.packages import WEB
@@ -235,6 +241,46 @@ def test_what_is_over_goes() -> None:
     lab(body, performance_keep_hours=1.5)
 
 
+def test_a_boundary_inside_a_period_ends_with_the_last_whole_one() -> None:
+    async def body(it: Watched) -> None:
+        vnf = await it.vnf(WEB)
+        await until_minute(it)
+        begun = it.node.clock.now()
+        made = await it.node.performance.create_job(
+            job(vnf.id, CPU, boundary=stamp(begun + timedelta(seconds=47))), callback()
+        )
+        brief = await it.node.performance.create_job(
+            job(vnf.id, CPU, boundary=stamp(begun + timedelta(seconds=7))), callback("http://b/n")
+        )
+        await asyncio.sleep(300)
+        times = [one.at for report in reports(it, made) for one in report]
+        assert times == [stamp(begun + timedelta(seconds=n)) for n in (10, 20, 30, 40)]
+        assert (len(reports(it, made)), len(it.told())) == (2, 2)
+        (only,) = reports(it, brief)
+        assert [one.at for one in only] == [stamp(begun + timedelta(seconds=7))]
+
+    lab(body)
+
+
+def test_what_was_collected_is_reported_after_a_boundary_that_the_node_missed() -> None:
+    async def body(it: Watched) -> None:
+        vnf = await it.vnf(WEB)
+        await until_minute(it)
+        end = it.node.clock.now() + timedelta(seconds=30)
+        made = await it.node.performance.create_job(job(vnf.id, CPU, reporting_s=600, boundary=stamp(end)), callback())
+        await asyncio.sleep(25)
+        await it.node.stop()
+        await asyncio.sleep(100)
+        it.node = it.make()
+        await it.node.start()
+        (report,) = reports(it, made)
+        assert len(report) == 2
+        await asyncio.sleep(5)
+        assert len(it.told()) == 1
+
+    lab(body)
+
+
 def test_deleting_ends_measuring_and_telling() -> None:
     async def body(it: Watched) -> None:
         vnf = await it.vnf(WEB)
@@ -345,5 +391,84 @@ def test_a_callback_whose_job_was_never_recorded_is_forgotten_at_the_next_start(
         await it.node.notifications.attach("ghost", "vnfpm", {"pmJobId": "ghost"}, callback("http://g/n"), tenant="")
         await it.restart()
         assert it.node.notifications.attached("vnfpm") == {made.id}
+
+    lab(body)
+
+
+def test_what_the_data_plane_drops_is_measured_where_it_came_from() -> None:
+    async def body(it: Watched) -> None:
+        ns = await deployed(it)
+        await until_minute(it)
+        all_ = members(it, ns)
+        client, server = all_["client-0"].id, all_["server-0"].id
+        make, drops = it.node.performance.create_job, "PacketDropped"
+        whole = await make(job((client, server), drops, reporting_s=10), None)
+        group = await make(job(client, groups=("DataPlane",), object_type=ObjectType.EXT_CP, reporting_s=10), None)
+        service = await make(job(ns.id, drops, api="nspm", object_type=ObjectType.NS, reporting_s=10), None)
+        limit = await it.node.performance.create_threshold(threshold(client, 3.0, 1.0, metric=drops), callback())
+        (port,) = [one for one in it.node.dataplane.ports() if one.id.startswith(f"ns:{ns.id}:client-0:")]
+        engine = plane(it.node.settings.data_dir / "dataplane" / "simulated")
+        await asyncio.sleep(1)
+        for _ in range(5):
+            engine.send(port.device, port.number, b"too short", it.node.clock.monotonic())
+        await asyncio.sleep(20)
+        first, second = reports(it, whole)[:2]
+        assert [(one.object, one.value) for one in first] == [(client, 5.0), (server, 0.0)]
+        assert {one.value for one in second} == {0.0}
+        assert [one.value for one in reports(it, group)[0]] == [5.0]
+        assert [one.value for one in reports(it, service)[0]] == [5.0]
+        crossed = [(note["thresholdId"], note["crossingDirection"]) for note in it.told()]
+        assert crossed == [(limit.id, "UP"), (limit.id, "DOWN")]
+
+    lab(body)
+
+
+KINDS: tuple[tuple[str, ObjectType, tuple[str, ...]], ...] = (
+    ("vnfpm", ObjectType.VNF, ("VCpuUsageMeanVnf", "VCpuUsagePeakVnf", "VMemoryUsageMeanVnf", "VMemoryUsagePeakVnf")),
+    ("vnfpm", ObjectType.VNFC, ("VCpuUsageMeanVnf", "VMemoryUsagePeakVnf", "ByteOutgoingVnfExtCp")),
+    ("vnfpm", ObjectType.VNF, ("ByteIncomingVnfExtCp", "ByteOutgoingVnfExtCp")),
+    ("vnfpm", ObjectType.EXT_CP, ("PacketIncomingVnfExtCp", "PacketOutgoingVnfExtCp")),
+    (
+        "nspm",
+        ObjectType.NS,
+        ("VCpuUsageMeanVnf", "VMemoryUsageMeanVnf", "ByteIncomingVnfExtCp", "PacketIncomingVnfExtCp"),
+    ),
+    ("vnfpm", ObjectType.INT_CP, ("ByteIncomingVnfIntCp", "PacketOutgoingVnfIntCp")),
+    ("nspm", ObjectType.SAP, ("ByteIncomingSap", "ByteOutgoingSap", "PacketIncomingSap", "PacketOutgoingSap")),
+)
+
+
+def test_a_threshold_of_each_kind_is_crossed_up_and_down_with_its_hysteresis() -> None:
+    async def body(it: Watched) -> None:
+        ns = await with_a_sap(it)
+        vnf, web = members(it, ns)["client-0"].id, await it.vnf(WEB)
+        await until_minute(it)
+        made: dict[str, str] = {}
+        calm, busy = {"rx_bytes_s": 0, "tx_bytes_s": 0}, {"rx_bytes_s": 9000, "tx_bytes_s": 9000}
+        whole = await (await it.node.vims.driver("sim")).capacity()
+        for name in it.machines():
+            it.world.work(name, vcpus=0.0, memory_bytes=1, **calm)
+        for api, kind, metrics in KINDS:
+            of = ns.id if api == "nspm" else web.id if kind is ObjectType.INT_CP else vnf
+            for metric in metrics:
+                small = metric.startswith("V")
+                level = (0.001, 0.0005) if small else (8.0, 2.0)
+                wished = threshold(of, *level, api=api, object_type=kind, metric=metric)
+                made[(await it.node.performance.create_threshold(wished, callback())).id] = f"{kind} {metric}"
+        await asyncio.sleep(20)
+        assert it.told() == []
+        for vcpus, memory, traffic, way in (
+            (0.5, whole.memory_bytes // 1000, busy, "UP"),
+            (0.5, whole.memory_bytes // 1000, busy, ""),
+            (0.0, 1, calm, "DOWN"),
+        ):
+            before = len(it.told())
+            for name in it.machines():
+                it.world.work(name, vcpus=vcpus, memory_bytes=memory, **traffic)
+            await asyncio.sleep(30)
+            fresh = it.told()[before:]
+            crossed = {made[note["thresholdId"]] for note in fresh}
+            assert crossed == (set(made.values()) if way else set())
+            assert {note["crossingDirection"] for note in fresh} == ({way} if way else set())
 
     lab(body)

@@ -412,6 +412,16 @@ class DataPlane:
 
     # -- looking ----------------------------------------------------------------------------------------------------------
 
+    async def drops(self) -> dict[str, int]:
+        """MAC of who is behind a port -> frames that came in there and were dropped, since the device was made."""
+        behind = {(port.device, port.number): port.mac.lower() for port in self.ports() if port.mac}
+        found = dict.fromkeys(behind.values(), 0)
+        for one in await self.effective() if behind else ():
+            for drop in one.dropped:
+                if mac := behind.get((one.device, drop.port)):
+                    found[mac] += drop.packets
+        return found
+
     def intents(self, *, tenant: str | None = None, owner: str = "") -> list[Intents]:
         """What was asked for."""
         found = [record.intent for record in self._wishes.intents.values()]

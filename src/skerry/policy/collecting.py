@@ -106,6 +106,8 @@ class Collector:
         """Measure for this one from now on, in place of one of the same name."""
         now = self._now()
         watch.end = thresholds.first_boundary(now, watch.period)
+        if watch.until is not None and watch.end > watch.until:  # so short a time has one value, of less than a period
+            watch.end = watch.until
         watch.next_at = now
         self._watches[watch.id] = watch
         self._news.set()
@@ -162,7 +164,8 @@ class Collector:
         }
         for watch in due:  # also where recording fails: the next period is not this one
             watch.next_at = watch.end + watch.step
-        fresh = await self._sampler.take(wanted.values(), frozenset(written))
+        dropped = any(measures.needs_drops(watch.wanted) for watch in due)
+        fresh = await self._sampler.take(wanted.values(), frozenset(written), dropped=dropped)
         emits = [made for watch in due if (made := self._measured(watch, fresh, parts[watch.id], now))]
         if emits:
             await self._database.write(lambda tx: [emit(tx, end, values) for emit, end, values in emits])
@@ -179,7 +182,7 @@ class Collector:
         end, values = watch.end, watch.values(parts)
         watch.end = thresholds.boundary(max(now, end), watch.period)
         watch.next_at = thresholds.next_sample(max(now, end), watch.end, watch.step)
-        if watch.until is not None and end >= watch.until:
+        if thresholds.last(end, watch.period, watch.until):
             self._watches.pop(watch.id, None)
         return watch.emit, end, values
 

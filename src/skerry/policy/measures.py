@@ -1,6 +1,7 @@
 """Measurements from counters: which metrics there are, and what samples of counters say of them. Pure.
 
-Names are those of ETSI GS NFV-IFA 027 clauses 7.2 and 7.3. Usages are per cent of what the VNFCs together may use; bytes and
+Names are those of ETSI GS NFV-IFA 027 clauses 7.2 and 7.3, which has none for what a data plane drops: `PacketDropped` is our
+own. Usages are per cent of what the VNFCs together may use; bytes and
 packets are what passed in the collection period.
 """
 
@@ -15,7 +16,10 @@ from skerry.errors import Fault, InvalidError
 from skerry.model.performance import ObjectType
 
 COMPUTE, INTERNAL, EXTERNAL, SERVICE = "VirtualisedComputeResource", "VnfInternalCp", "VnfExternalCp", "Sap"
+DATA_PLANE = "DataPlane"
 """Groups of metrics."""
+
+DROPPED = "dropped"
 
 GIB = 1 << 30
 
@@ -43,16 +47,19 @@ def _points() -> Iterable[Metric]:
                 yield Metric(name=f"{word}{way}{kind}", group=group, unit=unit, source=f"{source}_{unit}")
 
 
-METRICS: Mapping[str, Metric] = {metric.name: metric for metric in (*_compute(), *_points())}
+_DROPS = Metric(name="PacketDropped", group=DATA_PLANE, unit="packets", source=DROPPED)
+"""Frames that came from these VNFCs and that a rule, a limit or the lack of a way kept from going on."""
+
+METRICS: Mapping[str, Metric] = {metric.name: metric for metric in (*_compute(), *_points(), _DROPS)}
 """Every metric by its name."""
 
 GROUPS: Mapping[ObjectType, tuple[str, ...]] = {
-    ObjectType.VNF: (COMPUTE, INTERNAL, EXTERNAL),
-    ObjectType.VNFC: (COMPUTE, INTERNAL, EXTERNAL),
-    ObjectType.INT_CP: (INTERNAL,),
-    ObjectType.EXT_CP: (EXTERNAL,),
-    ObjectType.NS: (COMPUTE, INTERNAL, EXTERNAL, SERVICE),
-    ObjectType.SAP: (SERVICE,),
+    ObjectType.VNF: (COMPUTE, INTERNAL, EXTERNAL, DATA_PLANE),
+    ObjectType.VNFC: (COMPUTE, INTERNAL, EXTERNAL, DATA_PLANE),
+    ObjectType.INT_CP: (INTERNAL, DATA_PLANE),
+    ObjectType.EXT_CP: (EXTERNAL, DATA_PLANE),
+    ObjectType.NS: (COMPUTE, INTERNAL, EXTERNAL, SERVICE, DATA_PLANE),
+    ObjectType.SAP: (SERVICE, DATA_PLANE),
 }
 """The groups that can be measured of each type of object."""
 
@@ -137,6 +144,11 @@ def needs_storage(wanted: Iterable[Asked]) -> bool:
     return any(one.metric.source == "storage" for one in wanted)
 
 
+def needs_drops(wanted: Iterable[Asked]) -> bool:
+    """Whether the look at the data plane is needed."""
+    return any(one.metric.source == DROPPED for one in wanted)
+
+
 # -- values -----------------------------------------------------------------------------------------------------------
 
 
@@ -190,6 +202,9 @@ def _levels(source: str, samples: Sequence[Sample]) -> list[tuple[float, float, 
 def _passed(metric: Metric, member: Member) -> int | None:
     """What passed through the devices of the metric's group; None where it has none, or too few samples."""
     devices = member.devices.get(metric.group, ())
+    if metric.source == DROPPED:  # only what is on a data plane all the time can be counted there
+        told = [sample.traffic.get(DROPPED, {}) for sample in member.samples]
+        devices = [name for name in devices if all(name in one for one in told)]
     if not devices or len(member.samples) < 2:
         return None
     return sum(

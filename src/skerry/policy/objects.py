@@ -15,14 +15,14 @@ from skerry.model.performance import ObjectType
 from skerry.model.resources import Resource, ResourceState
 from skerry.model.saps import saps_of
 from skerry.model.vnf import VnfInstance
-from skerry.policy.measures import EXTERNAL, INTERNAL, SERVICE
+from skerry.policy.measures import DATA_PLANE, EXTERNAL, INTERNAL, SERVICE
 
 Key = tuple[str, str]
 """A VNF and one of its VNFCs."""
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
-    """A VNFC as the infrastructure knows it, with what it may use (0 = no limit)."""
+    """A VNFC as the infrastructure knows it, with what it may use (0 = no limit), and the MACs of its devices."""
 
     vnf: str
     vnfc: str
@@ -31,6 +31,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     vcpus: float = 0.0
     memory_bytes: int = 0
     storage_bytes: int = 0
+    macs: Mapping[str, str] = {}
 
     @property
     def key(self) -> Key:
@@ -78,6 +79,7 @@ def _target(vnf: VnfInstance, compute: Resource) -> Target:
         vcpus=spec.get("vcpus", 0.0),
         memory_bytes=spec.get("memory_bytes", 0),
         storage_bytes=spec.get("storage_bytes", 0),
+        macs={nic["device"]: nic.get("mac", "").lower() for nic in compute.outputs.get("nics", ())},
     )
 
 
@@ -108,14 +110,15 @@ def of_vnf(vnf: VnfInstance, flavour: DeploymentFlavour | None, type: ObjectType
         target, points = _target(vnf, compute), _points(compute, flavour)
         inside = tuple(point.device for point in points if not point.external)
         outside = tuple(point.device for point in points if point.external)
-        share = Share(target, {INTERNAL: inside, EXTERNAL: outside})
+        share = Share(target, {INTERNAL: inside, EXTERNAL: outside, DATA_PLANE: (*inside, *outside)})
         whole.append(share)
         if type in (ObjectType.VNF, ObjectType.VNFC):
             parts[target.vnfc] = (share,)
             continue
         external = type is ObjectType.EXT_CP
         group = EXTERNAL if external else INTERNAL
-        parts |= {p.id: (Share(target, {group: (p.device,)}),) for p in points if p.external is external}
+        own = [p for p in points if p.external is external]
+        parts |= {p.id: (Share(target, dict.fromkeys((group, DATA_PLANE), (p.device,))),) for p in own}
     return {"": tuple(whole), **parts} if type is ObjectType.VNF else parts
 
 
@@ -137,11 +140,12 @@ def of_ns(
             target, points = _target(vnf, compute), _points(compute, described)
             on = {sap: tuple(p.device for p in points if p.external and p.network in saps[sap]) for sap in saps}
             for sap, devices in on.items():
-                found[sap].append(Share(target, {SERVICE: devices}))
+                found[sap].append(Share(target, {SERVICE: devices, DATA_PLANE: devices}))
             groups = {
                 INTERNAL: tuple(point.device for point in points if not point.external),
                 EXTERNAL: tuple(point.device for point in points if point.external),
                 SERVICE: tuple(point.device for point in points if point.external and point.network in every),
+                DATA_PLANE: tuple(point.device for point in points),
             }
             shares.append(Share(target, groups))
         vnfs[vnf.id] = tuple(shares)

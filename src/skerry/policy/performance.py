@@ -33,6 +33,8 @@ TYPES: Mapping[str, tuple[ObjectType, ...]] = {
 """What each API measures."""
 
 SHORTEST_S = 1
+MOST_COLLECTIONS = 20_000
+"""What one report holds at most: it is in memory while it is made and read."""
 
 R = TypeVar("R", PmJob, Threshold)
 
@@ -100,7 +102,8 @@ class Performance:
         known: set[str] = set()
         for job in store.jobs.select(self._database):
             known.add(job.id)
-            self._watch_job(job)
+            if not self._watch_job(job):
+                await self._close(job)
         for threshold in store.thresholds.select(self._database):
             known.add(threshold.id)
             self._watch_threshold(threshold)
@@ -274,6 +277,10 @@ class Performance:
         if wished.reporting_s < wished.collection_s:
             fix = "a multiple of collectionPeriod"
             faults.append(Fault(message="shorter than collectionPeriod", path="/criteria/reportingPeriod", fix=fix))
+        if wished.reporting_s > wished.collection_s * MOST_COLLECTIONS:
+            message = f"a report would hold more than {MOST_COLLECTIONS} collections"
+            fix = "collect less often, or report more often"
+            faults.append(Fault(message=message, path="/criteria/reportingPeriod", fix=fix))
         if wished.boundary and _moment(wished.boundary) <= self._clock.now():
             faults.append(Fault(message="it is over already", path="/criteria/reportingBoundary", fix="a later time"))
         return faults
@@ -290,10 +297,16 @@ class Performance:
             await self._callbacks.attach(new.id, new.api, {filter: new.id}, callback, tenant=new.tenant)
         return await self._database.write(lambda tx: collection.insert(tx, new))
 
-    def _watch_job(self, job: PmJob) -> None:
+    async def _close(self, job: PmJob) -> None:
+        """Report what waits for a report that the end of the job has passed."""
+        end = _moment(job.boundary).timestamp()
+        await self._database.write(lambda tx: self._report(tx, job, end))
+
+    def _watch_job(self, job: PmJob) -> bool:
+        """Have it measured; False where that is over."""
         until = _moment(job.boundary).timestamp() if job.boundary else None
         if until is not None and until <= self._clock.now().timestamp():
-            return
+            return False
         wanted = measures.chosen(job.object_type, job.metrics, job.groups)
 
         def emit(tx: Transaction, end: float, values: Sequence[Value]) -> None:
@@ -302,7 +315,7 @@ class Performance:
             if values:
                 store.collect(tx, job.id, values)
             before = end - job.collection_s
-            over = until is not None and end >= until
+            over = thresholds.last(end, job.collection_s, until)
             if over or thresholds.boundary(before, job.reporting_s) <= end + thresholds.EPSILON:
                 self._report(tx, job, end)
 
@@ -318,6 +331,7 @@ class Performance:
                 until=until,
             )
         )
+        return True
 
     def _report(self, tx: Transaction, job: PmJob, end: float) -> None:
         """Make a report of what was collected, if anything was."""

@@ -42,6 +42,11 @@ def first_boundary(now: float, period: float) -> float:
     return end if end - now >= period / 2 else end + period
 
 
+def last(end: float, period: float, until: float | None) -> bool:
+    """Whether the period that ends at `end` is the last whole one before measuring ends."""
+    return until is not None and boundary(end, period) > until + EPSILON
+
+
 def next_sample(after: float, end: float, step: float) -> float:
     """The next time to sample in the period that ends at `end`."""
     left = math.floor((end - after) / step - EPSILON)
