@@ -173,6 +173,13 @@ async def shop_with_till(life: Life) -> str:
     return id
 
 
+async def shop_with_link(life: Life) -> str:
+    """An NS with a virtual link that nobody is on."""
+    id = await shop(life)
+    await life.done("ns.update", id, {"updateType": "CREATE_NS_VIRTUAL_LINK", **LINK})
+    return id
+
+
 # -- requests ---------------------------------------------------------------------------------------------------------
 
 
@@ -266,7 +273,10 @@ async def app_stopped(life: Life) -> str:
 
 SAP = {"sapdId": "door", "sapName": "back door", "description": ""}
 
-FIRST = pnf("till-1", TILL, profile="till")
+LINK = {"addNsVirtualLinkData": [{"nsVirtualLinkProfileId": "net"}]}
+GONE = {"deleteNsVirtualLinkId": ["net-2@sim"]}
+
+
 SECOND = pnf("till-2", at("10.8.0.201"), profile="till")
 MOVED = {"pnfId": "till-1", "cpData": [at("10.8.0.210")]}
 
@@ -320,7 +330,6 @@ CASES = (
     Case("ns-update-rename", "ns.update", shop, rename_member),
     Case("ns-update-add-sap", "ns.update", open_shop, asks({"updateType": "ADD_SAP", "addSap": [SAP]})),
     Case("ns-update-remove-sap", "ns.update", open_shop, asks({"updateType": "REMOVE_SAP", "removeSapId": ["door"]})),
-    Case("ns-instantiate-pnf", "ns.instantiate", shop_with_tills, asks({"addPnfData": [FIRST]})),
     Case("ns-update-add-pnf", "ns.update", shop_with_till, asks({"updateType": "ADD_PNF", "addPnfData": [SECOND]})),
     Case(
         "ns-update-modify-pnf",
@@ -334,6 +343,8 @@ CASES = (
         shop_with_till,
         asks({"updateType": "REMOVE_PNF", "removePnfId": ["till-1"]}),
     ),
+    Case("ns-update-add-link", "ns.update", shop, asks({"updateType": "CREATE_NS_VIRTUAL_LINK", **LINK})),
+    Case("ns-update-remove-link", "ns.update", shop_with_link, asks({"updateType": "DELETE_NS_VIRTUAL_LINK", **GONE})),
     Case("ns-terminate", "ns.terminate", shop, asks({})),
 )
 

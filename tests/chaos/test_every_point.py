@@ -20,7 +20,7 @@ PAIRS = [
     # what changes nothing of the infrastructure cannot fail there
     and not (decision.breaks and case.name in ("vnf-modify-idle", "ns-update-rename"))
     # what goes back by itself leaves nothing to decide
-    and not (decision.breaks and case.name.startswith("ns-update") and case.name.endswith(("-sap", "-pnf")))
+    and not (decision.breaks and case.name.startswith("ns-update") and case.name.endswith(("-sap", "-pnf", "-link")))
 ]
 FULL = os.environ.get("SKERRY_CHAOS") == "full"
 

@@ -14,6 +14,7 @@ from skerry.model.pnfs import PnfChange
 from skerry.model.resources import Resource
 from skerry.model.saps import SapChange, changes_in
 from skerry.model.states import OperationState
+from skerry.model.virtual_links import profile_of
 from skerry.model.vnf import VnfInstance
 
 NS_EFFECTS: Mapping[str, str] = {"create": "INSTANTIATE", "delete": "TERMINATE"}
@@ -51,7 +52,9 @@ def of_ns(
         "affectedVnf": [_vnf(one) for one in vnfs_in(outcome) or _vnfs_of(operation, record, vnfs)],
         "affectedPnf": [_pnf(one) for one in pnfs.changes_in(operation)],
         "affectedVl": [
-            _link(line) for line in lines if line.resource.startswith("network:") and line.effect != "reuse"
+            _link(line, _spec(line.resource, record.resources if record else {}, operation))
+            for line in lines
+            if line.resource.startswith("network:") and line.effect != "reuse"
         ],
         "affectedVnffg": [
             {"vnffgInstanceId": one.id, "vnffgdId": one.id, "changeType": one.change_type} for one in graphs_in(outcome)
@@ -100,9 +103,9 @@ def _pnf(one: PnfChange) -> dict[str, Any]:
     }
 
 
-def _link(line: Change) -> dict[str, Any]:
+def _link(line: Change, spec: Mapping[str, Any]) -> dict[str, Any]:
     name = line.resource.partition(":")[2]
-    link = name.partition("@")[0]
+    link = profile_of(name, spec)
     return {
         "nsVirtualLinkInstanceId": name,
         "nsVirtualLinkDescId": link,

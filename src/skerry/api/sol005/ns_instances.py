@@ -21,6 +21,7 @@ from skerry.model.resources import Resource
 from skerry.model.saps import access_points
 from skerry.model.states import InstantiationState
 from skerry.model.versions import standing
+from skerry.model.virtual_links import profile_of
 from skerry.model.vnf import VnfInstance
 
 HIDDEN = ("vnfInstance", "pnfInfo", "virtualLinkInfo", "vnffgInfo", "sapInfo", "nestedNsInstanceId", "nsScaleStatus")
@@ -88,8 +89,8 @@ def _link(key: str, resource: Resource) -> wire.NsVirtualLinkInfo:
     id = str(resource.outputs.get("id") or resource.spec.get("name", name))
     return wire.NsVirtualLinkInfo(
         id=name,
-        ns_virtual_link_desc_id=name.partition("@")[0],
-        ns_virtual_link_profile_id=name.partition("@")[0],
+        ns_virtual_link_desc_id=profile_of(name, resource.spec),
+        ns_virtual_link_profile_id=profile_of(name, resource.spec),
         resource_handle=[ResourceHandle(resource_id=id, vim_id=vim, vim_level_resource_type="network")],
     )
 
