@@ -11,8 +11,11 @@ import pytest
 
 from skerry.vim.simulated.world import world
 from tests.api.rig import Rig
-from tests.etsi.test_responses import HOME, Judge
-from tests.vnfm.builder import csar
+from tests.etsi.judge import HOME, Judge
+from tests.etsi.test_forwarding import put
+from tests.etsi.test_nested import made
+from tests.nfvo.nesting import BRANCH, CAMPUS, UNIT, nesting_folder
+from tests.vnfm.builder import csar, vnf_folder
 from tests.vnfm.watched import watched_folder
 
 SOL002 = "nfv-sol002-sol003/SOL002/VNFFaultManagement/VNFFaultManagement.json"
@@ -35,24 +38,24 @@ def official() -> dict[str, Any]:
 
 @pytest.fixture
 def judge(rig: Rig) -> Judge:
-    made = Judge()
-    made.documents = official()
-    rig.client.event_hooks = {"response": [made]}
-    return made
+    judging = Judge()
+    judging.documents = official()
+    rig.client.event_hooks = {"response": [judging]}
+    return judging
 
 
 async def service(rig: Rig) -> str:
     """An NS that runs."""
     await rig.onboard_all()
     nsd = (await rig.client.get("/nsd/v2/ns_descriptors")).json()[0]["nsdId"]
-    made = await rig.client.post(
+    created = await rig.client.post(
         "/nslcm/v2/ns_instances", json={"nsdId": nsd, "nsName": "sip", "nsDescription": "calls"}
     )
     done = await rig.finished(
-        await rig.client.post(f"{made.headers['Location']}/instantiate", json={"nsFlavourId": "default"})
+        await rig.client.post(f"{created.headers['Location']}/instantiate", json={"nsFlavourId": "default"})
     )
     assert done["operationState"] == "COMPLETED", done
-    return str(made.json()["id"])
+    return str(created.json()["id"])
 
 
 async def told(rig: Rig, state: str, after: int) -> None:
@@ -188,3 +191,27 @@ async def test_a_service_that_is_down_is_no_fault_of_a_resource(rig: Rig, judge:
     assert (await rig.client.put(path, json={"value": "up"})).status_code == 200
     over = (await rig.client.get(f"{VNFFM}/alarms/{alarm['id']}")).json()
     assert over["perceivedSeverity"] == "CLEARED"
+
+
+@pytest.mark.feature("A104")
+async def test_services_above_a_nested_one_have_its_alarm(rig: Rig, judge: Judge) -> None:
+    await put(rig, "/vnfpkgm/v2/vnf_packages", "package_content", csar(vnf_folder(UNIT)))
+    for text in (BRANCH, CAMPUS):
+        await put(rig, "/nsd/v2/ns_descriptors", "nsd_content", csar(nesting_folder(text)))
+    branch = await made(rig, "branch")
+    campus = await made(rig, "campus", nestedNsInstanceData=[{"nestedNsInstanceId": branch, "nsProfileId": "wing"}])
+    vnf = next(one for one in rig.node.vnfm.instances(tenant="default") if one.ns_id == branch)
+    calm = {"vnfConfigurableProperties": {"is_autoheal_enabled": False}}
+    await rig.finished(await rig.client.patch(f"/vnflcm/v2/vnf_instances/{vnf.id}", json=calm))
+    after = rig.node.engine.events.last()
+    compute = next(one for one in vnf.resources.values() if one.kind == "compute")
+    world(str(rig.folder)).kill(compute.spec["name"])
+    await told(rig, "RAISED", after)
+    (root,) = (await rig.client.get(f"{VNFFM}/alarms")).json()
+    alarms = {one["managedObjectId"]: one for one in (await rig.client.get(f"{NSFM}/alarms")).json()}
+    assert set(root["correlatedAlarmIds"]) == {one["id"] for one in alarms.values()}
+    components = {ns: one["rootCauseFaultyComponent"] for ns, one in alarms.items()}
+    assert components == {
+        branch: {"faultyVnfInstanceId": vnf.id},
+        campus: {"faultyNestedNsInstanceId": branch},
+    }
