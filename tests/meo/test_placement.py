@@ -8,11 +8,12 @@ import msgspec
 import pytest
 
 from skerry.meo.placement import Host, Wish, at_least, judged
-from skerry.model.appd import PlatformPart, Serializer, TransportType
+from skerry.model.appd import PlatformPart
+from skerry.model.mec import SerializerType, TransportType
 from skerry.model.platform import Offer, OfferedService
 from tests.meo.packages import TRANSPORT, dns, service, traffic
 
-REST = {TransportType.REST_HTTP: (Serializer.JSON,)}
+REST = {TransportType.REST_HTTP: (SerializerType.JSON,)}
 
 
 def config(**asked: Any) -> PlatformPart:
@@ -62,13 +63,13 @@ def test_one_whole_group_of_transports_is_enough() -> None:
         {"transport": TRANSPORT, "serializers": ["JSON"], "labels": ["x"]},
         {"transport": bus, "serializers": ["PROTOBUF3"], "labels": ["x", "y"]},
     ]
-    mqtt = {TransportType.MB_TOPIC_BASED: (Serializer.PROTOBUF3,)}
+    mqtt = {TransportType.MB_TOPIC_BASED: (SerializerType.PROTOBUF3,)}
     asked = config(transportDependencies=both)
     assert best(asked, host("a", transports=REST), host("b", transports=mqtt), host("c", transports=REST | mqtt)) == [
         "b",
         "c",
     ]
-    wrong = {TransportType.MB_TOPIC_BASED: (Serializer.XML,)}
+    wrong = {TransportType.MB_TOPIC_BASED: (SerializerType.XML,)}
     assert best(asked, host("a", transports=wrong)) == []
 
 

@@ -19,7 +19,7 @@ from skerry.mep.liveness import Liveness
 from skerry.mep.selection import Query, query
 from skerry.mep.steering import SimulatedSteering
 from skerry.mep.topics import Topics, checked, matches
-from skerry.model import appd
+from skerry.model import appd, mec
 from skerry.model.mec import (
     APP_MOVES,
     AppState,
@@ -40,17 +40,17 @@ CONFIG = appd.PlatformPart(
     app_traffic_rule=(
         appd.TrafficRule(
             traffic_rule_id="users",
-            filter_type=appd.FilterType.FLOW,
+            filter_type=mec.FilterType.FLOW,
             priority=3,
             traffic_filter=(appd.TrafficFilter(src_address=("10.45.0.0/16",)),),
-            action=appd.RuleAction.FORWARD_DECAPSULATED,
+            action=mec.TrafficAction.FORWARD_DECAPSULATED,
         ),
     ),
     app_dns_rule=(
         appd.DnsRule(
             dns_rule_id="name",
             domain_name="video.example.com",
-            ip_address_type=appd.AddressType.IP_V4,
+            ip_address_type=mec.IpAddressType.IP_V4,
             ip_address="10.0.0.9",
             ttl=30,
         ),
@@ -159,7 +159,7 @@ async def test_an_offer_tells_what_is_active(rig: Rig) -> None:
     offer = await rig.node.mep.offer()
     assert [one.name for one in offer.services] == ["shown"]
     assert offer.enforces == ("traffic", "dns")
-    assert appd.TransportType.MB_TOPIC_BASED in offer.transports
+    assert mec.TransportType.MB_TOPIC_BASED in offer.transports
 
 
 @pytest.mark.feature("B34", "B35")

@@ -16,8 +16,9 @@ from click.testing import CliRunner
 
 from skerry.errors import InvalidError
 from skerry.model.app import AppPackage
-from skerry.model.appd import AddressType, AppD, PlatformPart, RuleAction, TransportType
+from skerry.model.appd import AppD, PlatformPart
 from skerry.model.descriptors import NsPackage, VnfPackage
+from skerry.model.mec import IpAddressType, TrafficAction, TransportType
 from skerry.packages import build, lint, read
 from skerry.packages.appd_nfv import appd_of, build_nfv
 from tests.meo.packages import IMAGE, TRANSPORT, appd, archive, dns, folder, service, traffic
@@ -71,8 +72,8 @@ def test_every_attribute_is_read_and_comes_back_the_same(tmp_path: Path) -> None
     found = package.appd
     assert [one.ser_name for one in found.app_service_required] == ["rni"]
     assert found.app_service_required[0].ser_transport_dependencies[0].transport.type is TransportType.REST_HTTP
-    assert found.app_traffic_rule[1].action is RuleAction.DUPLICATE_DECAPSULATED
-    assert found.app_dns_rule[1].ip_address_type is AddressType.IP_V6
+    assert found.app_traffic_rule[1].action is TrafficAction.DUPLICATE_DECAPSULATED
+    assert found.app_dns_rule[1].ip_address_type is IpAddressType.IP_V6
     assert found.app_latency is not None
     assert found.app_latency.max_latency == 5_000_000
     plain = json.loads(msgspec.json.encode(found))

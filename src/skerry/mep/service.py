@@ -32,6 +32,7 @@ from skerry.model.mec import (
     DnsRule,
     OperationAction,
     RuleState,
+    SerializerType,
     Service,
     ServiceState,
     TrafficRule,
@@ -246,7 +247,7 @@ class Platform:
     async def offer(self) -> Offer:
         """What applications find here now."""
         found = dict.fromkeys(_offered(self.services.active()))
-        transports = {appd.TransportType(one.type.value): (appd.Serializer.JSON,) for one in offered(self._root)}
+        transports = {one.type: (SerializerType.JSON,) for one in offered(self._root)}
         return Offer(
             services=tuple(found),
             features=self._features,
@@ -321,8 +322,8 @@ def _offered(services: Iterator[Service]) -> Iterator[OfferedService]:
             yield OfferedService(
                 name=info.ser_name,
                 version=info.version,
-                transport=appd.TransportType(info.transport_info.type.value),
-                serializer=appd.Serializer(info.serializer.value),
+                transport=info.transport_info.type,
+                serializer=info.serializer,
             )
 
 

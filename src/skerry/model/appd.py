@@ -2,6 +2,7 @@
 
 Field names follow the standard; the JSON of a struct is the standard's own form. Sizes are as the standard has them:
 memory in MB, storage in GB, CPU of containers in thousandths of a vCPU, `max_latency` in nanoseconds, one way.
+Enumerations are those of MEC 011, which lists the same words.
 """
 
 from __future__ import annotations
@@ -12,6 +13,15 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, field
+
+from skerry.model.mec import (
+    FilterType,
+    InterfaceType,
+    IpAddressType,
+    SerializerType,
+    TrafficAction,
+    TransportType,
+)
 
 
 class Described(
@@ -26,66 +36,11 @@ Amount = Annotated[float, Meta(ge=0)]
 Pairs = Mapping[str, Any]
 
 
-class TransportType(enum.StrEnum):
-    """TransportTypes (MEC 011 `TransportType`)."""
-
-    REST_HTTP = "REST_HTTP"
-    MB_TOPIC_BASED = "MB_TOPIC_BASED"
-    MB_ROUTING = "MB_ROUTING"
-    MB_PUBSUB = "MB_PUBSUB"
-    RPC = "RPC"
-    RPC_STREAMING = "RPC_STREAMING"
-    WEBSOCKET = "WEBSOCKET"
-
-
-class Serializer(enum.StrEnum):
-    """SerializerType (MEC 011 `SerializerType`)."""
-
-    JSON = "JSON"
-    XML = "XML"
-    PROTOBUF3 = "PROTOBUF3"
-
-
-class FilterType(enum.StrEnum):
-    """filterType (6.2.1.13): per FLOW handles both directions, per PACKET each packet alone."""
-
-    FLOW = "FLOW"
-    PACKET = "PACKET"
-
-
-class RuleAction(enum.StrEnum):
-    """action (6.2.1.13); the two AS_IS of earlier versions are read too."""
-
-    DROP = "DROP"
-    FORWARD_DECAPSULATED = "FORWARD_DECAPSULATED"
-    FORWARD_ENCAPSULATED = "FORWARD_ENCAPSULATED"
-    FORWARD_AS_IS = "FORWARD_AS_IS"
-    PASSTHROUGH = "PASSTHROUGH"
-    DUPLICATE_DECAPSULATED = "DUPLICATE_DECAPSULATED"
-    DUPLICATE_ENCAPSULATED = "DUPLICATE_ENCAPSULATED"
-    DUPLICATE_AS_IS = "DUPLICATE_AS_IS"
-
-
-class InterfaceType(enum.StrEnum):
-    """interfaceType (6.2.1.15)."""
-
-    TUNNEL = "TUNNEL"
-    MAC = "MAC"
-    IP = "IP"
-
-
 class TunnelType(enum.StrEnum):
     """tunnelType (6.2.1.16)."""
 
     GTP_U = "GTP-U"
     GRE = "GRE"
-
-
-class AddressType(enum.StrEnum):
-    """ipAddressType (6.2.1.17)."""
-
-    IP_V4 = "IP_V4"
-    IP_V6 = "IP_V6"
 
 
 class ChecksumData(Described, frozen=True, kw_only=True):
@@ -315,7 +270,7 @@ class TransportDependency(Described, frozen=True, kw_only=True):
     """TransportDependency (6.2.1.18). Those that share a label are one group; one whole group is enough."""
 
     transport: TransportDescriptor
-    serializers: Annotated[tuple[Serializer, ...], Meta(min_length=1)]
+    serializers: Annotated[tuple[SerializerType, ...], Meta(min_length=1)]
     labels: Annotated[tuple[str, ...], Meta(min_length=1)]
 
 
@@ -323,7 +278,7 @@ class TransportsSupported(Described, frozen=True, kw_only=True):
     """One transport binding of a produced service."""
 
     transport: TransportDescriptor
-    serializers: Annotated[tuple[Serializer, ...], Meta(min_length=1)]
+    serializers: Annotated[tuple[SerializerType, ...], Meta(min_length=1)]
 
 
 class ServiceDescriptor(Described, frozen=True, kw_only=True):
@@ -398,7 +353,7 @@ class TrafficRule(Described, frozen=True, kw_only=True):
     filter_type: FilterType
     priority: Annotated[int, Meta(ge=0, le=255)]
     traffic_filter: Annotated[tuple[TrafficFilter, ...], Meta(min_length=1)]
-    action: RuleAction
+    action: TrafficAction
     dst_interface: InterfaceDescriptor | None = None
 
 
@@ -408,7 +363,7 @@ class DnsRule(Described, frozen=True, kw_only=True):
 
     dns_rule_id: Text
     domain_name: Text
-    ip_address_type: AddressType
+    ip_address_type: IpAddressType
     ip_address: Text
     ttl: Count | None = None
 

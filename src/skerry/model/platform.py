@@ -11,8 +11,8 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from skerry.model.appd import PlatformPart, Serializer, TransportType
-from skerry.model.mec import TrafficRule
+from skerry.model.appd import PlatformPart
+from skerry.model.mec import SerializerType, TrafficRule, TransportType
 
 
 class OfferedService(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -21,7 +21,7 @@ class OfferedService(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     name: str
     version: str
     transport: TransportType = TransportType.REST_HTTP
-    serializer: Serializer = Serializer.JSON
+    serializer: SerializerType = SerializerType.JSON
 
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -30,7 +30,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     services: tuple[OfferedService, ...] = ()
     features: Mapping[str, str] = {}
-    transports: Mapping[TransportType, tuple[Serializer, ...]] = {}
+    transports: Mapping[TransportType, tuple[SerializerType, ...]] = {}
     enforces: tuple[Literal["traffic", "dns"], ...] = ()
 
 

@@ -10,16 +10,15 @@ from collections.abc import Iterator
 from ipaddress import ip_address, ip_network
 
 from skerry.model.appd import (
-    AddressType,
     AppD,
     CpuPinning,
     InterfaceDescriptor,
-    InterfaceType,
     OsContainer,
     SwImageDescriptor,
     TrafficFilter,
     VirtualCompute,
 )
+from skerry.model.mec import InterfaceType, IpAddressType
 from skerry.packages.report import PathParts, Report
 
 _NAME = re.compile(
@@ -197,7 +196,7 @@ class _Checks:
                 "domainName",
                 fix="write a fully qualified domain name",
             )
-        wanted = 4 if rule.ip_address_type is AddressType.IP_V4 else 6
+        wanted = 4 if rule.ip_address_type is IpAddressType.IP_V4 else 6
         fits = self._is_place(rule.ip_address)
         if fits and is_address(rule.ip_address):
             fits = ip_address(rule.ip_address).version == wanted
