@@ -16,11 +16,13 @@ from skerry.access.roles import Principal, Right, role_allows
 from skerry.api import rights
 from skerry.api.app import APIS
 from skerry.api.route import Endpoint
-from tests.api.rig import Rig, running
+from skerry.vnfm.naming import resource_name
+from tests.api.rig import VNFD, Rig, running
 
 CLIENTS = "/skerry/v1/access/clients"
 FORM = {"grant_type": "client_credentials"}
 NOBODY = {"Authorization": ""}
+NSD = "5b0d6a3e-7f6e-4c53-9f4a-0d5f7c1a9e10"
 
 
 async def made(rig: Rig, name: str, role: str = "operator", **more: Any) -> tuple[str, str]:
@@ -381,6 +383,32 @@ async def test_tenants_do_not_see_each_other(rig: Rig) -> None:
     for list_ in ("/vnflcm/v2/vnf_instances", "/nsd/v2/ns_descriptors", "/skerry/v1/operations", "/skerry/v1/vnfs"):
         assert (await rig.client.get(list_, headers=mine)).json()
         assert (await rig.client.get(list_, headers=foreign)).json() == []
+
+
+@pytest.mark.feature("A39")
+async def test_nothing_is_attached_to_the_network_of_another_tenant(rig: Rig) -> None:
+    headers = {who: await as_client(rig, who, "admin", tenant=who) for who in ("red", "blue")}
+    rig.client.headers.update(headers["blue"])
+    await rig.onboard("server")
+    rig.client.headers.update(headers["red"])
+    await rig.onboard_all()
+    nsd = {"nsdId": NSD, "nsName": "one", "nsDescription": ""}
+    ns = (await rig.client.post("/nslcm/v2/ns_instances", json=nsd)).json()["id"]
+    begun = await rig.client.post(f"/nslcm/v2/ns_instances/{ns}/instantiate", json={"nsFlavourId": "default"})
+    assert (await rig.finished(begun))["operationState"] == "COMPLETED"
+    network = resource_name(ns, "network:sip_link@sim")
+    point = [{"cpdId": "sip_cp", "cpConfig": {"a": {"cpProtocolData": [{"layerProtocol": "IP_OVER_ETHERNET"}]}}}]
+    body = {"flavourId": "default", "extVirtualLinks": [{"id": "e", "resourceId": network, "extCps": point}]}
+
+    async def instantiate(who: str) -> httpx.Response:
+        rig.client.headers.update(headers[who])
+        made = await rig.client.post("/vnflcm/v2/vnf_instances", json={"vnfdId": VNFD})
+        return await rig.client.post(f"/vnflcm/v2/vnf_instances/{made.json()['id']}/instantiate", json=body)
+
+    refused = await instantiate("blue")
+    assert refused.status_code == 422, refused.text
+    assert f"there is no network {network}" in refused.json()["detail"]
+    assert (await rig.finished(await instantiate("red")))["operationState"] == "COMPLETED"
 
 
 async def test_a_client_over_its_rate_waits(tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ from skerry.vnfm.graph import wanted, within
 from skerry.vnfm.membership import reserved_from
 from skerry.vnfm.naming import SNAPSHOT
 from skerry.vnfm.packages import usable
+from skerry.vnfm.reach import require_networks
 from skerry.vnfm.steps import REMADE, image_name
 
 
@@ -98,7 +99,7 @@ class VnfOperation:
         if instance.manager:
             managed.require(self.name, instance)
         else:
-            self.goal(instance, operation.params)
+            require_networks(tx, instance, self.goal(instance, operation.params))
 
     async def plan(self, operation: Operation) -> Plan:
         instance = self.desk.instance(operation.subject)
