@@ -92,12 +92,14 @@ class NsInstance(Record, frozen=True, kw_only=True, omit_defaults=True):
     nested: Mapping[str, NestedNs] = {}
     nested_params: Mapping[str, Mapping[str, Any]] = {}
     users: tuple[str, ...] = ()
+    joined: Mapping[str, tuple[str, str]] = {}  # virtual link -> (VIM, network) of the NS that made it
     kept: NsDeploymentFlavour | None = None  # what is there follows this flavour of an earlier version of the NSD
     existing: Mapping[str, tuple[str, ...]] = {}
     stopped: tuple[str, ...] = ()  # member keys that were stopped by an update
     placement: Mapping[str, str] = {}
     inputs: Mapping[str, Any] = {}
-    properties: Mapping[str, Mapping[str, Any]] = {}  # VNF profile -> values of the request that override the NSD's
+    properties: Mapping[str, Mapping[str, Any]] = {}  # VNF profile or member -> values of requests, before the NSD's
+    told: Mapping[str, Mapping[str, Any]] = {}  # VNF profile or member -> names, metadata, extensions of requests
     vnffgs: Mapping[str, Vnffg] | None = None
     saps: Mapping[str, AccessPoint] | None = None
     steered: Mapping[str, tuple[str, ...]] = {}

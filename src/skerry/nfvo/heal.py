@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from skerry.errors import Fault, InvalidError
 from skerry.model.ns import NsInstance
 from skerry.model.operations import Step
 from skerry.nfvo import nested
 from skerry.nfvo.goal import NsGoal, current
 from skerry.nfvo.operation import NsOperation, member_named, member_step
 from skerry.vnfm.observe import broken
+
+RESTORE = "HEAL_RESTORE"
 
 
 class HealNs(NsOperation):
@@ -20,6 +23,11 @@ class HealNs(NsOperation):
     name: ClassVar[str] = "ns.heal"
 
     def goal(self, instance: NsInstance, params: Mapping[str, Any]) -> NsGoal:
+        degree = params.get("healNsData", {}).get("degreeHealing", RESTORE)
+        if degree != RESTORE:
+            path = "/healNsData/degreeHealing"
+            fault = Fault(message=f"{degree} is not served", path=path, code="unserved", fix=f"write {RESTORE}")
+            raise InvalidError(f"cannot heal by {degree}: what is broken is made anew as it was", faults=[fault])
         for entry in params.get("healVnfData", ()):
             member_named(instance, entry["vnfInstanceId"])
         return current(instance)
@@ -57,4 +65,6 @@ def _request(entry: Mapping[str, Any], cause: str) -> dict[str, Any]:
     request: dict[str, Any] = {"cause": cause}
     if vnfcs := entry.get("vnfcInstanceId", additional.pop("vnfcInstanceId", ())):
         request["vnfcInstanceId"] = list(vnfcs)
+    if additional:
+        request["additionalParams"] = additional
     return request

@@ -9,7 +9,7 @@ import msgspec
 
 from skerry.model.ns import NsInstance
 from skerry.model.states import InstantiationState
-from skerry.nfvo import nested, pnfs, saps
+from skerry.nfvo import nested, pnfs, requested, saps
 from skerry.nfvo.goal import NsGoal, adopting, counts_at, flavour_of, grown
 from skerry.nfvo.operation import NsOperation
 from skerry.nfvo.sap_addresses import links_of
@@ -21,7 +21,8 @@ class InstantiateNs(NsOperation):
     `nestedNsInstanceData` existing NSs; the other nested NSs of the NSD are made. `addPnfData` names the PNFs that are in it.
     Own keys in `additionalParamsForNs`: `placement` ("profile", "profile/vdu" or "*" → VIM connection id), `steered` (VNF
     profile → its connection points that the data plane alone shall serve), `sshKeys` (names of keys that open every VNFC);
-    the rest are inputs of the NSD. `additionalParamForVnf[]` has values for one VNF profile: `vnfConfigurableProperty`, and
+    the rest are inputs of the NSD. `additionalParamForVnf[]` has values for one VNF profile: name, description,
+    metadata, extensions, `vnfConfigurableProperty`, and
     in its `additionalParams` a `placement` (VDU → VIM) besides inputs."""
 
     name: ClassVar[str] = "ns.instantiate"
@@ -36,26 +37,22 @@ class InstantiateNs(NsOperation):
         inputs = {**additional.pop("inputs", {}), **additional}
         flavour = flavour_of(self.desk.descriptor(instance.nsd_info_id, inputs), params.get("nsFlavourId", ""))
         require_inputs(flavour.inputs, inputs)
-        properties: dict[str, dict[str, Any]] = {}
-        for entry in params.get("additionalParamForVnf", ()):
-            extra = dict(entry.get("additionalParams", {}))
-            places = extra.pop("placement", {})
-            profile = entry["vnfProfileId"]
-            placement |= {f"{profile}/{vdu}" if vdu != "*" else profile: vim for vdu, vim in places.items()}
-            properties[profile] = {**extra, **entry.get("vnfConfigurableProperty", {})}
+        said = requested.said(flavour, params.get("additionalParamForVnf", ()))
         level = params.get("nsInstantiationLevelId", "")
         goal = NsGoal(
             flavour_id=flavour.id,
             level_id=level or flavour.default_level_id,
             scale_status=dict.fromkeys(flavour.scaling_aspects, 0),
-            placement=placement,
+            placement={**placement, **said.placement},
             inputs=inputs,
-            properties=properties,
+            properties=said.properties,
+            told=said.told,
             pnfs=pnfs.added({}, flavour, self.desk.pnfds(instance.tenant), params.get("addPnfData", ())),
             steered=steered,
             ssh_keys=ssh_keys,
             saps=saps.named(flavour, params.get("sapData", ()), links_of(self.desk, instance, flavour)),
             nested_params=nested.parameters(params),
+            joined={id: (one["vim"], one["network"]) for id, one in params.get("joinedLinks", {}).items()},
         )
         nested.require_profiles(flavour, params)
         goal = grown(goal, flavour, counts_at(flavour, level))

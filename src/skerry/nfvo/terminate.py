@@ -13,14 +13,16 @@ from skerry.model.operations import Operation, Step
 from skerry.model.states import InstantiationState
 from skerry.nfvo.goal import NsGoal
 from skerry.nfvo.nesting import require_alone
-from skerry.nfvo.operation import NsOperation
+from skerry.nfvo.operation import NsOperation, member_named
+from skerry.nfvo.requested import terminations
 from skerry.store import aggregates, journal
 from skerry.store.database import Transaction
 
 
 class TerminateNs(NsOperation):
     """Parameters: TerminateNsRequest (6.5.2.15); own keys in `additionalParams`: `terminationType` GRACEFUL or FORCEFUL and
-    `gracefulTerminationTimeout` (seconds) for the VNFs. Also removes what an instantiation that was given up left behind."""
+    `gracefulTerminationTimeout` (seconds) for the VNFs that `terminateVnfData` says nothing of. Also removes what an
+    instantiation that was given up left behind."""
 
     name: ClassVar[str] = "ns.terminate"
     revertible: ClassVar[bool] = False
@@ -34,6 +36,8 @@ class TerminateNs(NsOperation):
             raise ConflictError(
                 f"cannot terminate NS {instance.id}: it is NOT_INSTANTIATED", suggestion="delete its record instead"
             )
+        for id in terminations(operation.params):
+            member_named(instance, id)
 
     def goal(self, instance: NsInstance, params: Mapping[str, Any]) -> NsGoal:
         return NsGoal(flavour_id=instance.flavour_id, inputs=instance.inputs)
@@ -42,8 +46,10 @@ class TerminateNs(NsOperation):
         if step.action not in ("member.delete", "nested.delete"):
             return step
         given = params.get("additionalParams", {})
-        how: dict[str, Any] = {"terminationType": given.get("terminationType", "GRACEFUL")}
-        if (grace := given.get("gracefulTerminationTimeout")) is not None:
+        own = terminations(params).get(str(step.args.get("outputs", {}).get("vnf_instance_id", "")))
+        how: dict[str, Any] = own or {"terminationType": given.get("terminationType", "GRACEFUL")}
+        grace = how.get("gracefulTerminationTimeout") if own else given.get("gracefulTerminationTimeout")
+        if grace is not None:
             how["gracefulTerminationTimeout"] = grace
         limit = 3600.0 + float(grace or 0.0)
         return msgspec.structs.replace(step, args={**step.args, "terminate": how}, timeout_s=limit)
@@ -60,9 +66,11 @@ class TerminateNs(NsOperation):
             nested={},
             kept=None,
             nested_params={},
+            joined={},
             placement={},
             inputs={},
             properties={},
+            told={},
             vnffgs=None,
             saps=None,
             steered={},

@@ -15,16 +15,16 @@ from skerry.errors import Fault, InvalidError
 from skerry.model.descriptors import DeploymentFlavour, Vnfd
 from skerry.model.vnf import VnfInstance
 from skerry.store import aggregates
+from skerry.vnfm.extending import ExtendingOperation
 from skerry.vnfm.goal import Goal, check_level, counts_for, current, flavour_of, populate, scale_at_level
 from skerry.vnfm.instantiate import ext_links
 from skerry.vnfm.modify import merged
-from skerry.vnfm.operation import VnfOperation
 from skerry.vnfm.packages import usable
 
 SETTLE_S = 1.0
 
 
-class ChangeFlavour(VnfOperation):
+class ChangeFlavour(ExtendingOperation):
     """Parameters: ChangeVnfFlavourRequest (5.5.2.7): `newFlavourId`, `instantiationLevelId`, `extVirtualLinks`."""
 
     name: ClassVar[str] = "vnf.change_flavour"
@@ -39,7 +39,7 @@ class ChangeFlavour(VnfOperation):
         return moved_to(current(instance), flavour, params)
 
 
-class ChangePackage(VnfOperation):
+class ChangePackage(ExtendingOperation):
     """Parameters: ChangeCurrentVnfPkgRequest (5.5.2.11a): `vnfdId` of a package of the same product, `extVirtualLinks`,
     `vnfConfigurableProperties`. Own keys in `additionalParams`: `healthCheckSeconds` (1), `rollbackOnFailure` (true)."""
 

@@ -12,11 +12,11 @@ from skerry.model.descriptors import DeploymentFlavour
 from skerry.model.states import InstantiationState
 from skerry.model.vnf import ExtLink, VnfInstance
 from skerry.store import aggregates
+from skerry.vnfm.extending import ExtendingOperation
 from skerry.vnfm.goal import Goal, check_level, counts_for, flavour_of, populate, require_inputs, scale_at_level, scaled
-from skerry.vnfm.operation import VnfOperation
 
 
-class Instantiate(VnfOperation):
+class Instantiate(ExtendingOperation):
     """Parameters: InstantiateVnfRequest (SOL003 5.5.2.4). Own keys in `additionalParams`: `inputs` of the descriptor,
     `placement` (VDU or VNFC → VIM connection id), `dependencies` (what other VNFs hand over), `sshKeys` (names of keys that
     open every VNFC)."""
@@ -114,12 +114,15 @@ def ext_links(flavour: DeploymentFlavour, params: Mapping[str, Any]) -> dict[str
                     f"no external connection point '{cp['cpdId']}'; there are: {', '.join(sorted(external)) or 'none'}"
                 )
                 faults.append(Fault(message=message, path=f"/extVirtualLinks/{number}/extCps", code="ext-cp"))
-            ip, mac = _addresses(cp)
+            fixed, mac = _addresses(cp)
+            if len(fixed) > 1:
+                message = f"an interface has one address, and {', '.join(fixed)} are named for '{cp['cpdId']}'"
+                faults.append(Fault(message=message, path=f"/extVirtualLinks/{number}/extCps", code="address"))
             links[cp["cpdId"]] = ExtLink(
                 network=data.get("resourceId", ""),
                 vim=data.get("vimConnectionId", ""),
                 link_id=data["id"],
-                ip=ip,
+                ip=fixed[0] if fixed else "",
                 mac=mac,
                 dns=tuple(data.get("dns", ())),
                 max_bitrate_bps=data.get("maxBitrate", 0),
@@ -130,12 +133,10 @@ def ext_links(flavour: DeploymentFlavour, params: Mapping[str, Any]) -> dict[str
     return links
 
 
-def _addresses(cp: Mapping[str, Any]) -> tuple[str, str]:
-    """The first fixed IP and MAC in the CP's protocol data (CpProtocolData, SOL003 4.4.1.10b)."""
+def _addresses(cp: Mapping[str, Any]) -> tuple[list[str], str]:
+    """The fixed addresses and the first MAC in the CP's protocol data (CpProtocolData, SOL003 4.4.1.10b)."""
     configs = cp.get("cpConfig", {})
-    for config in configs.values() if isinstance(configs, Mapping) else configs:
-        for data in config.get("cpProtocolData", ()):
-            layer = data.get("ipOverEthernet", {})
-            fixed = [ip for entry in layer.get("ipAddresses", ()) for ip in entry.get("fixedAddresses", ())]
-            return (fixed[0] if fixed else ""), layer.get("macAddress", "")
-    return "", ""
+    several = configs.values() if isinstance(configs, Mapping) else configs
+    layers = [data.get("ipOverEthernet", {}) for config in several for data in config.get("cpProtocolData", ())]
+    fixed = [ip for layer in layers for entry in layer.get("ipAddresses", ()) for ip in entry.get("fixedAddresses", ())]
+    return list(dict.fromkeys(fixed)), next((layer["macAddress"] for layer in layers if layer.get("macAddress")), "")

@@ -57,10 +57,7 @@ RENAMED = {
 def normal(params: Any) -> Any:
     """A request in one form, whichever version and spelling it came in; location constraints become placement."""
     plain: dict[str, Any] = translate.normal(params)
-    plain = {RENAMED.get(key, key): value for key, value in plain.items()}
-    for name in ("additionalParamForVnf", "instantiateVnfData"):
-        if name in plain:
-            plain[name] = [{RENAMED.get(key, key): value for key, value in entry.items()} for entry in plain[name]]
+    plain = _named(plain)
     for name in ("changeVnfFlavourData", "changeVnfPackageData", "changeExtVnfConnectivityData"):
         if name in plain:
             plain[name] = [links.of_vnf(entry) for entry in plain[name]]
@@ -71,9 +68,62 @@ def normal(params: Any) -> Any:
         plain["additionalParamsForNs"] = additional
     if plain.get("updateType") == "ADD SAP":
         plain["updateType"] = "ADD_SAP"
-    if how := plain.pop("terminationType", None):
-        plain["additionalParams"] = {"terminationType": how}
+    if data := plain.get("scaleNsData"):
+        plain["scaleNsData"] = {**_named(data), "placement": _places(data.get("locationConstraints", []))}
+    if entries := plain.get("instantiateVnfData"):
+        plain["instantiateVnfData"] = [_placed(entry) for entry in entries]
+    if extra := {**_besides(plain), **{name: plain.pop(name) for name in ENDING if name in plain}}:
+        plain["additionalParams"] = extra
     return plain
+
+
+def _named(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """The attributes under the names that the NFVO reads, those of entries for VNFs included."""
+    found = {RENAMED.get(key, key): value for key, value in plain.items()}
+    for name in ("additionalParamForVnf", "instantiateVnfData"):
+        if name in found:
+            found[name] = [{RENAMED.get(key, key): value for key, value in entry.items()} for entry in found[name]]
+    return found
+
+
+def _placed(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """InstantiateVnfData with `placement`: "" or a VDU -> the infrastructure that the request chose."""
+    constraint = entry.get("locationConstraints")
+    if not constraint:
+        return dict(entry)
+    return {**entry, "placement": {key.partition("/")[2]: vim for key, vim in _places([constraint]).items()}}
+
+
+ENDING = ("terminationType", "gracefulTerminationTimeout")
+"""How VNFs end, where a request says it for all of them."""
+
+BESIDES: Mapping[tuple[str, str], tuple[str, ...]] = {
+    ("scaleNsData", "additionalParamsForNs"): ("rollbackOnFailure",),
+    ("healNsData", "additionalParamsforNs"): ("rollbackOnFailure",),
+    ("terminateNsData", "additionalParamsforNs"): ENDING,
+}
+"""Where a request has additional parameters for the NS -> those that mean something."""
+
+
+def _besides(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """The additional parameters of a part of the request. `InvalidError` for those that nothing here obeys."""
+    found: dict[str, Any] = {}
+    faults: list[Fault] = []
+    for (part, name), known in BESIDES.items():
+        given = (plain.get(part) or {}).get(name) or {}
+        faults += [
+            Fault(message=f"{key} means nothing here", path=f"/{part}/{name}/{key}", code="unserved", fix=_known(known))
+            for key in given
+            if key not in known
+        ]
+        found |= given
+    if faults:
+        raise InvalidError("cannot accept the body: " + "; ".join(fault.message for fault in faults), faults=faults)
+    return found
+
+
+def _known(names: tuple[str, ...]) -> str:
+    return f"leave it out; there are: {', '.join(names)}"
 
 
 def _require_maps(additional: Mapping[str, Any]) -> None:
