@@ -21,6 +21,7 @@ from skerry.notifications.simulated import SimulatedSubscribers
 from skerry.policy.performance import Callback
 from skerry.wiring import Node
 from tests.nfvo.looking import members
+from tests.nfvo.nesting import BRANCH, CAMPUS, onboard
 from tests.nfvo.packages import SIP
 from tests.nfvo.packages import VNFS as SIP_VNFS
 from tests.nfvo.test_forwarding import deployed
@@ -205,6 +206,22 @@ def test_a_network_service_and_its_access_points() -> None:
         assert note["_links"]["objectInstance"]["href"] == f"https://node/nslcm/v2/ns_instances/{ns.id}"
         with pytest.raises(InvalidError):
             await it.node.performance.create_job(job(ns.id, CPU), None)
+
+    lab(body)
+
+
+def test_a_network_service_is_measured_with_the_services_inside_it() -> None:
+    async def body(it: Watched) -> None:
+        await onboard(it, BRANCH, CAMPUS)
+        ns = await it.ns(CAMPUS)
+        await until_minute(it)
+        for name in it.machines():
+            it.world.work(name, rx_bytes_s=1000)
+        of = {"api": "nspm", "object_type": ObjectType.NS, "reporting_s": 10}
+        made = await it.node.performance.create_job(job(ns.id, IN, **of), None)
+        await asyncio.sleep(11)
+        assert len(it.machines()) > 1
+        assert values(reports(it, made)[0], IN) == [len(it.machines()) * 10_000.0]
 
     lab(body)
 

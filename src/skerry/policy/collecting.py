@@ -200,8 +200,18 @@ class Collector:
         nsd = aggregates.nsds.find(self._database, ns.nsd_info_id)
         flavour = nsd.package.nsd.flavours.get(ns.flavour_id) if nsd and nsd.package else None
         flavour = standing(flavour, ns.kept, ns.resources) if flavour else None
-        found = (aggregates.vnf_instances.find(self._database, m.vnf_instance_id) for m in ns.members.values())
-        return objects.of_ns(ns, flavour, [(vnf, self.flavour(vnf)) for vnf in found if vnf], type)
+        return objects.of_ns(ns, flavour, [(vnf, self.flavour(vnf)) for vnf in self._vnfs(ns, {ns.id})], type)
+
+    def _vnfs(self, ns: NsInstance, seen: set[str]) -> Iterable[VnfInstance]:
+        """The VNFs of an NS, and those of the NSs inside it."""
+        for member in ns.members.values():
+            if vnf := aggregates.vnf_instances.find(self._database, member.vnf_instance_id):
+                yield vnf
+        for nested in ns.nested.values():
+            inner = aggregates.ns_instances.find(self._database, nested.ns_instance_id)
+            if inner and inner.id not in seen:
+                seen.add(inner.id)
+                yield from self._vnfs(inner, seen)
 
     def flavour(self, vnf: VnfInstance) -> DeploymentFlavour | None:
         """The deployment flavour of a VNF as its descriptor says it; None while the package is not known."""
