@@ -119,9 +119,6 @@ class Node:
         self.tenant_quotas = TenantQuotas(self.store, self.clock)
         self.granter = PlacingGranter(self.vims, self.ids, self.tenant_quotas)
         self.quotas = self._shortages()
-        self.snapshot_packages = SnapshotPackages(
-            self.store, data / "packages", self.vims, self.clock, self.ids, self._fetches, settings.max_upload_bytes
-        )
         self.images = ImageRepository(self.store, data / "repository", self.clock, self.ids, self._fetches)
         self.infrastructures = self._infrastructures()
         self.keys = Keys(self.store, self.clock, self.ids, os.urandom)
@@ -134,6 +131,16 @@ class Node:
         )
         self.capacities = self._capacities()
         self.alarms = AlarmBook(self.store, self.engine.events, self.clock, self.ids)
+        self.snapshot_packages = SnapshotPackages(
+            self.store,
+            data / "packages",
+            self.vims,
+            self.clock,
+            self.ids,
+            self._fetches,
+            settings.max_upload_bytes,
+            self.catalogue.content,
+        )
         self.performance = self._performance()
         desk = self._vnf_desk()
         self.vnfm = Vnfm(desk, self.engine, self.ids)
@@ -250,7 +257,7 @@ class Node:
             self.engine.events,
             self.clock,
             self.ids,
-            Sampler(self.vims, self.clock, lambda: self.dataplane.drops()),
+            Sampler(self.vims, self.clock, self._dropped),
             self.notifications,
             performance.Rules(threshold_s=settings.performance_threshold_s, keep_hours=settings.performance_keep_hours),
         )
@@ -267,6 +274,10 @@ class Node:
         self.mep.users.changed(device, zone, came, went)
 
     # -- life ---------------------------------------------------------------------------------------------------------
+
+    async def _dropped(self) -> Mapping[str, int]:
+        """What the data plane dropped, by the MAC of who sent it."""
+        return await self.dataplane.drops()
 
     async def start(self) -> None:
         """Open the store, make the VIMs known, take up interrupted operations."""

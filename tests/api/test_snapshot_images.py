@@ -90,6 +90,10 @@ async def test_images_are_artifacts_with_checksums(rig: Rig) -> None:
                 )
         assert shown["vnfSnapshotPkgUniqueId"] in manifest
         state = hashlib.sha256(archive.read("vnf_state")).hexdigest()
+        descriptor = archive.read("vnfd.zip")
+    assert shown["vnfdInfo"]["checksum"]["hash"] == hashlib.sha256(descriptor).hexdigest()
+    with zipfile.ZipFile(BytesIO(descriptor)) as inner:
+        assert b"5b0d6a3e-7f6e-4c53-9f4a-0d5f7c1a9e01" in inner.read("Definitions/sipp_server.yaml")
     (extra,) = shown["additionalArtifacts"]
     assert (extra["artifactPath"], extra["checksum"]["hash"]) == ("vnf_state", state)
     listed = (await rig.client.get(ROOT)).json()[0]

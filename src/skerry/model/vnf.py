@@ -189,8 +189,8 @@ class SnapshotPackageState(StrEnum):
 
 class VnfSnapshotPkgInfo(Record, frozen=True, kw_only=True, omit_defaults=True):
     """VnfSnapshotPkgInfo (SOL005 11.5.2.4). The archive holds the snapshot's record, the VNF's state and the images of the
-    VNFCs; `vnfcs` are those that it is about, `images` those of them whose image has a file, `artifacts` the SHA-256 of other files
-    by path. `task` is what is under way: what a restart takes up again."""
+    VNFCs; `vnfcs` are those that it is about, `images` those of them whose image has a file, `artifacts` the SHA-256 of other
+    files by path. `task` is what is under way: what a restart takes up again."""
 
     name: str
     state: SnapshotPackageState = SnapshotPackageState.CREATED
@@ -201,6 +201,7 @@ class VnfSnapshotPkgInfo(Record, frozen=True, kw_only=True, omit_defaults=True):
     vnfd_id: str = ""
     checksum: str = ""  # SHA-256, lower-case hex
     record_checksum: str = ""  # the same of the record in it
+    vnfd_checksum: str = ""  # the same of the descriptor in it, if it has one
     problem: Mapping[str, Any] = {}
     user_defined_data: Mapping[str, Any] = {}
     external_access: tuple[Mapping[str, Any], ...] = ()

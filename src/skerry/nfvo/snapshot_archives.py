@@ -1,13 +1,15 @@
 """The archive of a VNF snapshot package (SOL010): a zip with a manifest that has the digest of every file in it and of every
 image that is kept outside.
 
-`snapshot.json` is the snapshot's record, `vnf_state` the state of its VNF, `images/` has the images of its VNFCs, stored as
-they are: they are compressed already. What is read here may be made to harm; everything wrong with it is told at once.
+`snapshot.json` is the snapshot's record, `vnf_state` the state of its VNF, `vnfd.zip` its descriptor, `images/` has the images
+of its VNFCs, stored as they are: they are compressed already. What is read here may be made to harm; everything wrong with it
+is told at once.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import re
 import zipfile
@@ -17,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from skerry.errors import Fault, InvalidError
+from skerry.errors import Fault, InvalidError, TooLargeError
 from skerry.model.vnf import VnfcSnapshot, VnfSnapshotInfo
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 RECORD = "snapshot.json"
 STATE = "vnf_state"
+VNFD = "vnfd.zip"
 MANIFEST = "snapshot.mf"
 META = "TOSCA-Metadata/TOSCA.meta"
 IMAGES = "images"
@@ -47,7 +50,7 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def artifacts(self) -> dict[str, str]:
         """Files besides the images and what describes the package."""
-        own = {RECORD, MANIFEST, META, *(one.path for one in self.info.vnfcs.values())}
+        own = {RECORD, VNFD, MANIFEST, META, *(one.path for one in self.info.vnfcs.values())}
         return {name: value for name, value in self.sums.items() if name not in own}
 
     @property
@@ -176,6 +179,18 @@ def _check_image(
             file=RECORD,
             fix="build the package again",
         )
+
+
+def descriptor(csar: Path) -> bytes:
+    """The VNFD of a VNF package as a zip of its files. `TooLargeError`."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(csar) as given, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as made:
+        files = [info for info in given.infolist() if info.filename.endswith((".yaml", ".yml", ".meta"))]
+        if sum(info.file_size for info in files) > MOST_RECORD_BYTES:
+            raise TooLargeError("cannot put the VNFD into the package: it is too large")
+        for info in files:
+            made.writestr(zipfile.ZipInfo(info.filename), given.read(info))
+    return out.getvalue()
 
 
 def unpack(source: Path, path: str, target: Path) -> str:

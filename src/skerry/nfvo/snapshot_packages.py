@@ -11,7 +11,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
-from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
+import zipfile
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,8 @@ LOST = "the node stopped meanwhile; do it again"
 
 
 class SnapshotPackages:
-    """`folder` keeps the archives, named by the package's id. `limit` is the most bytes of an image."""
+    """`folder` keeps the archives, named by the package's id. `limit` is the most bytes of an image; `archive` finds the
+    archive of a VNF package."""
 
     def __init__(
         self,
@@ -54,10 +56,12 @@ class SnapshotPackages:
         ids: Ids,
         fetcher: Fetcher | None = None,
         limit: int = 64 << 30,
+        archive: Callable[[str], Path] | None = None,
     ) -> None:
         self._database = database
         self._folder = folder
         self._images = SnapshotImages(database, vims, fetcher, limit)
+        self._archive = archive
         self._clock = clock
         self._ids = ids
         self._fetcher = fetcher
@@ -261,6 +265,8 @@ class SnapshotPackages:
             record = msgspec.json.encode(shown(msgspec.to_builtins(kept)))
             writer.add(archives.RECORD, record)
             writer.add(archives.STATE, SnapshotRecords.state(kept))
+            if vnfd := await asyncio.to_thread(self._vnfd, taken):
+                writer.add(archives.VNFD, vnfd)
             metadata = {archives.UNIQUE: self._ids.new(), "vnf_snapshot_id": taken.id, "vnfd_id": vnfd_of(taken)}
             await asyncio.to_thread(lambda: writer.close(**metadata))
         finally:
@@ -271,6 +277,11 @@ class SnapshotPackages:
             else one
             for vnfc, one in made.items()
         }
+
+    def _vnfd(self, taken: VnfSnapshotInfo) -> bytes:
+        """The descriptor of the VNF, if its package is still there."""
+        csar = self._archive(taken.vnf_instance.vnf_pkg_id) if self._archive and taken.vnf_instance else None
+        return archives.descriptor(csar) if csar and zipfile.is_zipfile(csar) else b""
 
     @asynccontextmanager
     async def _working(self, id: str) -> AsyncGenerator[Path]:
@@ -349,6 +360,7 @@ class SnapshotPackages:
             "vnfd_id": vnfd_of(taken),
             "checksum": digest,
             "record_checksum": content.sums[archives.RECORD],
+            "vnfd_checksum": content.sums.get(archives.VNFD, ""),
             "images": content.images,
             "artifacts": content.artifacts,
             "problem": {},

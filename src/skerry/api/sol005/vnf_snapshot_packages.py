@@ -20,6 +20,9 @@ from skerry.model.vnf import VnfSnapshotPkgInfo as Record
 RECORD = "snapshot.json"
 """Where the snapshot's record is in an archive."""
 
+VNFD = "vnfd.zip"
+"""Where the VNFD is in there."""
+
 Name = Annotated[str, Meta(min_length=1, max_length=255)]
 
 
@@ -76,6 +79,15 @@ class VnfSnapshotRecord(Wire, frozen=True, kw_only=True):
     is_encrypted: bool
 
 
+class VnfdInfo(Wire, frozen=True, kw_only=True):
+    """VnfdInfo (11.5.3.4)."""
+
+    vnfd_id: str
+    vnfd_path: str
+    checksum: Checksum
+    is_encrypted: bool
+
+
 class VnfcSnapshotImageInfo(Wire, frozen=True, kw_only=True):
     """VnfcSnapshotImageInfo (11.5.3.2). Sizes are bytes."""
 
@@ -116,6 +128,7 @@ class VnfSnapshotPkgInfo(Wire, frozen=True, kw_only=True):
     created_at: str | None = None
     vnf_snapshot_id: str | None = None
     vnfc_snapshot_info_ids: list[str] | None = None
+    vnfd_info: VnfdInfo | None = None
     vnfsr: VnfSnapshotRecord | None = None
     vnfc_snapshot_images: list[VnfcSnapshotImageInfo] | None = None
     additional_artifacts: list[SnapshotPkgArtifactInfo] | None = None
@@ -147,6 +160,11 @@ def render(call: Call, record: Record) -> VnfSnapshotPkgInfo:
         created_at=record.created_at,
         vnf_snapshot_id=record.vnf_snapshot_id or None,
         vnfc_snapshot_info_ids=list(record.vnfcs) or None,
+        vnfd_info=VnfdInfo(
+            vnfd_id=record.vnfd_id, vnfd_path=VNFD, checksum=_sha256(record.vnfd_checksum), is_encrypted=False
+        )
+        if record.vnfd_checksum
+        else None,
         vnfsr=kept if record.record_checksum else None,
         vnfc_snapshot_images=[_image(name, one, record) for name, one in sorted(record.images.items())] or None,
         additional_artifacts=[
