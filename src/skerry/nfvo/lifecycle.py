@@ -26,6 +26,7 @@ from skerry.nfvo.steps import MemberSteps
 from skerry.nfvo.tenant_quotas import require_one_more
 from skerry.nfvo.terminate import TerminateNs
 from skerry.nfvo.update import UpdateNs
+from skerry.nfvo.waiting import WaitingSteps
 from skerry.notifications import facts
 from skerry.store import aggregates, journal
 from skerry.store.database import Transaction
@@ -49,6 +50,7 @@ class Nfvo:
         MovingSteps(members).register(engine)
         NestedSteps(desk, self).register(engine)
         PnfSteps(desk).register(engine)
+        WaitingSteps(desk).register(engine)
         paths = Paths(desk)
         ForwardingSteps(paths).register(engine)
         self.keeper = PathKeeper(paths, engine)

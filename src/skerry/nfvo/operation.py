@@ -25,6 +25,7 @@ from skerry.nfvo.goal import NsGoal, current, flavour_of
 from skerry.nfvo.graph import Layout, external_points, members_of, wanted
 from skerry.nfvo.pnf_steps import cabled, with_pnfs
 from skerry.nfvo.virtual_links import after_members, with_links
+from skerry.nfvo.waiting import delayed
 from skerry.placement.solve import Demand
 from skerry.store import aggregates, journal
 from skerry.store.database import Transaction
@@ -117,7 +118,8 @@ class NsOperation:
             notes += consequences.lines_of(service)
         if inner := nested.changes(instance, steps):
             outcome[nesting.OUTCOME] = msgspec.to_builtins(inner)
-        return Plan(steps=tuple(steps), changes=(*changes, *notes), outcome={**outcome, **service})
+        timed = delayed(steps, operation.params, self.desk.clock.now())
+        return Plan(steps=timed, changes=(*changes, *notes), outcome={**outcome, **service})
 
     def _called(self, vnf_instance_id: str) -> str:
         vnf = aggregates.vnf_instances.find(self.desk.database, vnf_instance_id)

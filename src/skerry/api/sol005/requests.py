@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from skerry.api import body
@@ -20,7 +22,28 @@ def checked(verb: str, value: Any, kind: type[Any]) -> dict[str, Any]:
     if verb == "update" and isinstance(value, dict):
         refused = {**refused, **_of_others(str(value.get("updateType", "")))}
     plain: dict[str, Any] = normal(body.params(refuse(value, refused), kind))
+    _require_moments(plain)
     return plain
+
+
+MOMENTS = ("startTime", "scaleTime", "updateTime", "terminationTime")
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+
+
+def _require_moments(plain: Mapping[str, Any]) -> None:
+    """When an operation begins is a date-time of RFC 3339."""
+    for name in MOMENTS:
+        text = plain.get(name)
+        if text and not _is_moment(text):
+            fault = Fault(message=f"{text} is no date-time", path=f"/{name}", code="schema", fix="write RFC 3339")
+            raise InvalidError("cannot accept the body: " + fault.message, faults=[fault])
+
+
+def _is_moment(text: str) -> bool:
+    try:
+        return bool(_MOMENT.fullmatch(text) and datetime.fromisoformat(text.upper()))
+    except ValueError:
+        return False
 
 
 def _of_others(kind: str) -> Unserved:
@@ -39,9 +62,6 @@ LEAVING = ("removeVnfInstanceId", "terminateVnfData")
 ALSO = (
     "addVnfIstance",
     "moveVnfInstanceData",
-    "modifyWanConnectionInfoData",
-    "addNsVirtualLinkData",
-    "deleteNsVirtualLinkId",
 )
 """Attributes of updates under names that `UPDATES` does not have."""
 

@@ -1,0 +1,100 @@
+"""Operations that shall begin later wait for their time, over restarts too, until they are cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from skerry.api.sol005.ns_instances import TASKS
+from skerry.api.sol005.requests import checked
+from skerry.errors import ConflictError, InvalidError
+from skerry.model.operations import Operation
+from skerry.model.states import OperationState
+from skerry.model.time import stamp
+from tests.nfvo.looking import ns_scale
+from tests.vnfm.builder import Lab, lab
+
+VNF = "{id: host, vdus: {box: {nics: {eth: ext}}}}"
+SERVICE = """
+id: shed
+vnfs: {one: {vnfd: host, links: {eth: lan}, max: 2}}
+links: {lan: 10.81.0.0/24}
+aspects: {size: {one: [1, 2]}}
+levels: {start: {one: 1}}
+"""
+HOUR = 3600.0
+
+
+def later(it: Lab, seconds: float) -> str:
+    return stamp(it.node.engine.clock.now() + timedelta(seconds=seconds))
+
+
+async def begun(it: Lab, id: str, task: str, **request: object) -> Operation:
+    return await it.start(f"ns.{task}", id, checked(task, request, TASKS[task]))
+
+
+def now(it: Lab, operation: Operation) -> OperationState:
+    found = it.node.engine.operation(operation.id)
+    return found.state
+
+
+@pytest.mark.feature("A26", "A27")
+def test_operations_begin_when_the_request_says() -> None:
+    async def body(it: Lab) -> None:
+        ns = await it.ns(SERVICE, VNF, instantiate=False)
+        start = await begun(it, ns.id, "instantiate", nsFlavourId="default", startTime=later(it, HOUR))
+        await asyncio.sleep(HOUR - 5)
+        assert (now(it, start), it.machines()) == (OperationState.PROCESSING, {})
+        with pytest.raises(ConflictError):
+            await begun(it, ns.id, "terminate")
+        await it.restart()
+        assert it.machines() == {}
+        ended = await it.node.engine.wait(start.id, 60)
+        assert (ended.state, len(it.machines())) == (OperationState.COMPLETED, 1)
+        for task, name, request in (
+            ("scale", "scaleTime", ns_scale("SCALE_OUT")),
+            ("terminate", "terminationTime", {}),
+        ):
+            at = later(it, 100)
+            over = await it.node.engine.wait((await begun(it, ns.id, task, **request, **{name: at})).id, HOUR)
+            assert over.state is OperationState.COMPLETED
+            assert over.state_entered_at >= at
+        assert it.nothing_left()
+
+    lab(body)
+
+
+@pytest.mark.feature("A27")
+@pytest.mark.parametrize("mode", ["GRACEFUL", "FORCEFUL"])
+def test_a_cancel_ends_the_waiting(mode: str) -> None:
+    async def body(it: Lab) -> None:
+        ns = await it.ns(SERVICE, VNF, instantiate=False)
+        start = await begun(it, ns.id, "instantiate", nsFlavourId="default", startTime=later(it, HOUR))
+        await asyncio.sleep(10)
+        await it.node.engine.cancel(start.id, mode)
+        stopped = await it.node.engine.wait(start.id, 60)
+        assert stopped.state is OperationState.FAILED_TEMP
+        assert it.machines() == {}
+        await it.node.engine.retry(start.id)
+        await asyncio.sleep(60)
+        assert (now(it, start), it.machines()) == (OperationState.PROCESSING, {})
+        ended = await it.node.engine.wait(start.id, HOUR)
+        assert (ended.state, len(it.machines())) == (OperationState.COMPLETED, 1)
+
+    lab(body)
+
+
+@pytest.mark.feature("A27")
+def test_times_that_are_over_are_now_and_no_times_are_refused() -> None:
+    async def body(it: Lab) -> None:
+        ns = await it.ns(SERVICE, VNF, instantiate=False)
+        for wrong in ("soon", "2026-13-01T00:00:00Z", "2026-01-01T00:00:00", "20260101T000000Z"):
+            with pytest.raises(InvalidError, match="no date-time") as refusal:
+                await begun(it, ns.id, "instantiate", nsFlavourId="default", startTime=wrong)
+            assert [fault.path for fault in refusal.value.faults] == ["/startTime"]
+        start = await begun(it, ns.id, "instantiate", nsFlavourId="default", startTime="2001-01-01t00:00:00z")
+        assert (await it.node.engine.wait(start.id, 60)).state is OperationState.COMPLETED
+
+    lab(body)
