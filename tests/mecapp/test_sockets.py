@@ -11,7 +11,7 @@ import pytest
 from wsproto.events import BytesMessage, CloseConnection
 
 from skerry.mecapp import App, PlatformError
-from skerry.mecapp.bus import Socket
+from skerry.mecapp.bus import connect
 from skerry.mecapp.session import Session
 from tests.api.rig import TOKEN, Rig, running
 from tests.api.test_access import as_client
@@ -48,13 +48,13 @@ async def test_what_was_not_named_as_arrived_comes_again(app: App) -> None:
     path = await subscribed(app)
     for number in range(3):
         await app.offer(f"s{number}", "http://10.0.0.9")
-    first = await Socket.connect(app.session, path)
+    first = await connect(app.session, path)
     frames = first.texts()
     seen = [json.loads(await anext(frames)) for _ in range(3)]
     await first.send(json.dumps({"after": seen[0]["number"]}))
     await asyncio.sleep(0.1)
     await first.close()
-    again = await Socket.connect(app.session, path)
+    again = await connect(app.session, path)
     frames = again.texts()
     numbers = [json.loads(await anext(frames))["number"] for _ in range(2)]
     assert numbers == [one["number"] for one in seen[1:]]
@@ -67,7 +67,7 @@ async def test_what_was_not_named_as_arrived_comes_again(app: App) -> None:
 
 async def test_a_socket_of_nobodys_subscription_is_refused(app: App) -> None:
     with pytest.raises(PlatformError) as refused:
-        await Socket.connect(app.session, "/mp1/v1/notifications/nothing")
+        await connect(app.session, "/mp1/v1/notifications/nothing")
     assert refused.value.status == 403
 
 
@@ -77,11 +77,11 @@ async def test_roles_and_scopes_count_on_sockets_too(rig: Rig, app: App) -> None
     stranger = Session(app.session.endpoint, token=other["Authorization"].removeprefix("Bearer "))
     for one in (path, "/mp1/v1/bus"):
         with pytest.raises(PlatformError) as refused:
-            await Socket.connect(stranger, one)
+            await connect(stranger, one)
         assert refused.value.status == 403
     guest = await as_client(rig, "guest", role="guest")
     reading = Session(app.session.endpoint, token=guest["Authorization"].removeprefix("Bearer "))
-    socket = await Socket.connect(reading, "/mp1/v1/bus")
+    socket = await connect(reading, "/mp1/v1/bus")
     frames = socket.texts()
     statuses = []
     for frame in ({"id": 1, "subscribe": "a"}, {"id": 2, "publish": "a", "body": 1}):
@@ -100,8 +100,8 @@ async def test_sockets_end_with_what_their_client_was_let_in_with(rig: Rig, app:
     clients = (await rig.client.get("/skerry/v1/access/clients")).json()
     (id,) = (one["id"] for one in clients if one["id"] not in known)
     session = Session(app.session.endpoint, token=other["Authorization"].removeprefix("Bearer "))
-    open_ones = [await Socket.connect(session, one) for one in (path, "/mp1/v1/bus")]
-    kept = await Socket.connect(app.session, "/mp1/v1/bus")
+    open_ones = [await connect(session, one) for one in (path, "/mp1/v1/bus")]
+    kept = await connect(app.session, "/mp1/v1/bus")
     one = f"/skerry/v1/access/clients/{id}"
     done = await (rig.client.delete(one) if how == "delete" else rig.client.post(f"{one}/rotate"))
     assert done.status_code < 300, done.text
@@ -114,7 +114,7 @@ async def test_sockets_end_with_what_their_client_was_let_in_with(rig: Rig, app:
 
 
 async def test_nonsense_is_told_and_the_bus_goes_on(app: App) -> None:
-    socket = await Socket.connect(app.session, "/mp1/v1/bus")
+    socket = await connect(app.session, "/mp1/v1/bus")
     frames = socket.texts()
     statuses = []
     for text in (
@@ -128,7 +128,7 @@ async def test_nonsense_is_told_and_the_bus_goes_on(app: App) -> None:
         await socket.send(text)
         statuses.append(json.loads(await anext(frames))["status"])
     assert statuses == [400, 400, 400, 400, 400, 202]
-    socket._send(BytesMessage(data=b"no text"))  # pyright: ignore[reportPrivateUsage]  # no client of ours would
+    socket._write(BytesMessage(data=b"no text"))  # pyright: ignore[reportPrivateUsage]  # no client of ours would
     assert json.loads(await anext(frames))["status"] == 400
     await socket.close()
 
@@ -139,13 +139,13 @@ async def test_nonsense_is_told_and_the_bus_goes_on(app: App) -> None:
 )
 async def test_nonsense_settles_nothing_and_is_told(app: App, text: str) -> None:
     path = await subscribed(app)
-    socket = await Socket.connect(app.session, path)
+    socket = await connect(app.session, path)
     await socket.send(text)
     closed = (event async for event in socket._events() if isinstance(event, CloseConnection))  # pyright: ignore[reportPrivateUsage]
     assert (await anext(closed)).code == 1007
     await socket.close()
     await app.offer("later", "http://10.0.0.9")
-    again = await Socket.connect(app.session, path)
+    again = await connect(app.session, path)
     heard = json.loads(await anext(again.texts()))["notification"]
     assert heard["serviceReferences"][0]["serName"] == "later"
     await again.close()
@@ -153,7 +153,7 @@ async def test_nonsense_settles_nothing_and_is_told(app: App, text: str) -> None
 
 @pytest.mark.feature("E48")
 async def test_who_reads_too_slowly_holds_up_nobody(app: App) -> None:
-    slow = await Socket.connect(app.session, "/mp1/v1/bus")
+    slow = await connect(app.session, "/mp1/v1/bus")
     await slow.send(json.dumps({"id": 1, "subscribe": "#"}))
     async with app.bus() as speaking:
         await speaking.subscribe("mine")

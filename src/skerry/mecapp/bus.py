@@ -8,24 +8,12 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 import msgspec
-from wsproto import ConnectionType, WSConnection
-from wsproto.events import (
-    AcceptConnection,
-    CloseConnection,
-    Ping,
-    RejectConnection,
-    RejectData,
-    Request,
-    TextMessage,
-)
-from wsproto.utilities import LocalProtocolError
 
 from skerry.mecapp.session import PlatformError, Session
+from skerry.websocket import NoWebSocketError, Socket
 
-READ = 64 * 1024
 TIMEOUT_S = 10.0
 WAITING = 1024
 
@@ -38,81 +26,16 @@ class Message(NamedTuple):
     sender: str
 
 
-class Socket:
-    """A WebSocket as a client sees it: texts out, texts in."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
-        self._protocol = WSConnection(ConnectionType.CLIENT)
-
-    @classmethod
-    async def connect(cls, session: Session, path: str) -> Socket:
-        """Connect with the session's token. `PlatformError` where the platform refuses."""
-        target = urlsplit(session.endpoint)
-        port = target.port or (443 if target.scheme == "https" else 80)
-        headers = [(name.encode(), value.encode()) for name, value in (await session.authorization()).items()]
-        try:
-            async with asyncio.timeout(TIMEOUT_S):
-                made = cls(*await asyncio.open_connection(target.hostname, port, ssl=session.tls))
-                made._send(Request(host=target.netloc, target=path, extra_headers=headers))
-                await made._handshake()
-        except (OSError, TimeoutError) as error:
-            raise PlatformError(0, f"cannot reach the platform: {error or 'no answer'}") from error
-        return made
-
-    async def _handshake(self) -> None:
-        refused = 0
-        async for event in self._events():
-            if isinstance(event, AcceptConnection):
-                return
-            if isinstance(event, RejectConnection):
-                refused = event.status_code
-            if isinstance(event, RejectData) and event.body_finished:
-                break
-        await self.close()
-        raise PlatformError(refused, f"cannot open the bus: the platform answers {refused or 'nothing'}")
-
-    async def texts(self) -> AsyncIterator[str]:
-        """What comes, until the platform closes."""
-        parts: list[str] = []
-        async for event in self._events():
-            if isinstance(event, TextMessage):
-                parts.append(event.data)
-                if event.message_finished:
-                    yield "".join(parts)
-                    parts.clear()
-            elif isinstance(event, Ping):
-                self._send(event.response())
-            elif isinstance(event, CloseConnection):
-                return
-
-    async def _events(self) -> AsyncIterator[Any]:
-        while True:
-            for event in self._protocol.events():
-                yield event
-            data = await self._reader.read(READ)
-            self._protocol.receive_data(data or None)
-            if not data:
-                for event in self._protocol.events():
-                    yield event
-                return
-
-    async def send(self, text: str) -> None:
-        """Send a text."""
-        self._send(TextMessage(data=text))
-        await self._writer.drain()
-
-    def _send(self, event: Any) -> None:
-        self._writer.write(self._protocol.send(event))
-
-    async def close(self) -> None:
-        """Close, without waiting for the other side."""
-        with suppress(LocalProtocolError, OSError):
-            self._send(CloseConnection(code=1000))
-        self._writer.close()
-        with suppress(OSError):
-            await self._writer.wait_closed()
+async def connect(session: Session, path: str) -> Socket:
+    """A WebSocket to a path of the platform with the session's token. `PlatformError` where the platform refuses."""
+    headers = [(name.encode(), value.encode()) for name, value in (await session.authorization()).items()]
+    try:
+        return await Socket.connect(session.endpoint, path, tls=session.tls, headers=headers)
+    except NoWebSocketError as error:
+        told = error.status or "nothing"
+        raise PlatformError(error.status, f"cannot open the bus: the platform answers {told}") from error
+    except (OSError, TimeoutError) as error:
+        raise PlatformError(0, f"cannot reach the platform: {error or 'no answer'}") from error
 
 
 class Bus:
@@ -127,7 +50,7 @@ class Bus:
         self._reading: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Bus:
-        self._socket = await Socket.connect(self._session, "/mp1/v1/bus")
+        self._socket = await connect(self._session, "/mp1/v1/bus")
         self._reading = asyncio.get_running_loop().create_task(self._read(self._socket))
         return self
 

@@ -1,26 +1,19 @@
-"""A WebSocket to the node (RFC 6455), over TLS: texts out, texts in."""
+"""The connection to the node: where it is, what shows who the agent is, texts out and in."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
-from wsproto import ConnectionType, WSConnection
-from wsproto.events import AcceptConnection, CloseConnection, Ping, RejectConnection, Request, TextMessage
-from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 from skerry.errors import InvalidError, UnavailableError
 from skerry.lvnf.agent.messages import LARGEST
+from skerry.websocket import NoWebSocketError, Socket
 
 PATH = "/lvnf_agent/v1/connect"
-_READ = 1 << 16
-_PATIENCE_S = 10.0
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -55,90 +48,38 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
         return context
 
 
-class RefusedError(UnavailableError):
-    """The node answered, and does not want this agent; trying again helps when somebody changes that."""
-
-
 class Channel:
-    """A connection."""
+    """A connection to the node."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
-        self._protocol = WSConnection(ConnectionType.CLIENT)
+    def __init__(self, socket: Socket) -> None:
+        self._socket = socket
 
     @classmethod
     async def connect(cls, target: Target) -> Channel:
-        """Connect. `UnavailableError` where the node is not there, `RefusedError` where it refuses."""
-        parts = urlsplit(target.url)
-        port = parts.port or (443 if parts.scheme == "wss" else 80)
+        """Connect. `UnavailableError` where the node is not there or refuses; trying again may help."""
+        path = urlsplit(target.url).path.rstrip("/") + PATH
         headers: list[tuple[bytes, bytes]] = []
         try:
             if target.token_file is not None:
                 headers.append((b"Authorization", b"Bearer " + target.token_file.read_bytes().strip()))
-            async with asyncio.timeout(_PATIENCE_S):
-                made = cls(*await asyncio.open_connection(parts.hostname, port, ssl=target.tls()))
-                try:
-                    made._write(Request(host=parts.netloc, target=parts.path.rstrip("/") + PATH, extra_headers=headers))
-                    await made._handshake()
-                except BaseException:
-                    await made.close()
-                    raise
-        except (OSError, TimeoutError, RemoteProtocolError) as error:
+            return cls(await Socket.connect(target.url, path, tls=target.tls(), headers=headers))
+        except NoWebSocketError as error:
+            raise UnavailableError(
+                f"cannot open the connection: the node answers {error.status or 'nothing'}",
+                suggestion="see that the token or certificate is of a client with the scope lvnf_agent:v1:all",
+            ) from error
+        except (OSError, TimeoutError) as error:
             raise UnavailableError(f"cannot reach the node at {target.url}: {error or 'no answer'}") from error
-        return made
-
-    async def _handshake(self) -> None:
-        async for event in self._events():
-            if isinstance(event, AcceptConnection):
-                return
-            if isinstance(event, RejectConnection):
-                raise RefusedError(
-                    f"cannot open the connection: the node answers {event.status_code}",
-                    suggestion="see that the token or certificate is of a client with the scope lvnf_agent:v1:all",
-                )
-        raise UnavailableError("cannot open the connection: the node closed it")
 
     async def texts(self) -> AsyncIterator[bytes]:
         """What comes, until the node closes."""
-        parts: list[str] = []
-        async for event in self._events():
-            if isinstance(event, TextMessage):
-                parts.append(event.data)
-                if sum(map(len, parts)) > LARGEST:
-                    return
-                if event.message_finished:
-                    yield "".join(parts).encode()
-                    parts.clear()
-            elif isinstance(event, Ping):
-                self._write(event.response())
-            elif isinstance(event, CloseConnection):
-                return
-
-    async def _events(self) -> AsyncIterator[Any]:
-        while True:
-            for event in self._protocol.events():
-                yield event
-            data = await self._reader.read(_READ)
-            self._protocol.receive_data(data or None)
-            if not data:
-                for event in self._protocol.events():
-                    yield event
-                return
+        async for text in self._socket.texts(largest=LARGEST):
+            yield text.encode()
 
     async def send(self, text: bytes) -> None:
         """Send a text."""
-        self._write(TextMessage(data=text.decode()))
-        await self._writer.drain()
-
-    def _write(self, event: Any) -> None:
-        self._writer.write(self._protocol.send(event))
+        await self._socket.send(text.decode())
 
     async def close(self) -> None:
         """Close, without waiting for the other side for long."""
-        with contextlib.suppress(LocalProtocolError, OSError):
-            self._write(CloseConnection(code=1000))
-        self._writer.close()
-        with contextlib.suppress(OSError, TimeoutError):
-            async with asyncio.timeout(1):
-                await self._writer.wait_closed()
+        await self._socket.close()
