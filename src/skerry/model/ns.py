@@ -12,6 +12,7 @@ from skerry.model.resources import Resource
 from skerry.model.saps import AccessPoint
 from skerry.model.states import InstantiationState, OnboardingState, OperationalState, UsageState
 from skerry.model.vnf import Record
+from skerry.model.wan import WanConnections
 
 FORWARDING = "forwarding:paths"
 """The key of the resource that stands for all forwarding paths of an NS."""
@@ -104,5 +105,6 @@ class NsInstance(Record, frozen=True, kw_only=True, omit_defaults=True):
     saps: Mapping[str, AccessPoint] | None = None
     steered: Mapping[str, tuple[str, ...]] = {}
     ssh_keys: tuple[str, ...] = ()  # names of keys that open every VNFC of every member
+    wan: WanConnections = {}
     resources: Mapping[str, Resource] = {}
     failed: bool = False

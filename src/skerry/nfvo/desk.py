@@ -58,6 +58,10 @@ class NsDesk:
             raise InvalidError(f"cannot find VNFD {vnfd_id}")
         return info.package.vnfd
 
+    def vim_ids(self) -> list[str]:
+        """The VIMs that the node knows."""
+        return [one.id for one in self.vims.connections()]
+
     def pnfds(self, tenant: str) -> dict[str, PnfdInfo]:
         """The onboarded PNFDs by pnfdId."""
         return {info.pnfd_id: info for info in aggregates.pnfds.select(self.database, tenant=tenant) if info.pnfd_id}

@@ -14,6 +14,7 @@ from skerry.model.ns import NsInstance
 from skerry.model.pnfs import Pnf, pnfs_of
 from skerry.model.saps import AccessPoint
 from skerry.model.virtual_links import own_links
+from skerry.model.wan import WanConnections
 from skerry.vnfm.goal import populate
 
 
@@ -45,6 +46,7 @@ class NsGoal(msgspec.Struct, frozen=True, kw_only=True):
     saps: Mapping[str, AccessPoint] | None = None  # None: those of the NSD
     steered: Mapping[str, tuple[str, ...]] = {}
     ssh_keys: tuple[str, ...] = ()  # names of keys that open every VNFC of every member
+    wan: WanConnections = {}
 
 
 def current(instance: NsInstance) -> NsGoal:
@@ -82,6 +84,7 @@ def current(instance: NsInstance) -> NsGoal:
         saps=instance.saps,
         steered=instance.steered,
         ssh_keys=instance.ssh_keys,
+        wan=instance.wan,
     )
 
 

@@ -9,7 +9,7 @@ import msgspec
 
 from skerry.model.ns import NsInstance
 from skerry.model.states import InstantiationState
-from skerry.nfvo import nested, pnfs, requested, saps
+from skerry.nfvo import nested, pnfs, requested, saps, wan
 from skerry.nfvo.goal import NsGoal, adopting, counts_at, flavour_of, grown
 from skerry.nfvo.operation import NsOperation
 from skerry.nfvo.sap_addresses import links_of
@@ -49,6 +49,7 @@ class InstantiateNs(NsOperation):
             told=said.told,
             pnfs=pnfs.added({}, flavour, self.desk.pnfds(instance.tenant), params.get("addPnfData", ())),
             steered=steered,
+            wan=wan.added(flavour, self.desk.vim_ids(), params.get("wanConnectionData", ())),
             ssh_keys=ssh_keys,
             saps=saps.named(flavour, params.get("sapData", ()), links_of(self.desk, instance, flavour)),
             nested_params=nested.parameters(params),

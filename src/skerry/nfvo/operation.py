@@ -290,6 +290,7 @@ def applied(instance: NsInstance, goal: NsGoal) -> NsInstance:
         saps=goal.saps,
         steered=goal.steered,
         ssh_keys=goal.ssh_keys,
+        wan=goal.wan,
         nested_params=goal.nested_params,
     )
 

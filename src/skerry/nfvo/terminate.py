@@ -74,6 +74,7 @@ class TerminateNs(NsOperation):
             vnffgs=None,
             saps=None,
             steered={},
+            wan={},
             resources={},
             failed=False,
         )

@@ -12,7 +12,7 @@ from skerry.model.descriptors import VnfProfile
 from skerry.model.ns import NsInstance
 from skerry.model.operations import Operation, Plan, Step
 from skerry.model.saps import access_points
-from skerry.nfvo import moving, nested, pnfs, redesign, requested, saps, virtual_links, vnffgs
+from skerry.nfvo import moving, nested, pnfs, redesign, requested, saps, virtual_links, vnffgs, wan
 from skerry.nfvo.desk import NsDesk
 from skerry.nfvo.goal import NsGoal, adopting, current, without
 from skerry.nfvo.graph import vnffgs_of
@@ -44,6 +44,9 @@ ON_PNFS = ("ADD_PNF", "MODIFY_PNF", "REMOVE_PNF")
 ON_LINKS = ("CREATE_NS_VIRTUAL_LINK", "DELETE_NS_VIRTUAL_LINK")
 """Updates of virtual links that nobody is on yet, or any more."""
 
+WAN = "MODIFY_WAN_CONNECTION_INFO"
+"""What is known of the WAN below virtual links changes; nothing is done."""
+
 ON_NESTED = ("ADD_NESTED_NS", "REMOVE_NESTED_NS")
 """Updates of nested NSs: existing ones come in, whichever is there goes."""
 
@@ -69,6 +72,7 @@ SUPPORTED = (
     *ON_DESIGN,
     *ON_PNFS,
     *ON_LINKS,
+    WAN,
     MOVE,
 )
 BY_ITSELF = (MOVE, *ON_PATHS, *ON_SAPS, *ON_PNFS, *ON_LINKS, *ON_DESIGN)
@@ -149,6 +153,13 @@ def _machines(desk: NsDesk, instance: NsInstance, params: Mapping[str, Any]) -> 
     return msgspec.structs.replace(goal, pnfs=after)
 
 
+def _wan(desk: NsDesk, instance: NsInstance, params: Mapping[str, Any]) -> NsGoal:
+    goal = current(instance)
+    return msgspec.structs.replace(
+        goal, wan=wan.modified(goal.wan, desk.vim_ids(), params["modifyWanConnectionInfoData"])
+    )
+
+
 def _instantiated(desk: NsDesk, instance: NsInstance, params: Mapping[str, Any]) -> NsGoal:
     goal, flavour = current(instance), desk.flavour(instance)
 
@@ -212,5 +223,6 @@ CHANGES: Mapping[str, Callable[[NsDesk, NsInstance, Mapping[str, Any]], NsGoal]]
     MOVE: moving.departing,
     **dict.fromkeys(ON_PNFS, _machines),
     **dict.fromkeys(ON_LINKS, virtual_links.goal),
+    WAN: _wan,
 }
 """What the NS shall become by each update that changes what it consists of."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -10,7 +11,7 @@ from starlette.responses import Response
 
 from skerry.api.route import LIST_QUERY, Call, Endpoint, Handler
 from skerry.api.sol003 import vnf_instances
-from skerry.api.sol005 import forwarding, pnfs, saps
+from skerry.api.sol005 import forwarding, pnfs, saps, wan
 from skerry.api.sol005 import types as wire
 from skerry.api.sol005.requests import checked
 from skerry.api.wire import Links, ResourceHandle, links
@@ -24,7 +25,16 @@ from skerry.model.versions import standing
 from skerry.model.virtual_links import profile_of
 from skerry.model.vnf import VnfInstance
 
-HIDDEN = ("vnfInstance", "pnfInfo", "virtualLinkInfo", "vnffgInfo", "sapInfo", "nestedNsInstanceId", "nsScaleStatus")
+HIDDEN = (
+    "vnfInstance",
+    "pnfInfo",
+    "virtualLinkInfo",
+    "vnffgInfo",
+    "sapInfo",
+    "nestedNsInstanceId",
+    "nsScaleStatus",
+    "wanConnectionInfo",
+)
 
 
 def render(call: Call, record: NsInstance) -> wire.NsInstance:
@@ -53,7 +63,16 @@ def render(call: Call, record: NsInstance) -> wire.NsInstance:
         sap_info=saps.shown(access_points(flavour, record.saps)) if flavour and running else None,
         nested_ns_instance_id=[inner.ns_instance_id for inner in record.nested.values()] or None,
         ns_scale_status=levels or None,
+        wan_connection_info=wan.shown(record, _members(call, record)) if record.wan else None,
     )
+
+
+def _members(call: Call, record: NsInstance) -> list[VnfInstance]:
+    found: list[VnfInstance] = []
+    for member in record.members.values():
+        with suppress(NotFoundError):
+            found.append(call.services.vnfm.instance(member.vnf_instance_id, tenant=call.tenant))
+    return found
 
 
 def _flavour(call: Call, record: NsInstance) -> NsDeploymentFlavour | None:

@@ -20,6 +20,7 @@ from skerry.api.sol005.links import ExtVirtualLinkData
 from skerry.api.sol005.nested import AffectedNs, NestedNsInstanceData, ParamsForNestedNs
 from skerry.api.sol005.pnfs import AddPnfData, AffectedPnf, ModifyPnfData, PnfInfo
 from skerry.api.sol005.saps import SapData, SapInfo
+from skerry.api.sol005.wan import ModifyWanConnectionInfoData, WanConnectionData, WanConnectionInfo
 from skerry.api.wire import KeyValuePairs, Links, ResourceHandle, Wire
 
 
@@ -85,6 +86,7 @@ class InstantiateNsRequest(Wire, frozen=True, kw_only=True):
     nested_ns_instance_data: list[NestedNsInstanceData] | None = None
     addpnf_data: list[AddPnfData] | None = None  # so the standard spells it here
     add_pnf_data: list[AddPnfData] | None = None
+    wan_connection_data: list[WanConnectionData] | None = None
     location_constraints: list[VnfLocationConstraint] | None = None
     nested_ns_location_constraints: list[NestedNsLocationConstraint] | None = None
     additional_params_for_ns: KeyValuePairs | None = None
@@ -127,6 +129,7 @@ class ScaleNsData(Wire, frozen=True, kw_only=True):
     additional_params_for_ns: KeyValuePairs | None = None
     additional_params_for_vnf: list[ParamsForVnf] | None = None
     location_constraints: list[VnfLocationConstraint] | None = None
+    nested_ns_location_constraints: list[NestedNsLocationConstraint] | None = None
 
 
 class ScaleByStepData(Wire, frozen=True, kw_only=True):
@@ -323,6 +326,7 @@ UPDATES = {
     "REMOVE_PNF": "removePnfId",
     "CREATE_NS_VIRTUAL_LINK": "addNsVirtualLinkData",
     "DELETE_NS_VIRTUAL_LINK": "deleteNsVirtualLinkId",
+    "MODIFY_WAN_CONNECTION_INFO": "modifyWanConnectionInfoData",
 }
 """updateType -> the attribute that it needs, for the updates that are served."""
 
@@ -359,6 +363,7 @@ class UpdateNsRequest(Wire, frozen=True, kw_only=True):
         "REMOVE_PNF",
         "CREATE_NS_VIRTUAL_LINK",
         "DELETE_NS_VIRTUAL_LINK",
+        "MODIFY_WAN_CONNECTION_INFO",
     ]
     add_vnf_instance: list[VnfInstanceData] | None = None
     add_vnf_istance: list[VnfInstanceData] | None = None
@@ -388,6 +393,7 @@ class UpdateNsRequest(Wire, frozen=True, kw_only=True):
     remove_pnf_id: list[Identifier] | None = None
     add_ns_virtual_link_data: list[AddNsVirtualLinkData] | None = None
     delete_ns_virtual_link_id: list[Identifier] | None = None
+    modify_wan_connection_info_data: list[ModifyWanConnectionInfoData] | None = None
     update_time: str | None = None
 
     def __post_init__(self) -> None:
@@ -426,6 +432,7 @@ _UPDATE_FIELDS = {
     "REMOVE_PNF": "remove_pnf_id",
     "CREATE_NS_VIRTUAL_LINK": "add_ns_virtual_link_data",
     "DELETE_NS_VIRTUAL_LINK": "delete_ns_virtual_link_id",
+    "MODIFY_WAN_CONNECTION_INFO": "modify_wan_connection_info_data",
 }
 
 
@@ -473,6 +480,7 @@ class NsInstance(Wire, frozen=True, kw_only=True):
     sap_info: list[SapInfo] | None = None
     nested_ns_instance_id: list[str] | None = None
     ns_scale_status: list[NsScaleInfo] | None = None
+    wan_connection_info: list[WanConnectionInfo] | None = None
 
 
 class AffectedVnf(Wire, frozen=True, kw_only=True):

@@ -21,17 +21,23 @@ _SAP: Unserved = {
     )
 }
 
+_PNF: Unserved = {
+    "cpData/cpProtocolData/ipOverEthernet/ipAddresses/subnetId": "a PNF is in the subnet of its virtual link"
+}
+
 UNSERVED: Mapping[str, Unserved] = {
     "instantiate": {
         **below("sapData", _SAP),
         **below("locationConstraints", _PLACE),
         **below("nestedNsLocationConstraints", _PLACE),
-        "wanConnectionData": "no WAN infrastructure manager is connected",
+        "wanConnectionData/protocolData/mscsConfigData": "no manager of a WAN is connected: name what is there in mscsInfo",
+        **below("addpnfData", _PNF),
+        **below("addPnfData", _PNF),
         "additionalAffinityOrAntiAffinityRule": "places are chosen with locationConstraints",
     },
     "scale": {
         **below("scaleNsData/locationConstraints", _PLACE),
-        "scaleNsData/nestedNsLocationConstraints": "nested NSs are placed when the NS is instantiated",
+        **below("scaleNsData/nestedNsLocationConstraints", _PLACE),
     },
     "heal": {
         "healNsData/actionsHealing": "healing makes anew what is broken",
@@ -48,7 +54,8 @@ UNSERVED: Mapping[str, Unserved] = {
         **below("changeExtVnfConnectivityData", of_vnf.LINKS),
         "modifyVnfInfoData/vnfdId": "CHANGE_VNFPKG changes the package of a VNF",
         "addVnffg/targetNsInstanceId": "a VNFFG is added to the NS of the request",
-        "updateVnffg/nfp/cpGroup/cpPairInfo/pnfExtCpIds": "paths through PNFs are those of the NSD",
+        **below("addPnfData", _PNF),
+        **below("modifyPnfData", _PNF),
         "updateVnffg/nfp/cpGroup/forwardingBehaviourInputParameters": "flows are shared out by their addresses and ports",
     },
     "terminate": {},
