@@ -305,3 +305,20 @@ async def test_one_that_was_killed_is_told_and_runs_again(key: str, tmp_path: Pa
     (tmp_path / "go").touch()
     assert (await said(await sh(key, script)))[0] == 0
     os.kill(int((tmp_path / "ran").read_text().split()[0]), signal.SIGKILL)
+
+
+@pytest.mark.feature("A32")
+def test_scripts_know_the_additional_parameters_of_their_operation() -> None:
+    async def body(it: Lab) -> None:
+        vnf = await it.vnf(SCRIPTED)
+        it.scripts.runs.clear()
+        params = {"why": "night", "list": [1, 2], "no name": 1, "replace": True, "hostname": "other"}
+        await it.done("vnf.operate", vnf.id, {"changeStateTo": "STOPPED", "additionalParams": params})
+        assert it.scripts.runs
+        for run in it.scripts.runs:
+            told = {name: run.env.get(name) for name in (*params, "cause")}
+            assert told == {
+                "why": "night", "list": "1,2", "no name": None, "replace": None, "hostname": "other", "cause": None
+            }  # fmt: skip
+
+    lab(body)

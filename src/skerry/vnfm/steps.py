@@ -30,7 +30,7 @@ from skerry.vim.driver import (
 from skerry.vnfm.desk import Desk, ImageFile
 from skerry.vnfm.goal import flavour_of
 from skerry.vnfm.scripts import WRAPPER, outcome
-from skerry.vnfm.values import Attributes, environment, handed_over, parameter_files, text
+from skerry.vnfm.values import Attributes, environment, handed_over, parameter_files, text, told_by
 
 INTERRUPTED = 75
 REMADE = "remade"  # in a power step's result: what the infrastructure says of a VNFC that had to be made again
@@ -243,8 +243,7 @@ class Steps:
             raise UnsupportedError(f"cannot run scripts: VIM {spec['vim']} cannot execute commands in instances")
         try:
             env = environment(lookup, {**flavour.vdus[spec["vdu"]].env, **script.inputs})
-            if cause := context.operation.params.get("cause"):
-                env["cause"] = str(cause)  # of a healing
+            env |= told_by(context.operation.params)
             arguments = [text(lookup.resolve(value)) for value in script.arguments]
         except InvalidError as error:
             if not context.args.get("lenient"):

@@ -216,6 +216,18 @@ def environment(lookup: Attributes, declared: Mapping[str, Any]) -> dict[str, st
     return env
 
 
+_OWN = ("placement", "rollbackOnFailure", "sshKeys", "inputs", "dependencies", "vnfcInstanceId", "replace")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+
+
+def told_by(params: Mapping[str, Any]) -> dict[str, str]:
+    """What the request of an operation tells the scripts: the cause of a healing, and its additional parameters, those that
+    can be names of variables. They win over what the descriptor declares."""
+    given = params.get("additionalParams", {})
+    told = {name: text(value) for name, value in given.items() if name not in _OWN and _NAME.fullmatch(name)}
+    return {**told, **({"cause": str(params["cause"])} if params.get("cause") else {})}
+
+
 def handed_over(dependencies: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     """What other VNFs gave, as environment variables `<SOURCE>_<NAME>`."""
     return {
