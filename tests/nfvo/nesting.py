@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from skerry.model.ns import NsInstance
+from tests.nfvo.saps import with_saps
 from tests.vnfm.builder import Lab, csar, loaded, ns_folder, vnf_folder
 
 UNIT = "{id: post, vdus: {box: {nics: {tap: ext}}}}"
@@ -15,6 +16,7 @@ BRANCH = """
 id: branch
 vnfs: {unit: {vnfd: post, links: {tap: lan}}}
 links: {lan: 10.72.0.0/24}
+saps: {door: lan}
 aspects: {size: {unit: [1, 2]}}
 """
 
@@ -23,15 +25,15 @@ CAMPUS: Mapping[str, Any] = {
     "vnfs": {"gate": {"vnfd": "post", "links": {"tap": "core"}}},
     "links": {"core": "10.73.0.0/24"},
     "aspects": {"wings": {"gate": [1, 1]}},
-    "nested": {"wing": {"nsd": "branch", "at": {"wings": [1, 2]}}},
+    "nested": {"wing": {"nsd": "branch", "at": {"wings": [1, 2]}, "links": {"virtual_link": "core"}}},
 }
-"""A gate and a branch, and another branch when it is scaled."""
+"""A gate and a branch on one virtual link, and another branch when it is scaled."""
 
 
 def nesting_folder(text: str | Mapping[str, Any]) -> dict[str, str]:
     """The files of an NS package whose short form may have `nested`; `at` has numbers at the levels of scaling aspects."""
     short = loaded(text)
-    ((name, content),) = ns_folder(short).items()
+    ((name, content),) = with_saps(ns_folder(short), short.get("saps", {})).items()
     template = json.loads(content)
     for node, inner in short.get("nested", {}).items():
         template["node_types"][f"test.{node}.Ns"] = {"derived_from": "tosca.nodes.nfv.NS"}

@@ -261,6 +261,19 @@ def test_existing_vnfs_are_used_and_survive() -> None:
 
 
 @pytest.mark.feature("A28")
+def test_an_existing_vnf_joins_besides_those_that_run() -> None:
+    async def body(it: Lab) -> None:
+        ns = await it.ns(SIP, *VNFS)
+        first, second = members(it, ns)["server-0"], await it.vnf(SERVER)
+        add = {"updateType": "ADD_VNF", "addVnfInstance": [{"vnfInstanceId": second.id, "vnfProfileId": "server"}]}
+        await it.done("ns.update", ns.id, add)
+        vnfs = members(it, check(it, ns.id))
+        assert (vnfs["server-0"].id, vnfs["server-1"].id) == (first.id, second.id)
+
+    lab(body)
+
+
+@pytest.mark.feature("A28")
 def test_an_existing_vnf_joins_a_running_service_without_moving_the_others() -> None:
     async def body(it: Lab) -> None:
         ns = await it.ns(SIP, *VNFS)

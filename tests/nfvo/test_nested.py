@@ -161,6 +161,53 @@ def _give_away(tx: Transaction, id: str) -> None:
     aggregates.ns_instances.change(tx, id, lambda ns: msgspec.structs.replace(ns, tenant="someone else"))
 
 
+def ranges(it: Lab, ns: str) -> set[str]:
+    """The address ranges that the members of an NS are in."""
+    owners = {member.vnf_instance_id for member in it.node.nfvo.instance(ns).members.values()}
+    nics = [nic for one in it.machines().values() if one.owner in owners for nic in one.nics]
+    return {str(nic.ip).rpartition(".")[0] for nic in nics}
+
+
+@pytest.mark.feature("D49")
+def test_what_is_behind_an_access_point_is_on_the_link_of_the_service_around_it() -> None:
+    async def body(it: Lab) -> None:
+        wide = {
+            "id": "wide",
+            "vnfs": {"gate": {"vnfd": "post", "links": {"tap": "east"}}},
+            "links": {"east": "10.73.0.0/24", "west": "10.79.0.0/24"},
+            "nested": {
+                "one": {"nsd": "branch", "links": {"door": "west"}},
+                "two": {"nsd": "branch", "links": {"virtual_link": "west"}},
+                "three": {"nsd": "branch", "links": {"virtual_link": "east"}},
+                "alone": {"nsd": "branch"},
+            },
+        }
+        over = {**wide, "id": "over", "nested": {"one": {"nsd": "branch", "links": {"door": "west", "roof": "east"}}}}
+        await onboard(it, BRANCH, wide, over)
+        place = {"nsProfileId": "one", "locationConstraints": {"vimId": "b"}}
+        ns = await service(
+            it, "wide", nestedNsLocationConstraints=[{**place, "nsProfileId": p} for p in ("one", "two")]
+        )
+        inner = {one.profile: one.ns_instance_id for one in record(it, ns).nested.values()}
+        found = {profile: ranges(it, id) for profile, id in inner.items()}
+        assert found == {"one": {"10.79.0"}, "two": {"10.79.0"}, "three": {"10.73.0"}, "alone": {"10.72.0"}}
+        assert {network.cidr for network in it.worlds["b"].has.networks.values()} >= {"10.79.0.0/24"}
+        again = await it.done("ns.heal", ns.id, {})
+        assert again.plan is not None
+        assert again.plan.steps == ()
+        await it.done("ns.update", ns.id, update("REMOVE_NESTED_NS", removeNestedNsId=[inner["one"]]))
+        assert ranges(it, inner["two"]) == {"10.79.0"}
+        await it.done("ns.update", ns.id, update("REMOVE_NESTED_NS", removeNestedNsId=[inner["two"]]))
+        assert "10.79.0.0/24" not in {n.cidr for one in it.worlds.values() for n in one.has.networks.values()}
+        await it.done("ns.terminate", ns.id)
+        assert it.nothing_left()
+        wrong = await service(it, "over", instantiate=False)
+        with pytest.raises(InvalidError, match="2 links for the service access points door"):
+            await it.run("ns.instantiate", wrong.id)
+
+    lab(body, {"a": {}, "b": {}})
+
+
 @pytest.mark.feature("D49")
 def test_services_that_contain_each_other_are_refused() -> None:
     async def body(it: Lab) -> None:
@@ -191,6 +238,10 @@ def test_nested_services_come_and_go_as_the_service_is_scaled() -> None:
         await onboard(it, BRANCH, CAMPUS)
         old = await service(it, "branch")
         campus = await service(it, "campus", nestedNsInstanceData=[{"nestedNsInstanceId": old.id}])
+        out = ns_scale("SCALE_OUT", "wings")
+        out["scaleNsData"]["nestedNsLocationConstraints"] = [{"nsProfileId": "roof", "locationConstraints": {}}]
+        with pytest.raises(InvalidError, match="no NS profile 'roof'"):
+            await it.run("ns.scale", campus.id, out)
         await it.done("ns.scale", campus.id, ns_scale("SCALE_OUT", "wings"))
         made = next(id for id in inside(it, campus) if id != old.id)
         assert running(it) == {campus.id: 1, old.id: 1, made: 1}
@@ -251,6 +302,7 @@ def test_a_service_inside_that_cannot_be_made_leaves_nothing() -> None:
                 "id": "branch",
                 "vnfs": {"u": {"vnfd": "broken", "links": {"tap": "core"}}},
                 "nested": {},
+                "saps": {"door": "core"},
                 "aspects": {},
             },
         )

@@ -309,13 +309,14 @@ class NsLevel(Part, frozen=True):
 
 class Sap(Part, frozen=True):
     """Service access point: where the NS is reached from outside. `addresses` and `mac` are those that whoever is connected
-    there has; a descriptor names none."""
+    there has; a descriptor names none. `external` is the requirement by which a composite NS connects it."""
 
     id: str
     virtual_link: str = ""
     description: str = ""
     addresses: tuple[str, ...] = ()
     mac: str = ""
+    external: str = ""
 
 
 PROTOCOLS = {"icmp": 1, "igmp": 2, "tcp": 6, "udp": 17, "gre": 47, "esp": 50, "ah": 51, "ipv6-icmp": 58, "sctp": 132}

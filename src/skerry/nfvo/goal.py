@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -36,6 +36,7 @@ class NsGoal(msgspec.Struct, frozen=True, kw_only=True):
     nested: Mapping[str, tuple[str, ...]] = {}
     taken_in: Mapping[str, str] = {}
     nested_params: Mapping[str, Mapping[str, Any]] = {}
+    joined: Mapping[str, tuple[str, str]] = {}  # virtual link -> (VIM, network) of the NS that it is nested in
     pnfs: Mapping[str, Pnf] = {}
     virtual_links: Mapping[str, str] = {}  # those asked for by themselves -> their profiles
     placement: Mapping[str, str] = {}
@@ -74,6 +75,7 @@ def current(instance: NsInstance) -> NsGoal:
         nested=nested,
         taken_in={name: one.ns_instance_id for name, one in instance.nested.items() if one.existing},
         nested_params=instance.nested_params,
+        joined=instance.joined,
         pnfs=pnfs_of(instance.resources),
         virtual_links=own_links(instance.resources),
         placement=instance.placement,
@@ -158,10 +160,13 @@ def without(goal: NsGoal, members: Sequence[str]) -> NsGoal:
     return msgspec.structs.replace(goal, groups=groups, adopted=adopted)
 
 
-def adopting(goal: NsGoal, flavour: NsDeploymentFlavour, profile: str, vnf_instance_id: str) -> NsGoal:
-    """The goal with an existing VNF as one more member: in place of one that is to be made, else besides."""
+def adopting(
+    goal: NsGoal, flavour: NsDeploymentFlavour, profile: str, vnf_instance_id: str, there: Collection[str] = ()
+) -> NsGoal:
+    """The goal with an existing VNF as one more member: in place of one that is to be made, else besides. `there` are the
+    members that run."""
     names = goal.groups.get(profile, ())
-    free = next((name for name in names if name not in goal.adopted), "")
+    free = next((name for name in names if name not in goal.adopted and name not in there), "")
     if not free:
         goal = grown(goal, flavour, {profile: len(names) + 1})
         free = next(name for name in goal.groups[profile] if name not in names)

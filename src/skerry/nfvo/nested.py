@@ -21,6 +21,7 @@ from skerry.model.resources import Resource, Wanted
 from skerry.model.states import InstantiationState, OperationalState
 from skerry.nfvo.desk import NsDesk
 from skerry.nfvo.goal import NsGoal, flavour_of, grown
+from skerry.nfvo.joining import Joints, inner_links
 from skerry.store import aggregates
 
 PREFIX = "ns:"
@@ -40,28 +41,43 @@ def nested_of(resources: Mapping[str, Resource]) -> dict[str, NestedNs]:
     }
 
 
-def wanted(flavour: NsDeploymentFlavour, goal: NsGoal, recorded: Mapping[str, Resource]) -> dict[str, Wanted]:
-    """The resources that stand for the nested NSs of a goal. One that is there keeps the parameters that it was made with."""
+def wanted(goal: NsGoal, joints: Joints) -> dict[str, Wanted]:
+    """The resources that stand for the nested NSs of a goal, with the networks that they are on. One that is there keeps the
+    parameters that it was made with."""
     graph: dict[str, Wanted] = {}
     for profile_id, names in goal.nested.items():
-        profile = flavour.nested_profiles[profile_id]
         for name in names:
-            have = recorded.get(f"{PREFIX}{name}")
+            spec, networks = _spec(goal, joints, profile_id, name)
+            graph |= networks
             graph[f"{PREFIX}{name}"] = Wanted(
                 key=f"{PREFIX}{name}",
                 kind="nested",
-                spec={
-                    "profile": profile_id,
-                    "nsd_id": profile.nsd_id,
-                    "flavour_id": profile.flavour_id,
-                    "level_id": profile.instantiation_level,
-                    "existing": goal.taken_in.get(name, ""),
-                    "params": have.spec["params"] if have else goal.nested_params.get(profile_id, {}),
-                },
+                spec=spec,
+                needs=tuple(networks),
                 note=f"nested NS {name}",
                 timeout_s=7200.0,
             )
     return graph
+
+
+def _spec(goal: NsGoal, joints: Joints, profile_id: str, name: str) -> tuple[dict[str, Any], dict[str, Wanted]]:
+    profile = joints.flavour.nested_profiles[profile_id]
+    have = joints.recorded.get(f"{PREFIX}{name}")
+    params = have.spec["params"] if have else goal.nested_params.get(profile_id, {})
+    spec = {
+        "profile": profile_id,
+        "nsd_id": profile.nsd_id,
+        "flavour_id": profile.flavour_id,
+        "level_id": profile.instantiation_level,
+        "existing": goal.taken_in.get(name, ""),
+        "params": params,
+    }
+    if spec["existing"] or not profile.links:
+        return spec, {}  # one that was there before keeps its own networks
+    if have and (links := have.spec.get("links", {})).keys() == set(profile.links.values()):
+        return {**spec, "links": links}, joints.again(links)
+    links, networks = joints.join(profile, str(params.get("placement", {}).get("*", "")))
+    return {**spec, "links": links}, networks
 
 
 def parameters(params: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -273,6 +289,7 @@ def _unsound(
         return
     try:
         inner = flavour_of(info.package.nsd, profile.flavour_id)
+        inner_links(profile, inner)
     except InvalidError as error:
         yield from (msgspec.structs.replace(fault, path=profile_id) for fault in error.faults)
         return

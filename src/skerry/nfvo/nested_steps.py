@@ -13,6 +13,8 @@ from skerry.model.ns import NsInstance
 from skerry.model.states import InstantiationState, OperationState
 from skerry.nfvo import nested
 from skerry.nfvo.desk import NsDesk
+from skerry.nfvo.goal import flavour_of
+from skerry.nfvo.joining import inner_links
 from skerry.store import aggregates, journal
 
 
@@ -54,11 +56,22 @@ class NestedSteps:
         label = f"{ns.ns_instance_name or ns.id[:8]}-{name}"
         inner = await self.records.create(spec["nsd_id"], name=label, tenant=ns.tenant, id=id, within=ns.id)
         if inner.ns_state is InstantiationState.NOT_INSTANTIATED:
-            request: dict[str, Any] = {"nsFlavourId": spec["flavour_id"], "additionalParamsForNs": spec["params"]}
-            if spec["level_id"]:
-                request["nsInstantiationLevelId"] = spec["level_id"]
+            request = self._request(ns, inner, spec)
             await context.child("ns.instantiate", id, request, undone=True)
         return {"ns_instance_id": id}
+
+    def _request(self, ns: NsInstance, inner: NsInstance, spec: Mapping[str, Any]) -> dict[str, Any]:
+        """The InstantiateNsRequest of a nested NS. `joinedLinks`, which no client can send, says where links of it are."""
+        request: dict[str, Any] = {"nsFlavourId": spec["flavour_id"], "additionalParamsForNs": spec["params"]}
+        if spec["level_id"]:
+            request["nsInstantiationLevelId"] = spec["level_id"]
+        if outside := spec.get("links"):
+            profile = self.desk.flavour(ns).nested_profiles[spec["profile"]]
+            flavour = flavour_of(self.desk.descriptor(inner.nsd_info_id, {}), spec["flavour_id"])
+            links = {id: outside[link] for id, link in inner_links(profile, flavour).items()}
+            places = {"*": next(iter(outside.values()))["vim"], **spec["params"].get("placement", {})}
+            request |= {"joinedLinks": links, "additionalParamsForNs": {**spec["params"], "placement": places}}
+        return request
 
     def _require_there(self, ns: NsInstance, id: str) -> None:
         """What was so when the operation was asked for may have changed until its NS was marked as used."""

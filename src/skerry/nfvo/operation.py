@@ -23,6 +23,7 @@ from skerry.nfvo.dependencies import dependencies, ordered
 from skerry.nfvo.desk import NsDesk
 from skerry.nfvo.goal import NsGoal, current, flavour_of
 from skerry.nfvo.graph import Layout, external_points, members_of, wanted
+from skerry.nfvo.joining import Joints
 from skerry.nfvo.pnf_steps import cabled, with_pnfs
 from skerry.nfvo.virtual_links import after_members, with_links
 from skerry.nfvo.waiting import delayed
@@ -101,7 +102,7 @@ class NsOperation:
             graph = redesign.keeping(self.desk, graph, instance.resources, instance.tenant)
             verdicts = layout.verdicts
         graph = with_links(graph, instance, flavour, goal.virtual_links)
-        graph |= nested.wanted(flavour, goal, instance.resources)
+        graph |= nested.wanted(goal, self._joints(instance, flavour, goal, graph))
         steps, changes = diff(graph, instance.resources)
         steps = [self.adjust(step, operation.params) for step in after_members(steps)]
         besides = await self.besides(instance, operation.params)
@@ -120,6 +121,20 @@ class NsOperation:
             outcome[nesting.OUTCOME] = msgspec.to_builtins(inner)
         timed = delayed(steps, operation.params, self.desk.clock.now())
         return Plan(steps=timed, changes=(*changes, *notes), outcome={**outcome, **service})
+
+    def _joints(
+        self, instance: NsInstance, flavour: NsDeploymentFlavour, goal: NsGoal, graph: Mapping[str, Wanted]
+    ) -> Joints:
+        links = goal.joined if not goal.adopted else {**self._borrowed(instance, flavour, goal), **goal.joined}
+        here = [str(one.spec["vim"]) for one in graph.values() if one.kind == "network"]
+        return Joints(
+            instance_id=instance.id,
+            flavour=flavour,
+            graph=graph,
+            recorded=instance.resources,
+            borrowed=links,
+            vims=(*here, *(one.id for one in self.desk.vims.connections())),
+        )
 
     def _called(self, vnf_instance_id: str) -> str:
         vnf = aggregates.vnf_instances.find(self.desk.database, vnf_instance_id)
@@ -181,7 +196,7 @@ class NsOperation:
             vnfds[id], flavours[id] = self.desk.vnf_flavour(profile, instance.tenant)
         pairs = dependencies(flavour, vnfds)
         order, again = ordered(pairs, cyclic_allowed=cyclic)
-        borrowed = self._borrowed(instance, flavour, goal)
+        borrowed = {**self._borrowed(instance, flavour, goal), **goal.joined}
         pnfs = await cabled(self.desk, instance, goal.pnfs)
         layout = Layout(places={}, flavours=flavours, pairs=pairs, order=order, borrowed=borrowed, pnfs=pnfs)
         places, verdicts = await self._places(instance, flavour, goal, layout)
@@ -292,6 +307,7 @@ def applied(instance: NsInstance, goal: NsGoal) -> NsInstance:
         ssh_keys=goal.ssh_keys,
         wan=goal.wan,
         nested_params=goal.nested_params,
+        joined=goal.joined,
     )
 
 

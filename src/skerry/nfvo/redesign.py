@@ -120,6 +120,7 @@ def fitting(now: NsGoal, flavour: NsDeploymentFlavour) -> NsGoal:
         nested=inside,
         taken_in={name: id for name, id in now.taken_in.items() if name in services},
         pnfs={name: pnf for name, pnf in now.pnfs.items() if pnf.profile in flavour.pnf_profiles},
+        virtual_links={id: one for id, one in now.virtual_links.items() if one in flavour.virtual_links},
         steered={id: points for id, points in now.steered.items() if id in flavour.vnf_profiles},
         vnffgs=None,
         saps=None,

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+import msgspec
+
 from skerry.errors import Fault, InvalidError
 from skerry.model.descriptors import NsDeploymentFlavour
 from skerry.model.ns import NsInstance
 from skerry.model.operations import Step
+from skerry.nfvo import nested
 from skerry.nfvo.goal import NsGoal, counts_at, current, grown, scaled
 from skerry.nfvo.operation import NsOperation, member_named, member_step
 from skerry.nfvo.requested import adopted, fresh, leaving_first, said, with_said
@@ -17,7 +20,7 @@ from skerry.nfvo.requested import adopted, fresh, leaving_first, said, with_said
 class ScaleNs(NsOperation):
     """Parameters: ScaleNsRequest (6.5.2.14): `scaleType` SCALE_NS with `scaleNsData` or SCALE_VNF with `scaleVnfData`.
     Of `scaleNsData`: existing VNFs take the places of some that would be made, named ones go before others, and what is said
-    of VNFs is of those that are made."""
+    of VNFs and nested NSs is of those that are made."""
 
     name: ClassVar[str] = "ns.scale"
 
@@ -35,6 +38,8 @@ class ScaleNs(NsOperation):
         entries, where = data.get("additionalParamForVnf", ()), "/scaleNsData/additionalParamsForVnf"
         what = said(flavour, entries, fresh(goal, after), at=where)
         after = with_said(goal, after, what, data.get("placement"))
+        nested.require_profiles(flavour, data)
+        after = msgspec.structs.replace(after, nested_params={**after.nested_params, **nested.parameters(data)})
         return adopted(goal, after, data.get("vnfInstanceToBeAdded", ()), f"{at}Added")
 
     async def besides(self, instance: NsInstance, params: Mapping[str, Any]) -> list[Step]:

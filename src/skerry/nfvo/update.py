@@ -175,7 +175,8 @@ def _instantiated(desk: NsDesk, instance: NsInstance, params: Mapping[str, Any])
 def _added(desk: NsDesk, instance: NsInstance, params: Mapping[str, Any]) -> NsGoal:
     goal = current(instance)
     for entry in params.get("addVnfInstance", params.get("addVnfIstance", ())):
-        goal = adopting(goal, desk.flavour(instance), entry["vnfProfileId"], entry["vnfInstanceId"])
+        flavour = desk.flavour(instance)
+        goal = adopting(goal, flavour, entry["vnfProfileId"], entry["vnfInstanceId"], instance.members)
     return goal
 
 

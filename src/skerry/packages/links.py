@@ -71,7 +71,7 @@ def _network(cidr: Cursor) -> str:
 
 def read_connection_points(topology: Topology) -> tuple[dict[str, ConnectionPoint], dict[str, ConnectionPoint]]:
     """Internal and external connection points by id."""
-    requirement_of = _mapped_requirements(topology)
+    requirement_of = required_names(topology)
     cps = {node.name: _vdu_cp(topology, node) for node in topology.of_type("VduCp")}
     ext_cps: dict[str, ConnectionPoint] = {}
     for node in topology.of_type("VnfExtCp"):
@@ -89,8 +89,8 @@ def read_connection_points(topology: Topology) -> tuple[dict[str, ConnectionPoin
     return cps, ext_cps
 
 
-def _mapped_requirements(topology: Topology) -> dict[str, str]:
-    """Connection point → name of the requirement that `substitution_mappings` maps onto it."""
+def required_names(topology: Topology) -> dict[str, str]:
+    """Connection point or SAP → name of the requirement that `substitution_mappings` maps onto it."""
     found: dict[str, str] = {}
     requirements = topology.substitution.at("requirements")
     for name, entry in requirements.named().items():

@@ -29,7 +29,7 @@ from skerry.packages.conformance import check_topology
 from skerry.packages.cursor import Cursor
 from skerry.packages.forwarding import read_forwarding
 from skerry.packages.functions import is_function, references
-from skerry.packages.links import read_virtual_links
+from skerry.packages.links import read_virtual_links, required_names
 from skerry.packages.nsd_policies import NsPolicies
 from skerry.packages.policies import policies_of, read_affinity
 from skerry.packages.report import Report
@@ -217,9 +217,7 @@ def _profile(topology: Topology, node: Node) -> VnfProfile:
 
 
 def _pnf(topology: Topology, node: Node) -> PnfProfile:
-    return PnfProfile(
-        id=node.name, pnfd_id=node.properties.at("descriptor_id").text(), links=_links(topology, node)
-    )
+    return PnfProfile(id=node.name, pnfd_id=node.properties.at("descriptor_id").text(), links=_links(topology, node))
 
 
 def _links(topology: Topology, node: Node) -> dict[str, str]:
@@ -278,10 +276,16 @@ def _dependencies(
 
 def _saps(topology: Topology) -> dict[str, Sap]:
     found: dict[str, Sap] = {}
+    names = required_names(topology)
     for node in topology.of_type("Sap"):
         links = {
             name: target for name, target, entry in node.requirements if topology.node_of(entry, target) is not None
         }
         link = links.get("internal_virtual_link") or links.get("virtual_link") or next(iter(links.values()), "")
-        found[node.name] = Sap(id=node.name, virtual_link=link, description=node.properties.at("description").text())
+        found[node.name] = Sap(
+            id=node.name,
+            virtual_link=link,
+            description=node.properties.at("description").text(),
+            external=names.get(node.name, ""),
+        )
     return found
