@@ -71,6 +71,31 @@ class ForeignVnfm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     ca: Annotated[Path | None, Meta(description="PEM file of an authority to trust there, beside the system's.")] = None
 
 
+class ServiceNfvo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The NFVO of somebody else that has infrastructures in a zone: edge applications may go there."""
+
+    id: Annotated[str, Meta(min_length=1, description="Its name in records and messages.")]
+    endpoint: Annotated[
+        str,
+        Meta(
+            pattern="^https?://[^/]+",
+            description="Root of its APIs: `https://host:port`, of OSM `https://host:9999/osm`.",
+        ),
+    ]
+    zone: Annotated[str, Meta(min_length=1, description="The zone, which is a MEC host for placement.")]
+    dialect: Annotated[
+        Literal["sol005", "osm"], Meta(description="What it speaks: SOL005 version 2, or the interface of OSM.")
+    ] = "sol005"
+    client_id: Annotated[str, Meta(description="Identifier (OSM: user) of this node there.")] = ""
+    secret_file: Annotated[Path | None, Meta(description="File with the secret that belongs to `client_id`.")] = None
+    token_endpoint: Annotated[
+        str, Meta(description="Where OAuth2 tokens are; default: `/oauth2/token` below `endpoint`.")
+    ] = ""
+    project: Annotated[str, Meta(description="Project of the user at OSM.")] = "admin"
+    vim_account: Annotated[str, Meta(description="Identifier of the VIM account to use at OSM.")] = ""
+    ca: Annotated[Path | None, Meta(description="PEM file of an authority to trust there, beside the system's.")] = None
+
+
 class LoginNode(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The node where callers of this one may have logged in."""
 
@@ -195,6 +220,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         tuple[ForeignVnfm, ...],
         Meta(
             description="VNF managers of others, as tables `[[vnf_managers]]`: they instantiate the VNFs that are theirs."
+        ),
+    ] = ()
+    service_nfvos: Annotated[
+        tuple[ServiceNfvo, ...],
+        Meta(
+            description="NFVOs of others, as tables `[[service_nfvos]]`: edge applications in their zones are theirs."
         ),
     ] = ()
     login_node: Annotated[

@@ -26,6 +26,8 @@ from skerry.meo.grants import Granting
 from skerry.meo.hosts import Hosts
 from skerry.meo.inward import Doors
 from skerry.meo.lifecycle import Meo
+from skerry.meo.mv1 import Services, Sol005
+from skerry.meo.mv1_osm import Osm
 from skerry.meo.redirection import PlatformManagers, Redirection
 from skerry.mep.dns.contract import Server, View
 from skerry.mep.dns.names import Names, dns_server
@@ -53,7 +55,7 @@ from skerry.nfvo.quotas import Quotas
 from skerry.nfvo.snapshot_packages import SnapshotPackages
 from skerry.nfvo.tenant_quotas import TenantQuotas
 from skerry.notifications.carriers import Carriers
-from skerry.notifications.http import Files, HttpSender
+from skerry.notifications.http import TIMEOUT_S, Files, HttpSender
 from skerry.notifications.login import vouched
 from skerry.notifications.sending import Sender
 from skerry.notifications.service import Notifications, Rules
@@ -63,7 +65,7 @@ from skerry.policy.alarms import AlarmBook
 from skerry.policy.performance import Performance
 from skerry.policy.sampling import Sampler
 from skerry.settings import ForeignNfvo as NamedNfvo
-from skerry.settings import ForeignVnfm, Settings, is_loopback
+from skerry.settings import ForeignVnfm, ServiceNfvo, Settings, is_loopback
 from skerry.store import aggregates, backups, upkeep
 from skerry.store.database import Database, Transaction
 from skerry.store.dataplane import Ledger
@@ -83,6 +85,9 @@ from skerry.vnfm.recovery import Recovery
 from skerry.vnfm.watch import Watch
 
 PRUNE_S = 3600.0
+UPLOAD_S = 600.0
+"""How long the upload of a package to another node may take."""
+
 ANYWHERE = Policy(allowed=("0.0.0.0/0", "::/0"), loopback=True)
 """For those whom the administrator named."""
 
@@ -165,7 +170,7 @@ class Node:
         self.applications = self._applications()
         hosts = Hosts(self.store, self.vims, platforms or self.mep, self.clock)
         self.doors = Doors(data / "client.json")
-        meo_desk = MeoDesk(database=self.store, nfvo=self.nfvo, hosts=hosts, clock=self.clock, doors=self.doors)
+        meo_desk = self._meo_desk(platforms or self.mep)
         self.meo = Meo(meo_desk, self.engine, self.ids)
         managed.managers = PlatformManagers(Redirection(meo_desk, self.engine))
         self.granting = Granting(self.meo, self.ids)
@@ -206,6 +211,18 @@ class Node:
         self.granter.on_over_quota = made.over_quota
         self.tenant_quotas.changed = made.changed
         return made
+    def _meo_desk(self, platforms: Platforms) -> MeoDesk:
+        others = self.settings.service_nfvos
+        zones = {one.id: one.zone for one in others}
+        return MeoDesk(
+            database=self.store,
+            nfvo=self.nfvo,
+            hosts=Hosts(self.store, self.vims, platforms, self.clock, zones),
+            clock=self.clock,
+            doors=self.doors,
+            elsewhere={one.id: self._services_of(one) for one in others},
+        )
+
 
     def _ns_desk(self) -> NsDesk:
         return NsDesk(
@@ -417,6 +434,20 @@ class Node:
                 for one in self.settings.vnf_managers
             }
         )
+    def _services_of(self, one: ServiceNfvo) -> Services:
+        """The NFVO of somebody else that may have applications."""
+        caller = self._caller_of(one.ca, UPLOAD_S)
+        if one.dialect == "sol005":
+            return Sol005(one.endpoint, partial(caller.call, who=_as_client_of(one)))
+        return Osm(
+            one.endpoint,
+            partial(caller.call, who=Authentication()),
+            user=one.client_id,
+            password=one.secret_file.read_text().strip() if one.secret_file else "",
+            project=one.project,
+            account=one.vim_account,
+        )
+
 
     def _places_of(self, id: str) -> Mapping[str, str]:
         """Where this node wants the VDUs of a VNF by its identifier at its own manager."""
@@ -434,9 +465,9 @@ class Node:
         who = partial(_as_client_of, asked)
         await ForeignPackages(self.catalogue, fetcher.fetch, asked.endpoint, who, scratch).bring(vnfd_id, tenant)
 
-    def _caller_of(self, authority: Path | None) -> HttpSender:
+    def _caller_of(self, authority: Path | None, timeout_s: float = TIMEOUT_S) -> HttpSender:
         """Calls one whom the administrator named: no address is forbidden."""
-        made = HttpSender(ANYWHERE, self.clock, self._trusting(authority))
+        made = HttpSender(ANYWHERE, self.clock, self._trusting(authority), timeout_s=timeout_s)
         self._callers.append(made)
         return made
 
@@ -540,7 +571,7 @@ class Node:
         return DriverContext(node=self.settings.node, data_dir=folder, clock=self.clock)
 
 
-def _as_client_of(other: NamedNfvo | ForeignVnfm) -> Authentication:
+def _as_client_of(other: NamedNfvo | ForeignVnfm | ServiceNfvo) -> Authentication:
     """How this node says who it is to an orchestrator or VNF manager of the settings."""
     if not other.client_id:
         return Authentication()

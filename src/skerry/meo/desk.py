@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-from skerry.errors import ConflictError
+from skerry.errors import ConflictError, RejectedError
+from skerry.meo.goal import effective
 from skerry.meo.hosts import Hosts
 from skerry.meo.inward import Doors
+from skerry.meo.mv1 import Services, Wish
 from skerry.model.app import AppInstance, AppPkgInfo
 from skerry.model.appd import AppD
 from skerry.model.descriptors import DeploymentFlavour, Vnfd
@@ -16,7 +20,7 @@ from skerry.model.time import Clock
 from skerry.model.vnf import VnfInstance
 from skerry.nfvo.goal import counts_at, flavour_of
 from skerry.nfvo.lifecycle import Nfvo
-from skerry.packages.appd_names import nsd_id, point_name
+from skerry.packages.appd_names import link_name, nsd_id, point_name
 from skerry.placement.solve import Choice, Demand
 from skerry.store import aggregates, applications
 from skerry.store.database import Database
@@ -27,7 +31,7 @@ from skerry.vnfm.values import Attributes
 @dataclass
 class MeoDesk:
     """The store, the NFVO and the hosts of one node. `targets`: application → the network service that its rules lead to, while
-    that is not the one of its record."""
+    that is not the one of its record. `elsewhere`: NFVOs of others, which stand for the infrastructures that they have."""
 
     database: Database
     nfvo: Nfvo
@@ -35,6 +39,7 @@ class MeoDesk:
     clock: Clock
     doors: Doors
     targets: dict[str, str] = field(default_factory=dict)
+    elsewhere: Mapping[str, Services] = field(default_factory=dict)
 
     def instance(self, id: str) -> AppInstance:
         return applications.instances.get(self.database, id)
@@ -58,6 +63,8 @@ class MeoDesk:
 
     async def capacity(self, instance: AppInstance, vim: str) -> Choice:
         """Ask the NFVO for room on one infrastructure. `RejectedError` says what lacks."""
+        if vim in self.elsewhere:
+            return self._taken(instance, vim)
         return await self.nfvo.desk.granter.choose(self._demands(instance, vim), ())
 
     def require_quota(self, instance: AppInstance) -> None:
@@ -87,6 +94,31 @@ class MeoDesk:
             ]
         return demands
 
+    def _taken(self, instance: AppInstance, vim: str) -> Choice:
+        """Room is the other NFVO's to judge; paths through its network services are not laid from here."""
+        if effective(self.appd(instance), instance.config).app_traffic_rule:
+            raise RejectedError(f"the NFVO {vim} has it, where no traffic can be led from here")
+        return Choice(placement={}, verdicts=())
+
+    def wish(self, instance: AppInstance, ns_id: str) -> Wish:
+        """What another NFVO is asked for. The name is found again there."""
+        info = self.package(instance)
+        archive = self.nfvo.desk.vnfm.desk.archive
+        vnfd_id = aggregates.vnf_packages.get(self.database, info.vnf_pkg_id).vnfd_id
+        return Wish(
+            name=f"{instance.app_name}-{ns_id}",
+            nsd_id=self.nsd_id(instance),
+            vnfd_id=vnfd_id,
+            nsd=archive(info.nsd_info_id),
+            vnf_package=archive(info.vnf_pkg_id),
+        )
+
+    def service(self, instance: AppInstance, ns_id: str = "") -> Mapping[str, Any]:
+        """What is recorded of its network service: outputs of the step that brought it up."""
+        wanted = ns_id or instance.ns_id
+        found = (one for one in instance.resources.values() if one.kind == "mec.service" and one.spec["ns"] == wanted)
+        return next((one.outputs for one in found), {})
+
     def vnfs(self, instance: AppInstance, ns_id: str = "") -> list[VnfInstance]:
         """The VNFs that an application is; none while it has no network service. `ns_id` is another than its present one."""
         wanted = ns_id or instance.ns_id
@@ -98,6 +130,8 @@ class MeoDesk:
     def addresses(self, instance: AppInstance, ns_id: str = "") -> tuple[AppAddress, ...]:
         """The addresses of its external connection points, as its present network service (or another) has them."""
         names = {point_name(point.cpd_id): point.cpd_id for point in self.appd(instance).app_ext_cpd}
+        if "points" in (there := self.service(instance, ns_id)):
+            return tuple(_as_address(one, names) for one in there["points"])
         found: list[AppAddress] = []
         for vnf in self.vnfs(instance, ns_id):
             vnfd, flavour = self._flavour(vnf)
@@ -132,6 +166,12 @@ class MeoDesk:
     def _flavour(self, vnf: VnfInstance) -> tuple[Vnfd, DeploymentFlavour]:
         vnfd = self.nfvo.desk.vnfm.desk.descriptor(vnf.vnf_pkg_id, vnf.inputs)
         return vnfd, vnf_flavour_of(vnfd, vnf.flavour_id)
+
+
+def _as_address(point: Mapping[str, Any], names: Mapping[str, str]) -> AppAddress:
+    """An address that another NFVO shows: by the application's own name of the connection point where it is known."""
+    known = next((cpd for name, cpd in names.items() if point["name"] in (name, cpd, link_name(cpd))), point["name"])
+    return AppAddress(cpd_id=known, ip=point["ip"], mac=point["mac"])
 
 
 def require_enabled(info: AppPkgInfo) -> None:

@@ -38,7 +38,16 @@ class NullPlatforms:
 class Hosts:
     """The hosts of one node."""
 
-    def __init__(self, database: Database, vims: Vims, platforms: Platforms, clock: Clock) -> None:
+    def __init__(
+        self,
+        database: Database,
+        vims: Vims,
+        platforms: Platforms,
+        clock: Clock,
+        elsewhere: Mapping[str, str] | None = None,
+    ) -> None:
+        """`elsewhere`: NFVO of somebody else -> the zone in which it has infrastructures."""
+        self._elsewhere = elsewhere or {}
         self._database = database
         self._vims = vims
         self.platforms = platforms
@@ -47,7 +56,7 @@ class Hosts:
     def all(self) -> list[MecHost]:
         """Every host, those without a record included, by identifier."""
         recorded = {host.id: host for host in applications.hosts.select(self._database)}
-        zones = dict.fromkeys(connection.zone for connection in self._vims.connections())
+        zones = dict.fromkeys([*(one.zone for one in self._vims.connections()), *self._elsewhere.values()])
         for zone in zones:
             recorded.setdefault(zone or DEFAULT, MecHost(id=zone or DEFAULT, zone=zone, name=zone or DEFAULT))
         return [recorded[id] for id in sorted(recorded)]
@@ -60,8 +69,9 @@ class Hosts:
         return found[id]
 
     def vims_of(self, host: MecHost) -> tuple[str, ...]:
-        """The infrastructures of a host."""
-        return tuple(connection.id for connection in self._vims.connections() if connection.zone == host.zone)
+        """The infrastructures of a host, then NFVOs that have some there."""
+        own = [connection.id for connection in self._vims.connections() if connection.zone == host.zone]
+        return (*own, *(id for id, zone in self._elsewhere.items() if zone == host.zone))
 
     def platform(self, host: MecHost) -> Platform:
         """The platform of a host."""

@@ -142,6 +142,11 @@ class Meo:
         """The addresses of an application's connection points."""
         return self.desk.addresses(self.instance(id, tenant=tenant))
 
+    def ns_id(self, id: str, *, tenant: str = "") -> str:
+        """The network service that the application is, by its identifier at the NFVO that has it; "" while it is none."""
+        instance = self.instance(id, tenant=tenant)
+        return str(self.desk.service(instance).get("ns_id") or instance.ns_id)
+
     def vnf_ids(self, id: str, *, tenant: str = "") -> tuple[str, ...]:
         """The VNFs that the application is to the NFVO."""
         return tuple(vnf.id for vnf in self.desk.vnfs(self.instance(id, tenant=tenant)))

@@ -11,6 +11,7 @@ from skerry.engine.engine import Engine
 from skerry.engine.kinds import StepContext
 from skerry.meo.desk import MeoDesk
 from skerry.meo.goal import LONGEST_S, PLATFORM, effective, placed
+from skerry.meo.mv1 import Services
 from skerry.meo.operation import NOTICE
 from skerry.model.app import AppInstance
 from skerry.model.appd import PlatformPart
@@ -119,6 +120,8 @@ class AppSteps:
         spec = context.args["spec"]
         instance = self.desk.instance(context.operation.subject)
         ns_id = str(spec["ns"])
+        if other := self.desk.elsewhere.get(spec["vim"]):
+            return await self._bring_up_there(other, instance, spec)
         label = f"{instance.app_instance_name or instance.app_name}-{instance.id[:8]}"
         nfvo = self.desk.nfvo
         more: dict[str, Any] = {"placement": {"*": spec["vim"]}}
@@ -133,6 +136,15 @@ class AppSteps:
             await self._switch(context, ns_id, running=False, how="FORCEFUL", name="stop")
         return {"ns_id": ns_id}
 
+    async def _bring_up_there(
+        self, other: Services, instance: AppInstance, spec: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """The same by another NFVO; what it shows of the addresses is recorded."""
+        id = await other.bring_up(self.desk.wish(instance, str(spec["ns"])))
+        if not spec["running"]:
+            await other.switch(id, running=False, graceful=False)
+        return {"ns_id": id, "points": [point._asdict() for point in await other.points(id)]}
+
     async def _steered(self, instance: AppInstance, vim: str) -> tuple[str, ...]:
         """The connection points for the data plane alone, where it can reach them."""
         if not isinstance(await self.desk.nfvo.desk.vims.driver(vim), Taps):
@@ -145,6 +157,11 @@ class AppSteps:
         instance = self.desk.instance(context.operation.subject)
         if spec["running"]:  # it will confirm anew that it is ready
             await self._admit(instance, instance.resources[PLATFORM].spec)
+        if other := self.desk.elsewhere.get(spec["vim"]):
+            id = str(self.desk.service(instance, spec["ns"])["ns_id"])
+            graceful = self._manner(context, context.args.get("how", "GRACEFUL"), "Stop")["stopType"] == "GRACEFUL"
+            await other.switch(id, running=spec["running"], graceful=graceful)
+            return {"points": [point._asdict() for point in await other.points(id)]}
         await self._switch(context, spec["ns"], running=spec["running"], how=context.args.get("how", "GRACEFUL"))
         return {}
 
@@ -161,6 +178,9 @@ class AppSteps:
     async def remove(self, context: StepContext) -> None:
         instance = self.desk.instance(context.operation.subject)
         ns_id = str(context.args["spec"]["ns"])
+        if other := self.desk.elsewhere.get(context.args["spec"]["vim"]):
+            await other.remove(self.desk.wish(instance, ns_id).name)
+            return
         if self._find(ns_id) is None:
             return
         await context.engine.children.release(ns_id, keep="" if context.undoing else context.operation.id)

@@ -35,7 +35,7 @@ def render(call: Call, record: AppInstance) -> wire.AppInstanceInfo:
         app_d_version=record.app_d_version,
         app_pkg_id=record.app_pkg_id,
         vim_connection_info=_vims(call, record) or None,
-        ns_instance_id=record.ns_id or None,
+        ns_instance_id=call.services.meo.ns_id(record.id, tenant=call.tenant) or None,
         vnf_instance_id=vnfs[0] if vnfs else None,
         instantiation_state=record.instantiation_state.value,
         instantiated_app_state=state,

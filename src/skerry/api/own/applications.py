@@ -34,7 +34,7 @@ def view(call: Call, record: AppInstance) -> views.AppView:
         host=record.host,
         vim=record.vim,
         addresses={one.cpd_id: one.ip for one in services.meo.addresses(record.id, tenant=call.tenant)},
-        ns_id=record.ns_id,
+        ns_id=services.meo.ns_id(record.id, tenant=call.tenant),
         vnf_ids=list(services.meo.vnf_ids(record.id, tenant=call.tenant)),
         description=record.app_instance_description,
         created_at=record.created_at,
