@@ -131,11 +131,6 @@ class Node:
         self.managers = self._vnf_managers()
         self.grants = Grants(self.store, self.granter, self.clock, self.ids, self._places_of)
         self.catalogue = self._catalogue()
-        self.notifications = Notifications(
-            self.store, self.engine.events, self.clock, self.ids, sender or self._sender(), self._rules()
-        )
-        self.capacities = self._capacities()
-        self.alarms = AlarmBook(self.store, self.engine.events, self.clock, self.ids)
         self.snapshot_packages = SnapshotPackages(
             self.store,
             data / "packages",
@@ -146,6 +141,11 @@ class Node:
             settings.max_upload_bytes,
             self.catalogue.content,
         )
+        self.notifications = Notifications(
+            self.store, self.engine.events, self.clock, self.ids, sender or self._sender(), self._rules()
+        )
+        self.capacities = self._capacities()
+        self.alarms = AlarmBook(self.store, self.engine.events, self.clock, self.ids)
         self.performance = self._performance()
         desk = self._vnf_desk()
         self.vnfm = Vnfm(desk, self.engine, self.ids)
@@ -168,7 +168,6 @@ class Node:
         managed = ManagedSteering(PlaneSteering(self.dataplane))
         self.mep = self._platform(steering or managed)
         self.applications = self._applications()
-        hosts = Hosts(self.store, self.vims, platforms or self.mep, self.clock)
         self.doors = Doors(data / "client.json")
         meo_desk = self._meo_desk(platforms or self.mep)
         self.meo = Meo(meo_desk, self.engine, self.ids)
@@ -211,6 +210,7 @@ class Node:
         self.granter.on_over_quota = made.over_quota
         self.tenant_quotas.changed = made.changed
         return made
+
     def _meo_desk(self, platforms: Platforms) -> MeoDesk:
         others = self.settings.service_nfvos
         zones = {one.id: one.zone for one in others}
@@ -222,7 +222,6 @@ class Node:
             doors=self.doors,
             elsewhere={one.id: self._services_of(one) for one in others},
         )
-
 
     def _ns_desk(self) -> NsDesk:
         return NsDesk(
@@ -279,6 +278,10 @@ class Node:
             performance.Rules(threshold_s=settings.performance_threshold_s, keep_hours=settings.performance_keep_hours),
         )
 
+    async def _dropped(self) -> Mapping[str, int]:
+        """What the data plane dropped, by the MAC of who sent it."""
+        return await self.dataplane.drops()
+
     def _data_plane(self) -> DataPlane:
         folder = self.settings.data_dir / "dataplane"
         hosting = Hosting(self.settings.node, folder, self.clock, self.settings.dataplane_engine)
@@ -291,10 +294,6 @@ class Node:
         self.mep.users.changed(device, zone, came, went)
 
     # -- life ---------------------------------------------------------------------------------------------------------
-
-    async def _dropped(self) -> Mapping[str, int]:
-        """What the data plane dropped, by the MAC of who sent it."""
-        return await self.dataplane.drops()
 
     async def start(self) -> None:
         """Open the store, make the VIMs known, take up interrupted operations."""
@@ -434,6 +433,7 @@ class Node:
                 for one in self.settings.vnf_managers
             }
         )
+
     def _services_of(self, one: ServiceNfvo) -> Services:
         """The NFVO of somebody else that may have applications."""
         caller = self._caller_of(one.ca, UPLOAD_S)
@@ -447,7 +447,6 @@ class Node:
             project=one.project,
             account=one.vim_account,
         )
-
 
     def _places_of(self, id: str) -> Mapping[str, str]:
         """Where this node wants the VDUs of a VNF by its identifier at its own manager."""
