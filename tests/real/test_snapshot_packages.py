@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from skerry.model.vnf import OutsideImages
+from skerry.model.images import OutsideImages
 from skerry.model.vnf import SnapshotPackageState as State
 from skerry.settings import Settings, Vim
 from skerry.wiring import Node

@@ -26,7 +26,7 @@ from skerry.model.configuration import Change, VnfConfiguration
 from skerry.model.coordination import Coordination
 from skerry.model.explanation import Explanation
 from skerry.model.grants import Asked, GrantRecord
-from skerry.model.images import Inventory, KeyPair, StoredImage
+from skerry.model.images import Inventory, KeyPair, OutsideImages, StoredImage
 from skerry.model.indicators import Indicator
 from skerry.model.notifications import Authentication, Standing, Subscription
 from skerry.model.ns import NsdInfo, NsInstance, PnfdInfo
@@ -37,15 +37,7 @@ from skerry.model.platform import AppAddress
 from skerry.model.queries import Condition, Place
 from skerry.model.quotas import Limits, TenantQuota, TenantUsage
 from skerry.model.time import Clock
-from skerry.model.vnf import (
-    OutsideImages,
-    VimConnection,
-    VnfInstance,
-    VnfPkgInfo,
-    VnfSketch,
-    VnfSnapshotInfo,
-    VnfSnapshotPkgInfo,
-)
+from skerry.model.vnf import VimConnection, VnfInstance, VnfPkgInfo, VnfSketch, VnfSnapshotInfo, VnfSnapshotPkgInfo
 from skerry.policy.performance import Callback
 from skerry.settings import Settings
 from skerry.vim.driver import ComputeStats, ExecResult, Function, Image, LogLine

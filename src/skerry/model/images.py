@@ -50,3 +50,16 @@ class Inventory(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     found: tuple[str, ...] = ()
     networks: int = 0
     instances: int = 0
+
+
+class OutsideImages(msgspec.Struct, frozen=True, kw_only=True):
+    """Which images of VNFCs a VNF snapshot package is to refer to instead of having them (SOL005 11.5.2.6): all, or none, and
+    the other way round those of `other`. `root` is the address of the package's artifacts."""
+
+    all: bool = False
+    other: tuple[str, ...] = ()
+    root: str = ""
+
+    def leaves(self, vnfc: str) -> bool:
+        """Whether the image of a VNFC stays outside."""
+        return self.all != (vnfc in self.other)

@@ -101,6 +101,7 @@ class VnfInstance(Record, frozen=True, kw_only=True, omit_defaults=True):
     vnfcs: Mapping[str, tuple[str, ...]] = {}
     placement: Mapping[str, str] = {}
     ext_links: Mapping[str, ExtLink] = {}
+    managed_links: Mapping[str, ExtLink] = {}  # internal virtual link -> the network of somebody else that it is
     vim_ids: tuple[str, ...] = ()
     resources: Mapping[str, Resource] = {}
     vnf_configurable_properties: Mapping[str, Any] = {}
@@ -159,19 +160,6 @@ class VnfcSnapshot(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     uri: str = ""
     checksum: str = ""
     file_bytes: int = 0
-
-
-class OutsideImages(msgspec.Struct, frozen=True, kw_only=True):
-    """Which images of VNFCs a VNF snapshot package is to refer to instead of having them (SOL005 11.5.2.6): all, or none, and
-    the other way round those of `other`. `root` is the address of the package's artifacts."""
-
-    all: bool = False
-    other: tuple[str, ...] = ()
-    root: str = ""
-
-    def leaves(self, vnfc: str) -> bool:
-        """Whether the image of a VNFC stays outside."""
-        return self.all != (vnfc in self.other)
 
 
 class SnapshotPackageState(StrEnum):

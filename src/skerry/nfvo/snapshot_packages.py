@@ -21,9 +21,9 @@ import msgspec
 
 from skerry.errors import ConflictError, Fault, InvalidError, NotFoundError, SkerryError, UnavailableError
 from skerry.model.configuration import shown
+from skerry.model.images import OutsideImages
 from skerry.model.notifications import Authentication
 from skerry.model.time import Clock, Ids, stamp
-from skerry.model.vnf import OutsideImages, VnfcSnapshot, VnfSnapshotInfo, VnfSnapshotPkgInfo
 from skerry.model.vnf import SnapshotPackageState as State
 from skerry.nfvo import snapshot_archives as archives
 from skerry.nfvo.fetch import Fetcher

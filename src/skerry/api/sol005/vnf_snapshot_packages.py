@@ -14,7 +14,8 @@ from skerry.api.route import ARCHIVES, LIST_QUERY, Api, Call, Endpoint
 from skerry.api.sol005 import vnf_packages as packages
 from skerry.api.wire import Checksum, KeyValuePairs, Links, Wire, links
 from skerry.errors import Fault, InvalidError
-from skerry.model.vnf import OutsideImages, VnfcSnapshot
+from skerry.model.images import OutsideImages
+from skerry.model.vnf import VnfcSnapshot
 from skerry.model.vnf import VnfSnapshotPkgInfo as Record
 
 RECORD = "snapshot.json"
