@@ -6,7 +6,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -17,6 +18,8 @@ from click.testing import CliRunner, Result
 
 from skerry.cli import root
 from tests.api.rig import EXAMPLES
+
+SIMULATED = '[{"id": "sim", "type": "simulated"}]'
 
 
 class Served:
@@ -56,7 +59,7 @@ def environment(folder: Path) -> dict[str, str]:
     }
 
 
-def start(folder: Path, *options: str, vims: str = '[{"id": "sim", "type": "simulated"}]') -> subprocess.Popen[str]:
+def start(folder: Path, *options: str, vims: str = SIMULATED) -> subprocess.Popen[str]:
     """Start `skerry up` on a free port with a simulated infrastructure (or others, as JSON)."""
     env = {key: value for key, value in os.environ.items() if not key.startswith("SKERRY_")}
     return subprocess.Popen(
@@ -81,14 +84,33 @@ def stop(process: subprocess.Popen[str]) -> int:
     return process.wait(20)
 
 
+@contextmanager
+def running(folder: Path, *options: str, vims: str = SIMULATED, packages: Sequence[str] = ()) -> Iterator[Served]:
+    """A node with these of the example packages, until the end of the block."""
+    process = start(folder, *options, vims=vims)
+    try:
+        node = Served(folder, process)
+        for name in packages:
+            node("package", "onboard", str(EXAMPLES / name))
+        yield node
+    finally:
+        if process.poll() is None:
+            assert stop(process) == 0
+
+
 @pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    folder = tmp_path_factory.mktemp("node")
-    process = start(folder)
-    try:
-        yield Served(folder, process)
-    finally:
-        assert stop(process) == 0
+    with running(tmp_path_factory.mktemp("node")) as node:
+        yield node
+
+
+@pytest.fixture(scope="module")
+def mutual(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A node that takes client certificates."""
+    folder = tmp_path_factory.mktemp("mutual")
+    (folder / "settings.toml").write_text('client_certificates = "optional"\n')
+    with running(folder, "--config", str(folder / "settings.toml")) as node:
+        yield node
 
 
 @pytest.fixture(scope="session")

@@ -4,25 +4,13 @@ from __future__ import annotations
 
 import ssl
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import msgspec
 import pytest
 
-from tests.cli.conftest import Served, start, stop
-
-
-@pytest.fixture(scope="module")
-def mutual(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    folder = tmp_path_factory.mktemp("mutual")
-    (folder / "settings.toml").write_text('client_certificates = "optional"\n')
-    process = start(folder, "--config", str(folder / "settings.toml"))
-    try:
-        yield Served(folder, process)
-    finally:
-        assert stop(process) == 0
+from tests.cli.conftest import Served
 
 
 @pytest.mark.feature("A21", "A14", "A39", "A44")

@@ -14,8 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from skerry.cli import completing, known, root
-from tests.api.rig import EXAMPLES
-from tests.cli.conftest import Served, start, stop
+from tests.cli.conftest import Served, running
 
 BASH = """
 eval "$(skerry completion bash)"
@@ -28,17 +27,10 @@ printf '%s\\n' "${COMPREPLY[@]}"
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A node with two packages and two VNFs of one name, and one whose name is two words."""
-    folder = tmp_path_factory.mktemp("completion")
-    process = start(folder)
-    try:
-        node = Served(folder, process)
-        node("package", "onboard", str(EXAMPLES / "server"))
-        node("package", "onboard", str(EXAMPLES / "client"))
+    with running(tmp_path_factory.mktemp("completion"), packages=("server", "client")) as node:
         for name in ("edge", "twin", "twin", "two words"):
             node("vnf", "create", "sipp-server", "--name", name)
         yield node
-    finally:
-        stop(process)
 
 
 def completed(served: Served, *words: str) -> set[str]:

@@ -17,7 +17,7 @@ from skerry.cli import root
 from skerry.model.operations import EVENT_KINDS
 from tests.api.rig import EXAMPLES
 from tests.architecture.sources import python_files, text
-from tests.cli.conftest import Served, start, stop
+from tests.cli.conftest import Served, running
 
 TAPPED = '[{"id": "sim", "type": "simulated"}, {"id": "other", "type": "simulated"}]'
 
@@ -25,15 +25,9 @@ TAPPED = '[{"id": "sim", "type": "simulated"}, {"id": "other", "type": "simulate
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A node with a package and a VNF."""
-    folder = tmp_path_factory.mktemp("consistency")
-    process = start(folder, vims=TAPPED)
-    try:
-        node = Served(folder, process)
-        node("package", "onboard", str(EXAMPLES / "server"))
+    with running(tmp_path_factory.mktemp("consistency"), vims=TAPPED, packages=("server",)) as node:
         node("vnf", "create", "sipp-server", "--name", "web")
         yield node
-    finally:
-        stop(process)
 
 
 def leaves(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:

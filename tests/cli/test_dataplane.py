@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Served, start, stop
+from tests.cli.conftest import Served, running
 
 NS, OTHER = "7c1e5a60-1111-4222-8333-444455556666", "9d1e5a60-1111-4222-8333-444455556666"
 DEVICE = f"vim:sim:{NS}"
@@ -20,9 +20,7 @@ COLUMNS = 100
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A node with two wires on a simulated device, one for each of two network services."""
     folder = tmp_path_factory.mktemp("switches")
-    process = start(folder)
-    try:
-        node = Served(folder, process)
+    with running(folder) as node:
         ports = [
             {
                 "id": id,
@@ -41,8 +39,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         node("dataplane", "topology", _file(folder, {"devices": devices, "ports": ports}))
         node("dataplane", "put", _file(folder, {"intents": wires}))
         yield node
-    finally:
-        stop(process)
 
 
 def _file(folder: Path, content: object) -> str:

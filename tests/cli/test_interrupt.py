@@ -8,8 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.api.rig import EXAMPLES
-from tests.cli.conftest import Served, start, stop
+from tests.cli.conftest import running
 
 SLOW = '[{"id": "sim", "type": "simulated", "settings": {"latency": {"*": 1.5}}}]'
 LISTENING = """
@@ -22,10 +21,7 @@ main()
 
 
 def test_ctrl_c_leaves_the_operation_alone(tmp_path: Path) -> None:
-    process = start(tmp_path, vims=SLOW)
-    try:
-        node = Served(tmp_path, process)
-        node("package", "onboard", str(EXAMPLES / "server"))
+    with running(tmp_path, vims=SLOW, packages=("server",)) as node:
         node("vnf", "create", "sipp-server", "--name", "one")
         watching = subprocess.Popen(
             [sys.executable, "-c", LISTENING, "vnf", "instantiate", "one"],
@@ -42,5 +38,3 @@ def test_ctrl_c_leaves_the_operation_alone(tmp_path: Path) -> None:
         (operation,) = node.json("op", "list")
         assert f"skerry op follow {operation['id'][:8]}" in told
         assert "COMPLETED" in node("op", "follow", operation["id"][:8]).stdout
-    finally:
-        stop(process)

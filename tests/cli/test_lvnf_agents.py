@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Served, start, stop
+from tests.cli.conftest import Served
 
 pytestmark = [
     pytest.mark.feature("C37"),
@@ -33,17 +33,6 @@ def until(so: Callable[[], bool], what: str) -> None:
     while not so():
         assert time.monotonic() < deadline, what
         time.sleep(0.05)
-
-
-@pytest.fixture(scope="module")
-def mutual(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    folder = tmp_path_factory.mktemp("agents")
-    (folder / "settings.toml").write_text('client_certificates = "optional"\n')
-    process = start(folder, "--config", str(folder / "settings.toml"))
-    try:
-        yield Served(folder, process)
-    finally:
-        assert stop(process) == 0
 
 
 @contextmanager

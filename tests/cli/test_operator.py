@@ -10,8 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from skerry.cli import root
-from tests.api.rig import EXAMPLES
-from tests.cli.conftest import Served, environment, start, stop
+from tests.cli.conftest import Served, environment, running, stop
 
 KEPT = '[{"id": "sim", "type": "simulated", "settings": {"world": "kept", "persist": true}}]'
 
@@ -19,14 +18,8 @@ KEPT = '[{"id": "sim", "type": "simulated", "settings": {"world": "kept", "persi
 @pytest.fixture
 def node(tmp_path: Path) -> Iterator[Served]:
     """A node whose infrastructure survives it."""
-    process = start(tmp_path, vims=KEPT)
-    try:
-        served = Served(tmp_path, process)
-        served("package", "onboard", str(EXAMPLES / "server"))
+    with running(tmp_path, vims=KEPT, packages=("server",)) as served:
         yield served
-    finally:
-        if process.poll() is None:
-            assert stop(process) == 0
 
 
 def instantiated(node: Served, name: str = "one") -> None:
@@ -94,9 +87,7 @@ def test_back_up_restore_and_find_what_the_backup_does_not_know(node: Served, tm
     assert "skerry orphans" in run("restore", str(file), "--data-dir", data)
     (tmp_path / "bad.tar").write_bytes(file.read_bytes()[:4000])
     assert "cannot use" in run("restore", str(tmp_path / "bad.tar"), "--check", code=5)
-    process = start(tmp_path, vims=KEPT)
-    try:
-        served = Served(tmp_path, process)
+    with running(tmp_path, vims=KEPT) as served:
         assert [vnf["name"] for vnf in served.json("vnf", "list")] == ["one"]
         assert served.json("vnf", "show", "one")["status"] == "ACTIVE"
         listed = served("orphans", code=7)
@@ -106,8 +97,6 @@ def test_back_up_restore_and_find_what_the_backup_does_not_know(node: Served, tm
             served("orphans", "delete", orphan["vim"], orphan["kind"], orphan["name"], code=0)
         served("orphans")
         served("vnf", "heal", "one")  # from the package in the backup
-    finally:
-        assert stop(process) == 0
 
 
 def test_snapshots(node: Served) -> None:

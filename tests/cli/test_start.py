@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 
 from skerry.serve import Front
-from tests.cli.conftest import Served, start, stop
+from tests.cli.conftest import running
 
 HEAVY = ("httpx", "rich", "cryptography", "yaml", "jsonschema")
 
@@ -22,13 +22,9 @@ def memory_mb(pid: int) -> float:
 
 def test_idle_memory(tmp_path: Path) -> None:
     for _ in ("makes its certificates", "has them"):
-        process = start(tmp_path)
-        try:
-            served = Served(tmp_path, process)
+        with running(tmp_path) as served:
             assert served.json("info")["ready"] is True
-            assert memory_mb(process.pid) <= 60
-        finally:
-            assert stop(process) == 0
+            assert memory_mb(served.process.pid) <= 60
 
 
 def test_an_idle_node_loads_nothing_heavy() -> None:

@@ -18,7 +18,7 @@ import pytest
 
 from skerry.cli import output
 from tests.api.rig import EXAMPLES
-from tests.cli.conftest import Served, start, stop
+from tests.cli.conftest import Served, running
 
 COLUMNS = 72
 
@@ -26,14 +26,8 @@ COLUMNS = 72
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A node with a package."""
-    folder = tmp_path_factory.mktemp("terminal")
-    process = start(folder)
-    try:
-        node = Served(folder, process)
-        node("package", "onboard", str(EXAMPLES / "server"))
+    with running(tmp_path_factory.mktemp("terminal"), packages=("server",)) as node:
         yield node
-    finally:
-        stop(process)
 
 
 def seen(served: Served, *words: str) -> str:

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.api.rig import EXAMPLES
-from tests.cli.conftest import Served, start, stop
+from tests.cli.conftest import Served, running
 
 ONE_AND_SLOW = '[{"id": "sim", "type": "simulated", "settings": {"instances": 1, "latency": {"start_compute": 0.3}}}]'
 
@@ -16,13 +15,8 @@ ONE_AND_SLOW = '[{"id": "sim", "type": "simulated", "settings": {"instances": 1,
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Served]:
     """A node whose infrastructure has room for one instance and takes its time to start it."""
-    process = start(tmp_path, vims=ONE_AND_SLOW)
-    try:
-        served = Served(tmp_path, process)
-        served("package", "onboard", str(EXAMPLES / "server"))
-        yield served
-    finally:
-        assert stop(process) == 0
+    with running(tmp_path, vims=ONE_AND_SLOW, packages=("server",)) as node:
+        yield node
 
 
 @pytest.mark.feature("A27", "A61")
