@@ -79,6 +79,11 @@ def test_the_architecture_names_modules_that_there_are() -> None:
         "py.typed",
     }
     assert {one.rstrip("/") for one in tree} == there
+    told = page.split("```")[3]  # the layers, behind the tree
+    kept = text(ROOT / ".importlinter").partition("layers =\n")[2].partition("\n\n")[0]
+    assert [line for line in told.split("\n") if line] == [
+        re.sub(r"[() ]+", " ", line).strip() for line in kept.split("\n")
+    ]
     named = {one.rstrip("/") for one in re.findall(r"`([a-z_0-9]+/[a-z_/0-9.]+)`", page)}
     roots = (ROOT, ROOT / "src/skerry")
     assert len(named) > 10
@@ -91,6 +96,15 @@ def test_the_architecture_names_modules_that_there_are() -> None:
     }
     modules = {file.name for file in python_files("src/skerry")}
     assert sorted(in_tree - modules) == []
+
+
+def test_the_explanation_names_every_package() -> None:
+    page = text(ROOT / "docs/explanation/architecture.md").partition("| Package |")[2].partition("\n\n")[0]
+    named = {
+        one for line in page.splitlines() for one in re.findall(r"`(\w+)`", line.split("|")[1] if "|" in line else "")
+    }
+    packages = {one.name for one in (ROOT / "src/skerry").iterdir() if (one / "__init__.py").is_file()}
+    assert {one for one in named if not (ROOT / f"src/skerry/{one}.py").is_file()} == packages
 
 
 def _examples() -> list[Path]:
