@@ -10,13 +10,14 @@ import asyncio
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol
 
 import msgspec
 
-from skerry.errors import ConflictError, Fault, InvalidError, SkerryError, UnavailableError
+from skerry.errors import ConflictError, Fault, InvalidError, NotFoundError, SkerryError, UnavailableError
 from skerry.model.app import AppPackage
 from skerry.model.descriptors import NsPackage, PnfPackage, VnfPackage
 from skerry.model.notifications import Authentication
@@ -25,6 +26,7 @@ from skerry.model.operations import Event
 from skerry.model.states import OnboardingState, OperationalState, UsageState
 from skerry.model.time import Clock, Ids, stamp
 from skerry.model.vnf import VnfPkgInfo
+from skerry.nfvo.arriving import ARRIVING, EMPTY, FETCHED, Info, enter, require
 from skerry.nfvo.fetch import Fetcher
 from skerry.nfvo.redesign import returning_to
 from skerry.notifications import facts
@@ -32,7 +34,6 @@ from skerry.store import aggregates, journal
 from skerry.store.database import Database, Transaction
 from skerry.store.documents import Collection, Revs
 
-Info = TypeVar("Info", VnfPkgInfo, NsdInfo, PnfdInfo)
 AnyInfo = VnfPkgInfo | NsdInfo | PnfdInfo
 AnyPackage = VnfPackage | NsPackage | PnfPackage | AppPackage
 KINDS: Mapping[type[AnyPackage], str] = {
@@ -41,7 +42,6 @@ KINDS: Mapping[type[AnyPackage], str] = {
     PnfPackage: "PNFD",
     AppPackage: "AppD",
 }
-ARRIVING = (OnboardingState.UPLOADING, OnboardingState.PROCESSING)
 
 
 class MecPart(Protocol):
@@ -125,12 +125,12 @@ class Catalogue:
     async def fetch_vnf_package(self, id: str, uri: str, who: Authentication, *, tenant: str = "") -> None:
         """Onboard the archive at an address. Returns when the address is found good; the record tells of the rest."""
         info = aggregates.vnf_packages.get(self._database, id, tenant=tenant)
-        self._require_empty(aggregates.vnf_packages, info)
+        require(aggregates.vnf_packages, info)
         if self._fetcher is None:
             raise UnavailableError("cannot fetch archives: this node has no way to", suggestion="upload the content")
         await self._fetcher.judge(uri)
         state = OnboardingState.UPLOADING
-        await self._database.write(lambda tx: _set(aggregates.vnf_packages, tx, id, onboarding_state=state, problem={}))
+        await self._database.write(lambda tx: enter(aggregates.vnf_packages, tx, id, state))
         task = asyncio.get_running_loop().create_task(self._fetch(self._fetcher, id, uri, who, tenant))
         self._fetching.add(task)
         task.add_done_callback(self._fetching.discard)
@@ -139,10 +139,11 @@ class Catalogue:
         self._folder.mkdir(parents=True, exist_ok=True)
         target = self._folder / f"{id}.fetched"
         try:
-            await fetcher.fetch(uri, target, who)
-            await self._onboard(aggregates.vnf_packages, id, target, tenant, _as_vnf_package)
+            await fetcher.fetch(uri, target, who, tenant=tenant)
+            await self._onboard(aggregates.vnf_packages, id, target, tenant, _as_vnf_package, before=FETCHED)
         except InvalidError as error:
-            if aggregates.vnf_packages.get(self._database, id).onboarding_state is OnboardingState.UPLOADING:
+            now = aggregates.vnf_packages.find(self._database, id)
+            if now is not None and now.onboarding_state is OnboardingState.UPLOADING:
                 await self._lost(aggregates.vnf_packages, id, error.detail)
         except SkerryError as error:
             await self._lost(aggregates.vnf_packages, id, error.detail)
@@ -151,7 +152,8 @@ class Catalogue:
 
     async def _lost(self, where: Collection[Info], id: str, why: str) -> None:
         problem = {"detail": why, "faults": []}
-        await self._database.write(lambda tx: self._refuse(where, tx, id, problem))
+        with suppress(NotFoundError):  # it was deleted meanwhile
+            await self._database.write(lambda tx: self._refuse(where, tx, id, problem))
 
     async def recover(self) -> None:
         """What was on its way when the node stopped did not arrive."""
@@ -353,16 +355,8 @@ class Catalogue:
     async def _upload(
         self, where: Collection[Info], id: str, source: Path, tenant: str, check: Callable[[Any, str], Any]
     ) -> Info:
-        self._require_empty(where, where.get(self._database, id, tenant=tenant))
+        require(where, where.get(self._database, id, tenant=tenant))
         return await self._onboard(where, id, source, tenant, check)
-
-    @staticmethod
-    def _require_empty(where: Collection[Info], info: Info) -> None:
-        if info.onboarding_state not in (OnboardingState.CREATED, OnboardingState.ERROR):
-            raise ConflictError(
-                f"cannot upload into {where.word} {info.id}: it is {info.onboarding_state}",
-                suggestion="create a new one",
-            )
 
     async def _onboard(
         self,
@@ -373,9 +367,10 @@ class Catalogue:
         check: Callable[[Any, str], Any],
         *,
         vouched: bool = False,
+        before: Container[OnboardingState] = EMPTY,
     ) -> Info:
         state = OnboardingState.PROCESSING
-        await self._database.write(lambda tx: _set(where, tx, id, onboarding_state=state, problem={}))
+        await self._database.write(lambda tx: enter(where, tx, id, state, before))
         try:
             found, digest, size = await asyncio.to_thread(self._read, source, vouched)
             mec = found if isinstance(found, AppPackage) and found.nfv is not None else None

@@ -10,7 +10,8 @@ import asyncio
 import io
 import ssl
 from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import SplitResult, quote_plus, urlencode, urlsplit
@@ -26,13 +27,16 @@ CHUNK = 1 << 16
 SILENCE_S = 30.0
 LONGEST_S = 4 * 3600.0
 WHOLE_S = 3600.0
-AT_ONCE = 4
+AT_ONCE = 2
+MOST_AHEAD = 32  # answers that only say that another comes (1xx)
+SMALLEST = 64  # bytes of a piece, by and large: what comes in smaller ones costs more work than it is worth
+PATIENCE = 4096  # pieces before that counts
 TOKEN_BYTES = 1 << 16
 
 
 class Fetcher:
-    """`context` makes the TLS of addresses with https. `limit` is the most bytes of an archive. `AT_ONCE` archives are fetched
-    at the same time; others wait for their turn."""
+    """`context` makes the TLS of addresses with https. `limit` is the most bytes of an archive. `AT_ONCE` archives of a
+    tenant are fetched at the same time; its others wait for their turn."""
 
     def __init__(
         self,
@@ -47,18 +51,20 @@ class Fetcher:
         self._limit = limit
         self._resolve = resolve
         self._longest_s = longest_s
-        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._turns: dict[str, asyncio.Semaphore] = {}
 
     async def judge(self, uri: str) -> None:
         """`InvalidError` for what is no plain http(s) URI or leads where the policy forbids."""
-        targets.check_form(uri, "addressInformation")
+        with _fetching():
+            targets.check_form(uri, "addressInformation")
         await self._address(urlsplit(uri))
 
-    async def fetch(self, uri: str, target: Path, who: Authentication) -> int:
+    async def fetch(self, uri: str, target: Path, who: Authentication, *, tenant: str = "") -> int:
         """The archive as a file; its size. `UnavailableError` and its like say what went wrong, without secrets."""
         await self.judge(uri)
+        turns = self._turns.setdefault(tenant, asyncio.Semaphore(AT_ONCE))
         try:
-            async with self._turns, asyncio.timeout(self._longest_s):
+            async with turns, asyncio.timeout(self._longest_s):
                 headers = await self._authorization(who)
                 with target.open("wb") as out:
                     return await self._get("GET", uri, headers, b"", out, self._limit)
@@ -93,12 +99,8 @@ class Fetcher:
         return text
 
     async def _address(self, parts: SplitResult) -> str:
-        try:
+        with _fetching():
             return await targets.choose(parts.hostname or "", _port(parts), self._policy, self._resolve)
-        except InvalidError as error:
-            raise InvalidError(
-                error.detail.replace("notify", "fetch from"), faults=error.faults, suggestion=error.suggestion
-            ) from error
 
     async def _get(
         self, method: str, uri: str, headers: Mapping[str, str], body: bytes, out: BinaryIO, limit: int
@@ -125,6 +127,16 @@ class Fetcher:
             raise UnavailableError(f"cannot fetch from {host}: {_reason(error)}") from error
 
 
+@contextmanager
+def _fetching() -> Generator[None]:
+    """What `targets` says of subscribers is said of archives."""
+    try:
+        yield
+    except InvalidError as error:
+        detail = error.detail.replace("notify", "fetch from")
+        raise InvalidError(detail, faults=error.faults, suggestion=error.suggestion) from error
+
+
 async def _exchange(
     reader: asyncio.StreamReader,
     writer: asyncio.StreamWriter,
@@ -137,23 +149,46 @@ async def _exchange(
     protocol = h11.Connection(h11.CLIENT)
     sent = [protocol.send(request), protocol.send(h11.Data(data=body)), protocol.send(h11.EndOfMessage())]
     writer.write(b"".join(part for part in sent if part))
-    size = 0
+    taken = _Taken(out, limit)
     while True:
         event = protocol.next_event()
         if event is h11.NEED_DATA:
             async with asyncio.timeout(SILENCE_S):
                 protocol.receive_data(await reader.read(CHUNK))
+        elif isinstance(event, h11.InformationalResponse):
+            taken.announced()
         elif isinstance(event, h11.Response) and event.status_code != 200:
             raise UnavailableError(f"cannot fetch the archive: it answers {event.status_code} instead of 200")
         elif isinstance(event, h11.Data):
-            size += len(event.data)
-            if size > limit:
-                raise TooLargeError(f"cannot take an archive of more than {limit} bytes (setting max_upload_bytes)")
-            out.write(event.data)
+            taken.write(event.data)
         elif isinstance(event, h11.EndOfMessage):
-            return size
+            return taken.size
         elif isinstance(event, h11.ConnectionClosed):
             raise h11.RemoteProtocolError("the connection ended too early")
+
+
+class _Taken:
+    """What came, within its bounds."""
+
+    def __init__(self, out: BinaryIO, limit: int) -> None:
+        self.size = 0
+        self._out, self._limit = out, limit
+        self._pieces = self._ahead = 0
+
+    def announced(self) -> None:
+        """An answer said that another comes."""
+        self._ahead += 1
+        if self._ahead > MOST_AHEAD:
+            raise h11.RemoteProtocolError("it answers that an answer comes, again and again")
+
+    def write(self, data: bytes) -> None:
+        """Keep a piece of the archive."""
+        self.size, self._pieces = self.size + len(data), self._pieces + 1
+        if self.size > self._limit:
+            raise TooLargeError(f"cannot take an archive of more than {self._limit} bytes (setting max_upload_bytes)")
+        if self._pieces > PATIENCE and self.size < self._pieces * SMALLEST:
+            raise h11.RemoteProtocolError("it sends the archive in too small pieces")
+        self._out.write(data)
 
 
 def _request(method: str, parts: SplitResult, headers: Mapping[str, str], body: bytes) -> h11.Request:

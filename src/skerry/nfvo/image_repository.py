@@ -157,7 +157,7 @@ class ImageRepository:
         partial = self._folder / f"{id}.part"
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            await self._fetcher.fetch(uri, partial, who)
+            await self._fetcher.fetch(uri, partial, who, tenant=image.tenant)
             await self._take(image, partial)
         except NotFoundError:
             log.info("the image %s was deleted while it was fetched", id)

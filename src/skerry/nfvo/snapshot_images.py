@@ -50,6 +50,8 @@ class SnapshotImages:
         scratch: Path,
         places: Mapping[str, str],
         access: Sequence[Mapping[str, Any]],
+        *,
+        tenant: str,
     ) -> dict[str, VnfcSnapshot]:
         """Put every image that has a file on its VIM, under a name of `snapshot`; VNFC → how it is there."""
         brought: dict[str, VnfcSnapshot] = {}
@@ -58,7 +60,7 @@ class SnapshotImages:
             if one.path:
                 found = await asyncio.to_thread(archives.unpack, archive, one.path, file)
             else:
-                found = await self._fetched(one.uri, file, access)
+                found = await self._fetched(one.uri, file, access, tenant)
             if found != one.checksum.lower():
                 raise InvalidError(
                     f"cannot use the image of {vnfc}: its SHA-256 is {found}, not {one.checksum}",
@@ -81,7 +83,7 @@ class SnapshotImages:
             finished_at=one.finished_at,
         )
 
-    async def _fetched(self, uri: str, file: Path, access: Sequence[Mapping[str, Any]]) -> str:
+    async def _fetched(self, uri: str, file: Path, access: Sequence[Mapping[str, Any]], tenant: str) -> str:
         """What is kept outside, from where and as the access configuration says; its SHA-256."""
         if self._fetcher is None:
             raise UnavailableError(
@@ -90,7 +92,7 @@ class SnapshotImages:
         known = next((one for one in access if one.get("artifactUri") == uri), {})
         oauth2 = known.get("paramsOauth2ClientCredentials")
         who = Authentication(oauth2=msgspec.convert(oauth2, ClientCredentials) if oauth2 else None)
-        await self._fetcher.fetch(known.get("overrideUri") or uri, file, who)
+        await self._fetcher.fetch(known.get("overrideUri") or uri, file, who, tenant=tenant)
         return await asyncio.to_thread(archives.digest_of, file)
 
     async def drop(self, snapshot: str, places: Mapping[str, str]) -> None:

@@ -25,6 +25,7 @@ from skerry.model.images import OutsideImages
 from skerry.model.notifications import Authentication
 from skerry.model.time import Clock, Ids, stamp
 from skerry.model.vnf import SnapshotPackageState as State
+from skerry.model.vnf import VnfcSnapshot, VnfSnapshotInfo, VnfSnapshotPkgInfo
 from skerry.nfvo import snapshot_archives as archives
 from skerry.nfvo.fetch import Fetcher
 from skerry.nfvo.snapshot_images import SnapshotImages
@@ -310,12 +311,12 @@ class SnapshotPackages:
             raise UnavailableError("cannot fetch archives: this node has no way to", suggestion="upload the content")
         await self._fetcher.judge(uri)
         await self._claim(id, State.UPLOADING, State.CREATED, State.ERROR, tenant=tenant)
-        self._begin(id, self._fetched(self._fetcher, id, uri, who))
+        self._begin(id, self._fetched(self._fetcher, id, uri, who, tenant))
 
-    async def _fetched(self, fetcher: Fetcher, id: str, uri: str, who: Authentication) -> None:
+    async def _fetched(self, fetcher: Fetcher, id: str, uri: str, who: Authentication, tenant: str) -> None:
         async with self._working(id) as work:
             try:
-                await fetcher.fetch(uri, work / "fetched", who)
+                await fetcher.fetch(uri, work / "fetched", who, tenant=tenant)
             except SkerryError as error:
                 await self._failed(id, State.ERROR, error.detail)
             else:
@@ -408,7 +409,9 @@ class SnapshotPackages:
         vnf = aggregates.vnf_instances.find(self._database, info.task["vnf"])
         places = await self._images.places(content.info, vnf, tenant)
         await self._note(info, places={name: places[name] for name in content.images})
-        brought = await self._images.bring(snapshot, content, self._path(info.id), work, places, info.external_access)
+        brought = await self._images.bring(
+            snapshot, content, self._path(info.id), work, places, info.external_access, tenant=info.tenant
+        )
 
         def fill(tx: Transaction) -> None:
             empty = aggregates.vnf_snapshots.get(tx, snapshot, tenant=tenant)
