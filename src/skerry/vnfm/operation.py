@@ -103,9 +103,9 @@ class VnfOperation:
 
     async def plan(self, operation: Operation) -> Plan:
         instance = self.desk.instance(operation.subject)
-        before = current(instance)
         if instance.manager:
             return managed.plan(operation, instance)
+        before = current(instance)
         goal = self.goal(instance, operation.params)
         flavour = self.desk.flavour(applied(instance, goal))
         goal = manned(within(flavour, goal), flavour)
