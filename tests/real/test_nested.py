@@ -57,8 +57,8 @@ def member(plant: Plant, ns: str, name: str) -> VnfInstance:
 async def hears(plant: Plant, one: VnfInstance, other: VnfInstance, patience_s: int = 20) -> bool:
     """Whether one gets an answer of the other, without any router."""
     there = str((await plant.compute(other, "box-0")).nics[0].ip)
-    call = f"ip route replace {there} dev eth0; ping -c 1 -w {patience_s} {there} >/dev/null && echo yes || echo no"
-    return await plant.sh(one, "box-0", call) == "yes"
+    tries = f"for try in $(seq {patience_s}); do ping -c 1 -W 1 {there} >/dev/null && echo yes && exit; done; echo no"
+    return await plant.sh(one, "box-0", f"ip route replace {there} dev eth0; {tries}") == "yes"
 
 
 @pytest.mark.feature("D49", "A28")
