@@ -69,7 +69,7 @@ def listed(vims: Mapping[str, wire.VimConnectionInfo]) -> list[wire.VimConnectio
 def instantiated(record: VnfInstance, flavour: DeploymentFlavour | None, version: int) -> wire.InstantiatedVnfInfo:
     """What the instance has now."""
     if managed.MANAGED in record.resources:
-        return _managed(record)
+        return _shown_elsewhere(record)
     computes = [resource for key, resource in sorted(record.resources.items()) if key.startswith("compute:")]
     vnfcs = [_vnfc(resource, flavour) for resource in computes]
     external = [cp for resource in computes for cp in _external(resource, flavour)]
@@ -97,7 +97,7 @@ def instantiated(record: VnfInstance, flavour: DeploymentFlavour | None, version
     )
 
 
-def _managed(record: VnfInstance) -> wire.InstantiatedVnfInfo:
+def _shown_elsewhere(record: VnfInstance) -> wire.InstantiatedVnfInfo:
     """What another VNF manager shows, as far as both versions write it alike."""
     return wire.InstantiatedVnfInfo(
         flavour_id=record.flavour_id,
