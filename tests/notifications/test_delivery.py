@@ -8,7 +8,7 @@ import itertools
 import pytest
 
 from skerry.engine.clock import Virtual, run_virtual
-from skerry.errors import InvalidError, NotFoundError
+from skerry.errors import InvalidError, NotFoundError, RejectedError
 from skerry.notifications.sending import Outcome
 from tests.notifications.bench import Bench
 
@@ -288,6 +288,21 @@ def test_subscribers_that_let_the_node_wait_hold_up_no_other_tenant() -> None:
         await bench.create("b")
         await asyncio.sleep(10.5)
         assert bench.told("http://good/n") == ["b"]
+        await bench.service.stop()
+
+    run_virtual(story)
+
+
+def test_a_tenant_has_so_many_subscriptions_and_no_more() -> None:
+    async def story(virtual: Virtual) -> None:
+        bench = Bench(virtual.clock, virtual.ids, most=3)
+        await bench.start()
+        for number in range(3):
+            await bench.subscribe(f"http://{number}/n")
+        with pytest.raises(RejectedError, match="has 3 subscriptions"):
+            await bench.subscribe("http://4/n")
+        await bench.subscribe("http://2/n")  # it is there already
+        await bench.subscribe("http://4/n", tenant="other")
         await bench.service.stop()
 
     run_virtual(story)

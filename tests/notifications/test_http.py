@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 from base64 import b64decode
 from collections.abc import AsyncGenerator, Sequence
@@ -151,6 +152,20 @@ async def test_one_that_answers_nonsense(sender: HttpSender, answer: bytes) -> N
     outcome = await sender.send(at(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/n"), BODY)
     assert not outcome.ok
     assert not outcome.refused
+    server.close()
+
+
+async def test_one_whose_announcements_never_end(sender: HttpSender) -> None:
+    async def announcing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while True:
+                writer.write(b"HTTP/1.1 102 Wait\r\n\r\n" * 1000)
+                await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(announcing, "127.0.0.1", 0)
+    outcome = await sender.send(at(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/n"), BODY)
+    assert outcome.detail == "cannot reach 127.0.0.1: its answer does not end"
     server.close()
 
 

@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from skerry.engine.events import EventLog
-from skerry.errors import ConflictError, Fault, InvalidError
+from skerry.errors import ConflictError, Fault, InvalidError, RejectedError
 from skerry.model.notifications import Authentication, Message, Progress, Standing, Subscription
 from skerry.model.time import Clock, Ids, stamp
 from skerry.notifications import targets
@@ -32,13 +32,14 @@ MOST_WAITING = 1000  # a report counts no further
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """`test`: ask a new subscriber's address first. `duplicates`: allow the same subscription twice. `slots`: deliveries
     at the same time. `park_after_s`: how long trouble may last. `keep_events`: the most events that a parked or failing
-    subscriber may be behind."""
+    subscriber may be behind. `most`: how many subscriptions a tenant may have."""
 
     test: bool = True
     duplicates: bool = False
     slots: int = 64
     park_after_s: float = 86_400.0
     keep_events: int = 200_000
+    most: int = 10_000
 
 
 class Callback(Protocol):
@@ -322,6 +323,10 @@ class Notifications:
         same = None if duplicates or self._rules.duplicates else self._same(tx, wished)
         if same:
             return same, Progress(subscription=same.id)
+        if not wished.source and store.subscriptions.count(tx, tenant=wished.tenant) >= self._rules.most:
+            raise RejectedError(
+                f"cannot subscribe: this tenant has {self._rules.most} subscriptions", suggestion="remove some first"
+            )
         last = journal.last_event(tx)
         if not store.subscriptions.count(tx):
             store.set_captured(tx, last)

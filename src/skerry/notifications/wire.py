@@ -18,6 +18,7 @@ import h11
 from skerry.errors import UnavailableError
 
 MOST_BYTES = 64 * 1024
+MOST_RECEIVED = 4 * MOST_BYTES  # with heads, announcements of an answer (1xx) and the framing of pieces
 KEPT = 64  # connections without work that stay open
 KEPT_S = 15.0
 
@@ -46,6 +47,7 @@ class _Connection:
         self.protocol = h11.Connection(h11.CLIENT)
         self.used = False
         self.idle_since = 0.0
+        self._received = 0  # bytes of one answer
 
     async def exchange(self, request: h11.Request, body: bytes) -> Answer:
         """One request and its answer."""
@@ -54,6 +56,7 @@ class _Connection:
             parts.append(self.protocol.send(h11.Data(data=body)))
         parts.append(self.protocol.send(h11.EndOfMessage()))
         self.writer.write(b"".join(part for part in parts if part))
+        self._received = 0
         answer = await self._answer()
         self.used = True
         return answer
@@ -85,6 +88,9 @@ class _Connection:
             raise
         if not data and self.used and not begun:
             raise _StaleError
+        self._received += len(data)
+        if self._received > MOST_RECEIVED:
+            raise h11.RemoteProtocolError("its answer does not end")
         self.protocol.receive_data(data)
 
     def reusable(self) -> bool:
