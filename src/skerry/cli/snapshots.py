@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import click
 
@@ -11,7 +12,7 @@ from skerry.cli.lazy import Lazy
 from skerry.cli.session import Session, body, command, pick
 from skerry.cli.vnf import find
 from skerry.client.views import SnapshotView
-from skerry.errors import SkerryError
+from skerry.errors import InvalidError, SkerryError
 
 
 @click.group(cls=Lazy)
@@ -79,9 +80,41 @@ def create(session: Session, vnf: str, name: str, file: str | None, how: follow.
 def revert(session: Session, vnf: str, wanted: str, file: str | None, how: follow.How) -> None:
     """Replace the VNFCs of a VNF by ones from SNAPSHOT. They keep their addresses; what they wrote since is lost."""
     view = find(session, vnf)
-    chosen = find_snapshot(session, wanted, view.id)
+    fitting = [s for s in session.node.snapshots() if s.vnf == view.id or (s.brought and s.vnfd_id == view.vnfd_id)]
+    chosen = pick(fitting, wanted, "VNF snapshot")
     asked = body(file, {"vnfSnapshotInfoId": chosen.id})
     follow.perform(session, "vnf.revert_to_snapshot", view.id, asked, how)
+
+
+@snapshot.command()
+@click.argument("wanted", metavar="SNAPSHOT")
+@click.option("--output", "-o", "target", type=click.Path(path_type=Path), required=True, help="File to write.")
+@command
+def export(session: Session, wanted: str, target: Path) -> None:
+    """Write SNAPSHOT with its images into a file that other nodes take (SOL005)."""
+    chosen = find_snapshot(session, wanted)
+    with output.waiting(f"packing {chosen.name} ({output.size(chosen.size_bytes)})"):
+        size = session.node.export_snapshot(chosen.id, chosen.name, target)
+    if session.as_json:
+        session.emit({"id": chosen.id, "file": str(target), "bytes": size})
+
+
+@snapshot.command("import")
+@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("vnf")
+@command
+def import_(session: Session, source: Path, vnf: str) -> None:
+    """Make the file SOURCE a snapshot that VNF can be reverted to. It has the VNFD and the flavour of the one that it is of."""
+    view = find(session, vnf)
+    try:
+        with output.waiting(f"sending {source.name}"):
+            made = session.node.import_snapshot(source, view.id)
+    except OSError as error:
+        raise InvalidError(f"cannot read {source}: {error.strerror}", suggestion="name a file of an export") from error
+    if session.as_json:
+        session.emit({"id": made})
+    else:
+        click.echo(made)
 
 
 @snapshot.command()

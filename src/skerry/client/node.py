@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from skerry.client import snapshots
 from skerry.client.http import Http
 from skerry.client.profile import Profile
 from skerry.client.views import (
@@ -215,6 +216,14 @@ class NodeClient:
     def create_snapshot(self) -> str:
         """An empty record of a snapshot, for `vnf.create_snapshot` to fill; returns its id."""
         return str(self.http.post(SNAPSHOTS, {}).json()["id"])
+
+    def export_snapshot(self, id: str, name: str, target: Path) -> int:
+        """A snapshot as a file that other nodes take; its size."""
+        return snapshots.export(self.http, id, name, target)
+
+    def import_snapshot(self, source: Path, vnf: str) -> str:
+        """Make such a file a snapshot for a VNF; the snapshot's id."""
+        return snapshots.bring(self.http, source, vnf)
 
     def delete_snapshot(self, id: str) -> None:
         """Delete a snapshot with its images."""

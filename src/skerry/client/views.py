@@ -211,7 +211,8 @@ class HostView(View, frozen=True, kw_only=True):
 
 
 class SnapshotView(View, frozen=True, kw_only=True):
-    """A VNF snapshot: READY, CREATING or EMPTY. `vnfcs` is VNFC → image; `name` is never empty."""
+    """A VNF snapshot: READY, CREATING or EMPTY. `vnfcs` is VNFC → image; `name` is never empty. One that was `brought`
+    came in a package, and fits every VNF of its VNFD."""
 
     id: str
     name: str
@@ -222,6 +223,7 @@ class SnapshotView(View, frozen=True, kw_only=True):
     taken_at: str = ""
     vnfcs: Mapping[str, str] = {}
     size_bytes: int = 0
+    brought: bool = False
 
 
 class MemberView(View, frozen=True, kw_only=True):
@@ -233,8 +235,19 @@ class MemberView(View, frozen=True, kw_only=True):
     vnf: VnfView
 
 
+class NestedView(View, frozen=True, kw_only=True):
+    """An NS inside an NS."""
+
+    key: str
+    profile: str
+    existing: bool = False
+    id: str
+    name: str
+    status: str
+
+
 class NsView(View, frozen=True, kw_only=True):
-    """An NS for people: the state of the least advanced of its VNFs, its members and links."""
+    """An NS for people: the state of the least advanced of its VNFs and nested NSs, these and its links."""
 
     id: str
     name: str
@@ -242,6 +255,7 @@ class NsView(View, frozen=True, kw_only=True):
     status: str
     ns_state: str
     members: list[MemberView] = []
+    nested: list[NestedView] = []
     networks: Mapping[str, str] = {}
     scale: Mapping[str, int] = {}
     description: str = ""

@@ -23,6 +23,7 @@ def view(record: VnfSnapshotInfo) -> SnapshotView:
         taken_at=record.started_at,
         vnfcs={vnfc: one.image for vnfc, one in record.vnfcs.items()},
         size_bytes=sum(one.size_bytes for one in record.vnfcs.values()),
+        brought=bool(record.finished_at) and not record.operation,
     )
 
 
