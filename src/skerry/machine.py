@@ -104,7 +104,7 @@ def _read(path: Path) -> str:
 
 
 def _virtualisation() -> list[Finding]:
-    usable = os.access("/dev/kvm", os.R_OK | os.W_OK)
+    there, usable = Path("/dev/kvm").exists(), os.access("/dev/kvm", os.R_OK | os.W_OK)
     qemu = shutil.which("qemu-system-x86_64") or shutil.which("qemu-system-aarch64") or ""
     return [
         Finding(
@@ -112,7 +112,7 @@ def _virtualisation() -> list[Finding]:
             name="kvm",
             present=usable,
             detail="/dev/kvm",
-            remedy="enable virtualisation in the firmware",
+            remedy="run as root or join the group kvm" if there else "enable virtualisation in the firmware",
         ),
         Finding(
             area="machines", name="qemu", present=bool(qemu), detail=qemu, remedy="apt-get install qemu-system-x86"
