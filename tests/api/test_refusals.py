@@ -48,7 +48,7 @@ NS: dict[str, list[tuple[dict[str, Any], str]]] = {
                     ],
                 },
             },
-            "/scaleNsData/nestedNsLocationConstraints",
+            "/scaleNsData/nestedNsLocationConstraints/0/locationConstraints/area",
         )
     ],
     "heal": [({"healNsData": {"degreeHealing": "HEAL_RESTORE", "healScript": "s"}}, "/healNsData/healScript")],

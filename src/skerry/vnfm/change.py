@@ -17,7 +17,7 @@ from skerry.model.vnf import VnfInstance
 from skerry.store import aggregates
 from skerry.vnfm.extending import ExtendingOperation
 from skerry.vnfm.goal import Goal, check_level, counts_for, current, flavour_of, populate, scale_at_level
-from skerry.vnfm.instantiate import ext_links
+from skerry.vnfm.instantiate import ext_links, managed_links
 from skerry.vnfm.modify import merged
 from skerry.vnfm.packages import usable
 
@@ -104,5 +104,9 @@ def moved_to(now: Goal, flavour: DeploymentFlavour, params: Mapping[str, Any]) -
         scale_status=status,
         vnfcs=populate(staying, counts_for(flavour, status, level), besides=now.standbys),
         ext_links={**{k: v for k, v in now.ext_links.items() if k in flavour.ext_cps}, **ext_links(flavour, params)},
+        managed_links={
+            **{k: v for k, v in now.managed_links.items() if k in flavour.virtual_links},
+            **managed_links(flavour, params),
+        },
         properties=merged(now.properties, params.get("vnfConfigurableProperties", {})),
     )

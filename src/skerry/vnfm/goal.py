@@ -25,6 +25,7 @@ class Goal(msgspec.Struct, frozen=True, kw_only=True):
     stopped: tuple[str, ...] = ()  # VNFCs that shall not run
     placement: Mapping[str, str] = {}
     ext_links: Mapping[str, ExtLink] = {}
+    managed_links: Mapping[str, ExtLink] = {}
     properties: Mapping[str, Any] = {}
     inputs: Mapping[str, Any] = {}
     dependencies: Mapping[str, Mapping[str, Any]] = {}
@@ -33,6 +34,11 @@ class Goal(msgspec.Struct, frozen=True, kw_only=True):
     standbys: Mapping[str, tuple[str, ...]] = {}  # VNFCs beside `vnfcs` that stand still
     unborn: tuple[str, ...] = ()  # VNFCs whose instantiate scripts wait for their first start
     ssh_keys: tuple[str, ...] = ()  # public keys that open every VNFC
+
+    @property
+    def attached(self) -> tuple[ExtLink, ...]:
+        """Every network of somebody else that it uses."""
+        return (*self.ext_links.values(), *self.managed_links.values())
 
     @property
     def everybody(self) -> dict[str, tuple[str, ...]]:
@@ -53,6 +59,7 @@ def current(instance: VnfInstance) -> Goal:
         stopped=tuple(sorted(names - running)),
         placement=instance.placement,
         ext_links=instance.ext_links,
+        managed_links=instance.managed_links,
         properties=instance.vnf_configurable_properties,
         inputs=instance.inputs,
         dependencies=instance.dependencies,
@@ -77,6 +84,7 @@ def applied(instance: VnfInstance, goal: Goal) -> VnfInstance:
         standbys=goal.standbys,
         placement=goal.placement,
         ext_links=goal.ext_links,
+        managed_links=goal.managed_links,
         vnf_configurable_properties=goal.properties,
         inputs=goal.inputs,
         dependencies=goal.dependencies,

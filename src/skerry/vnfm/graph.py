@@ -84,9 +84,12 @@ def _nics(
         else:
             link_id = cp.virtual_link if cp.virtual_link in flavour.virtual_links else cp.external or cp.id
             link = flavour.virtual_links.get(link_id, VirtualLink(id=link_id))
-            network = _network(instance_id, link, goal.placement[vnfc], _fixed(flavour, link.id))
-            networks[network.key] = network
-            nic = {"network": network.spec["name"], "ip": "", "mac": ""}
+            if (managed := goal.managed_links.get(link_id)) is not None:
+                nic = {"network": managed.network, "ip": "", "mac": ""}
+            else:
+                network = _network(instance_id, link, goal.placement[vnfc], _fixed(flavour, link.id))
+                networks[network.key] = network
+                nic = {"network": network.spec["name"], "ip": "", "mac": ""}
         limit = _limit(cp, external or link)
         alone = len(goal.everybody[vdu.id]) == 1  # a fixed address fits one instance only
         nics.append(

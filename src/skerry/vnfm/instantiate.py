@@ -50,6 +50,7 @@ class Instantiate(ExtendingOperation):
             vnfcs=vnfcs,
             placement=placement,
             ext_links=ext_links(flavour, params),
+            managed_links=managed_links(flavour, params),
             properties=properties,
             inputs=inputs,
             dependencies=dependencies,
@@ -128,6 +129,23 @@ def ext_links(flavour: DeploymentFlavour, params: Mapping[str, Any]) -> dict[str
                 max_bitrate_bps=data.get("maxBitrate", 0),
                 steered=data.get("steered", False) is True,
             )
+    if faults:
+        raise InvalidError("cannot attach: " + "; ".join(fault.message for fault in faults), faults=faults)
+    return links
+
+
+def managed_links(flavour: DeploymentFlavour, params: Mapping[str, Any]) -> dict[str, ExtLink]:
+    """Internal virtual link → the network of somebody else that it shall be, from extManagedVirtualLinks (SOL003 4.4.1.12)."""
+    links: dict[str, ExtLink] = {}
+    faults: list[Fault] = []
+    for number, data in enumerate(params.get("extManagedVirtualLinks", ())):
+        link = data["vnfVirtualLinkDescId"]
+        if link not in flavour.virtual_links:
+            known = ", ".join(sorted(flavour.virtual_links)) or "none"
+            path = f"/extManagedVirtualLinks/{number}/vnfVirtualLinkDescId"
+            faults.append(Fault(message=f"no virtual link '{link}'; there are: {known}", path=path, code="link"))
+        vim = data.get("vimConnectionId", "")
+        links[link] = ExtLink(network=data["resourceId"], vim=vim, link_id=data["id"])
     if faults:
         raise InvalidError("cannot attach: " + "; ".join(fault.message for fault in faults), faults=faults)
     return links

@@ -211,7 +211,7 @@ class VnfOperation:
             remove=tuple(self._asked(flavour, old[name], name, {}) for name in gone if old[name] in flavour.vdus),
             update=update,
             present=kept,
-            prefer=tuple(dict.fromkeys(link.vim for link in goal.ext_links.values() if link.vim)),
+            prefer=tuple(dict.fromkeys(link.vim for link in goal.attached if link.vim)),
         )
         grant = await self.desk.granter.grant(request)
         functions = (*(name for name in goal.functions if name in kept), *grant.functions)

@@ -13,10 +13,14 @@ from skerry.vnfm.naming import instance_prefix
 def require_networks(source: Database | Transaction, instance: VnfInstance, goal: Goal) -> None:
     """`InvalidError` where a network is new to the instance and belongs to instances of other tenants; it says no more than
     of one that is not there."""
-    held = {link.network for link in instance.ext_links.values()}
+    pairs = (
+        ("/extVirtualLinks", instance.ext_links, goal.ext_links),
+        ("/extManagedVirtualLinks", instance.managed_links, goal.managed_links),
+    )
     faults = [
-        Fault(message=f"there is no network {network}", path="/extVirtualLinks", code="network")
-        for network in sorted({link.network for link in goal.ext_links.values()} - held)
+        Fault(message=f"there is no network {network}", path=path, code="network")
+        for path, held, wished in pairs
+        for network in sorted({link.network for link in wished.values()} - {link.network for link in held.values()})
         if _is_of_others(source, network, instance.tenant)
     ]
     if faults:

@@ -146,6 +146,7 @@ class RevertToSnapshot(VnfOperation):
         return msgspec.structs.replace(
             before,
             ext_links=now.ext_links,
+            managed_links=now.managed_links,
             dependencies=now.dependencies,
             # A snapshot that came in a package has no secrets: those that are known stay.
             properties={

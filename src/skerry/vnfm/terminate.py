@@ -65,6 +65,7 @@ class Terminate(VnfOperation):
             standbys={},
             placement={},
             ext_links={},
+            managed_links={},
             resources={},
             inputs={},
             dependencies={},

@@ -86,6 +86,7 @@ def instantiated(record: VnfInstance, flavour: DeploymentFlavour | None, version
         scale_status=_scale(record.scale_status),
         max_scale_levels=_scale(record.max_scale_levels),
         ext_virtual_link_info=_ext_links(record.ext_links, version) or None,
+        ext_managed_virtual_link_info=[_managed(name, link) for name, link in record.managed_links.items()] or None,
         monitoring_parameters=[
             wire.MonitoringParameter(id=p.id, performance_metric=p.performance_metric, name=p.name or None)
             for p in parameters
@@ -231,6 +232,14 @@ def _ext_links(links: Mapping[str, ExtLink], version: int) -> list[wire.ExtVirtu
         )
         for id, members in grouped.items()
     ]
+
+
+def _managed(name: str, link: ExtLink) -> wire.ExtManagedVirtualLinkInfo:
+    return wire.ExtManagedVirtualLinkInfo(
+        id=link.link_id,
+        vnf_virtual_link_desc_id=name,
+        network_resource=ResourceHandle(resource_id=link.network, vim_connection_id=link.vim or None),
+    )
 
 
 def _ext_cp_data(cpd: str, link: ExtLink, version: int) -> wire.VnfExtCpData:

@@ -278,6 +278,14 @@ class ExtVirtualLinkInfo(Wire, frozen=True, kw_only=True):
     ext_link_ports: list[ExtLinkPortInfo] | None = None
 
 
+class ExtManagedVirtualLinkInfo(Wire, frozen=True, kw_only=True):
+    """ExtManagedVirtualLinkInfo (5.5.3.3)."""
+
+    id: str
+    vnf_virtual_link_desc_id: str
+    network_resource: ResourceHandle
+
+
 class VnfcCpInfo(Wire, frozen=True, kw_only=True):
     """One connection point of a VNFC (5.5.3.5)."""
 
@@ -343,6 +351,7 @@ class InstantiatedVnfInfo(Wire, frozen=True, kw_only=True):
     scale_status: list[ScaleInfo] | None = None
     max_scale_levels: list[ScaleInfo] | None = None
     ext_virtual_link_info: list[ExtVirtualLinkInfo] | None = None
+    ext_managed_virtual_link_info: list[ExtManagedVirtualLinkInfo] | None = None
     monitoring_parameters: list[MonitoringParameter] | None = None
     vnfc_resource_info: list[VnfcResourceInfo] | None = None
     vnf_virtual_link_resource_info: list[VnfVirtualLinkResourceInfo] | None = None

@@ -22,7 +22,14 @@ _LINK: Unserved = {
 LINKS = below("extVirtualLinks", _LINK)
 """Of requests that name external virtual links."""
 
-MANAGED: Unserved = {"extManagedVirtualLinks": "a VNF makes its internal virtual links itself"}
+MANAGED = below(
+    "extManagedVirtualLinks",
+    {
+        "resourceProviderId": "resources are managed in direct mode",
+        "vnfLinkPort": "ports of networks are made with the instances",
+        "extManagedMultisiteVirtualLinkId": "a virtual link is on one site",
+    },
+)
 LANGUAGE: Unserved = {"localizationLanguage": "VNFs have no languages to choose from"}
 
 UNSERVED: Mapping[str, Unserved] = {

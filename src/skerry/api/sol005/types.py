@@ -16,7 +16,7 @@ from skerry.api.sol003.types import (
 )
 from skerry.api.sol005.designs import AssocNewNsdVersionData, ChangeNsFlavourData, MoveVnfInstanceData
 from skerry.api.sol005.forwarding import AddVnffgData, UpdateVnffgData, VnffgInfo
-from skerry.api.sol005.links import ExtVirtualLinkData
+from skerry.api.sol005.links import ExtManagedVirtualLinkData, ExtVirtualLinkData
 from skerry.api.sol005.nested import AffectedNs, NestedNsInstanceData, ParamsForNestedNs
 from skerry.api.sol005.pnfs import AddPnfData, AffectedPnf, ModifyPnfData, PnfInfo
 from skerry.api.sol005.saps import SapData, SapInfo
@@ -251,6 +251,7 @@ class ChangeVnfFlavourData(Wire, frozen=True, kw_only=True):
     new_flavour_id: str
     instantiation_level_id: str | None = None
     ext_virtual_links: list[ExtVirtualLinkData] | None = None
+    ext_managed_virtual_links: list[ExtManagedVirtualLinkData] | None = None
     additional_params: KeyValuePairs | None = None
     extensions: KeyValuePairs | None = None
     vnf_configurable_properties: KeyValuePairs | None = None
@@ -262,6 +263,7 @@ class ChangeVnfPackageData(Wire, frozen=True, kw_only=True):
     vnf_instance_id: Identifier
     vnfd_id: Identifier
     ext_virtual_links: list[ExtVirtualLinkData] | None = None
+    ext_managed_virtual_links: list[ExtManagedVirtualLinkData] | None = None
     additional_params: KeyValuePairs | None = None
     extensions: KeyValuePairs | None = None
     vnf_configurable_properties: KeyValuePairs | None = None
