@@ -94,7 +94,7 @@ async def test_indicators_and_configuration_inside_instances(plant: Plant) -> No
     await plant.node.indicators.ask()
     assert plant.node.indicators.get(vnf.id, "files", tenant="").value == 2
     change = Change({"mode": 'quiet "and" small'}, {"calm-0": {"speed": 3}})
-    done = await plant.node.configurations.change(vnf, change, version=0)
+    done = await plant.node.configurations.change(vnf, change, match={0})
     want = {"vnfSpecificData": change.data, "vnfcSpecificData": {"speed": 3}}
     assert json.loads(await plant.sh(vnf, "calm-0", "cat /was")) == want
     assert json.loads(await plant.sh(vnf, "calm-0", "cat /run/skerry/configuration.json")) == want
