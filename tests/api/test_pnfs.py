@@ -92,12 +92,15 @@ async def test_machines_that_cannot_be(site: Rig) -> None:
     tagged["cpProtocolData"][0]["ipOverEthernet"] |= {"segmentationType": "VLAN", "segmentationId": "7"}
     dynamic = at()
     dynamic["cpProtocolData"][0]["ipOverEthernet"] = {"ipAddresses": [{"type": "IPV4", "numDynamicAddresses": 1}]}
+    elsewhere = at("10.81.0.2")
+    elsewhere["cpProtocolData"][0]["ipOverEthernet"]["ipAddresses"][0]["subnetId"] = "other"
     unnamed = {name: value for name, value in at("10.81.0.2").items() if name != "cpdId"}
     for request in (
         {"updateType": "ADD_PNF"},
         {"updateType": "ADD_PNF", "addPnfData": [{"pnfId": "plc-7"}]},
         {"updateType": "ADD_PNF", "addPnfData": [pnf("plc-7", tagged)]},
         {"updateType": "ADD_PNF", "addPnfData": [pnf("plc-7", dynamic)]},
+        {"updateType": "ADD_PNF", "addPnfData": [pnf("plc-7", elsewhere)]},
         {"updateType": "ADD_PNF", "addPnfData": [pnf("plc-7", unnamed)]},
         {"updateType": "ADD_PNF", "addPnfData": [pnf("plc-7", profile="crane")]},
         {"updateType": "MODIFY_PNF", "modifyPnfData": [{"pnfId": "plc-7"}]},

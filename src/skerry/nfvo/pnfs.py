@@ -161,10 +161,10 @@ def _points(
             continue
         mac, ips = "", list[str]()
         for index, protocol in enumerate(entry["cpProtocolData"]):
-            data = protocol.get("ipOverEthernet") or {}
+            data = protocol.get("ipOverEthernet", {})
             faults += _address_faults(data, f"{here}/cpProtocolData/{index}/ipOverEthernet")
             mac = data.get("macAddress") or mac
-            ips += [ip for one in data.get("ipAddresses") or () for ip in one.get("fixedAddresses") or ()]
+            ips += [ip for one in data.get("ipAddresses", ()) for ip in one.get("fixedAddresses", ())]
         id = entry.get("cpInstanceId") or cpd
         points[cpd] = msgspec.structs.replace(points[cpd], id=id, mac=mac.lower(), ips=tuple(dict.fromkeys(ips)))
     return tuple(points.values()), faults
@@ -178,14 +178,18 @@ def _address_faults(data: Mapping[str, Any], at: str) -> list[Fault]:
     mac = data.get("macAddress")
     if mac and not _MAC.fullmatch(mac):
         faults.append(Fault(message=f"{mac} is no MAC address", path=f"{at}/macAddress", code="mac"))
-    for number, one in enumerate(data.get("ipAddresses") or ()):
+    entries: Sequence[Mapping[str, Any]] = data.get("ipAddresses", [])
+    for number, one in enumerate(entries):
         here = f"{at}/ipAddresses/{number}"
+        if one.get("subnetId"):
+            message = "a PNF is in the subnet of its virtual link"
+            faults.append(Fault(message=message, path=f"{here}/subnetId", code="address", fix="leave it out"))
         if one.get("numDynamicAddresses") or one.get("addressRange"):
             message = "a PNF has the addresses that it was given where it is"
             faults.append(Fault(message=message, path=here, code="address", fix="name them in fixedAddresses"))
         faults += [
             Fault(message=f"{ip} is no address of {one['type']}", path=f"{here}/fixedAddresses", code="address")
-            for ip in one.get("fixedAddresses") or ()
+            for ip in one.get("fixedAddresses", ())
             if _family(ip) != one["type"]
         ]
     return faults

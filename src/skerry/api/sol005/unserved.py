@@ -21,18 +21,12 @@ _SAP: Unserved = {
     )
 }
 
-_PNF: Unserved = {
-    "cpData/cpProtocolData/ipOverEthernet/ipAddresses/subnetId": "a PNF is in the subnet of its virtual link"
-}
-
 UNSERVED: Mapping[str, Unserved] = {
     "instantiate": {
         **below("sapData", _SAP),
         **below("locationConstraints", _PLACE),
         **below("nestedNsLocationConstraints", _PLACE),
         "wanConnectionData/protocolData/mscsConfigData": "no manager of a WAN is connected: name what is there in mscsInfo",
-        **below("addpnfData", _PNF),
-        **below("addPnfData", _PNF),
         "additionalAffinityOrAntiAffinityRule": "places are chosen with locationConstraints",
     },
     "scale": {
@@ -54,8 +48,6 @@ UNSERVED: Mapping[str, Unserved] = {
         **below("changeExtVnfConnectivityData", of_vnf.LINKS),
         "modifyVnfInfoData/vnfdId": "CHANGE_VNFPKG changes the package of a VNF",
         "addVnffg/targetNsInstanceId": "a VNFFG is added to the NS of the request",
-        **below("addPnfData", _PNF),
-        **below("modifyPnfData", _PNF),
         "updateVnffg/nfp/cpGroup/forwardingBehaviourInputParameters": "flows are shared out by their addresses and ports",
     },
     "terminate": {},
