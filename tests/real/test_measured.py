@@ -101,7 +101,7 @@ async def test_indicators_and_configuration_inside_instances(plant: Plant) -> No
     seen = json.loads(await plant.sh(vnf, "busy-0", "cat /run/skerry/configuration.json"))
     assert seen == {"vnfSpecificData": change.data, "vnfcSpecificData": {}}
     with pytest.raises(InvalidError, match="not wild"):
-        await plant.node.configurations.change(vnf, Change({"mode": "wild"}, {}), version=done.version)
+        await plant.node.configurations.change(vnf, Change({"mode": "wild"}, {}), match={done.version})
     assert json.loads(await plant.sh(vnf, "calm-0", "cat /was")) == want
     assert plant.node.configurations.get(vnf).data == change.data
     await ended(plant, vnf)
