@@ -407,8 +407,11 @@ class SnapshotPackages:
         if missing := await self._images.missing(content.info, tenant):
             raise ConflictError(f"no infrastructure has these images: {', '.join(missing)}")
         vnf = aggregates.vnf_instances.find(self._database, info.task["vnf"])
-        places = await self._images.places(content.info, vnf, tenant)
-        await self._note(info, places={name: places[name] for name in content.images})
+        places = info.task.get("places")  # where it began before the node stopped
+        if places is None:
+            chosen = await self._images.places(content.info, vnf, tenant)
+            places = {name: chosen[name] for name in content.images}
+            await self._note(info, places=places)
         brought = await self._images.bring(
             snapshot, content, self._path(info.id), work, places, info.external_access, tenant=info.tenant
         )
