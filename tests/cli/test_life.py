@@ -9,6 +9,8 @@ import pytest
 
 from tests.api.rig import EXAMPLES
 from tests.cli.conftest import Served
+from tests.nfvo.nesting import BRANCH, CAMPUS, UNIT, nesting_folder
+from tests.vnfm.builder import csar, vnf_folder
 
 Ids = Callable[[str], str]
 
@@ -66,6 +68,35 @@ def test_network_service(served: Served, onboarded: Ids) -> None:
     assert served.json("vnf", "list") == []
     served("ns", "delete", "demo")
     assert served("ns", "list").stderr == "none\n"
+
+
+@pytest.mark.feature("D49", "A28")
+def test_services_inside_services(served: Served, tmp_path: Path) -> None:
+    packages = {"unit": vnf_folder(UNIT), "branch": nesting_folder(BRANCH), "campus": nesting_folder(CAMPUS)}
+    ids = [served.json("package", "onboard", str(csar(files)))["id"] for files in packages.values()]
+    served("ns", "deploy", "branch", "--name", "old")
+    served("ns", "deploy", "campus", "--name", "site")
+    (made,) = served.json("ns", "show", "site")["nested"]
+    assert (made["key"], made.get("existing", False), made["status"]) == ("wing-0", False, "ACTIVE")
+    assert "nested in NS" in served("ns", "terminate", "site-wing-0", code=4).stderr
+    served("ns", "update", "site", "--nest", "wing=old")
+    table = served("ns", "show", "site").stdout
+    assert "existing" in table
+    assert "made" in table
+    served("ns", "update", "site", "--unnest", "wing-0")
+    assert [one["name"] for one in served.json("ns", "show", "site")["nested"]] == ["old"]
+    assert "there are: wing-1" in served("ns", "update", "site", "--unnest", "wing-0", code=3).stderr
+    assert "there is no NS flavour 'big'" in served("ns", "update", "site", "--flavour", "big", code=5).stderr
+    assert "follows NSD campus already" in served("ns", "update", "site", "--nsd", "campus", code=5).stderr
+    member = served.json("ns", "show", "old")["members"][0]["vnf"]["id"]
+    served("ns", "update", "old", "--move", "unit-0=site")
+    assert member in {one["vnf"]["id"] for one in served.json("ns", "show", "site")["members"]}
+    for name in ("site", "old"):
+        served("ns", "terminate", name)
+        served("ns", "delete", name)
+    for id in reversed(ids):
+        served("package", "disable", id)
+        served("package", "delete", id)
 
 
 @pytest.mark.feature("A27", "A32")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -59,7 +60,7 @@ def list_(session: Session) -> None:
 @click.argument("ns")
 @command
 def show(session: Session, ns: str) -> None:
-    """Show a network service with its VNFs and links."""
+    """Show a network service with its VNFs, nested services and links."""
     view = find(session, ns)
     if session.as_json:
         session.emit(view)
@@ -82,6 +83,12 @@ def show(session: Session, ns: str) -> None:
     ]
     if rows:
         output.table(("VNF", "PROFILE", "ID", "STATUS", "VNFC", "STATE", "VIM", "ADDRESSES"), rows)
+    if view.nested:
+        inside = [
+            (n.key, n.profile, output.short(n.id), n.name, n.status, "existing" if n.existing else "made")
+            for n in view.nested
+        ]
+        output.table(("NESTED NS", "PROFILE", "ID", "NAME", "STATUS", "ORIGIN"), inside)
 
 
 @ns.command()
@@ -291,54 +298,96 @@ def heal(session: Session, ns: str, vnfs: tuple[str, ...], cause: str, file: str
 @click.option("--stop", metavar="VNF", help="Stop a VNF.")
 @click.option("--add-sap", metavar="SAPD[=NAME]", help="Add a service access point that the NSD describes.")
 @click.option("--remove-sap", metavar="SAP", help="Remove a service access point.")
+@click.option("--nest", metavar="[PROFILE=]NS", help="Take an existing NS in as a nested one.")
+@click.option("--unnest", metavar="NS", help="Let a nested NS go; one that was made for this NS is terminated.")
+@click.option("--flavour", metavar="FLAVOUR", help="Change to another flavour of the NSD.")
+@click.option("--nsd", metavar="NSD", help="Become what another version of the NSD says.")
+@click.option("--move", metavar="VNF=NS", help="Move a VNF to another NS.")
 @follow.lifecycle
 @command
-def update(
-    session: Session,
-    ns: str,
-    add: str | None,
-    remove: str | None,
-    start: str | None,
-    stop: str | None,
-    add_sap: str | None,
-    remove_sap: str | None,
-    file: str | None,
-    how: follow.How,
-) -> None:
-    """Add, remove, start or stop one VNF of a network service; add or remove one of its service access points."""
+def update(session: Session, /, ns: str, file: str | None, how: follow.How, **wanted: str | None) -> None:
+    """Change what a network service consists of: one VNF, service access point or nested NS, its flavour or its NSD."""
     view = find(session, ns)
-    options = {
-        "add": add,
-        "remove": remove,
-        "start": start,
-        "stop": stop,
-        "add-sap": add_sap,
-        "remove-sap": remove_sap,
-    }
+    options = {name.replace("_", "-"): value for name, value in wanted.items()}
     chosen = [(verb, value) for verb, value in options.items() if value]
     if len(chosen) + bool(file) != 1:
-        raise click.UsageError(f"give one of {', '.join(f'--{verb}' for verb in options)} or --file")
-    given = _update(session, view, *chosen[0]) if chosen else {}
+        raise click.UsageError(f"give one of {', '.join(f'--{verb}' for verb in UPDATES)} or --file")
+    given = UPDATES[chosen[0][0]](session, view, chosen[0][1]) if chosen else {}
     follow.perform(session, "ns.update", view.id, body(file, given), how)
 
 
-def _update(session: Session, view: NsView, verb: str, wanted: str) -> dict[str, Any]:
-    if verb == "add-sap":
-        sapd, _, name = wanted.partition("=")
-        return {"updateType": "ADD_SAP", "addSap": [{"sapdId": sapd, "sapName": name or sapd, "description": ""}]}
-    if verb == "remove-sap":
-        return {"updateType": "REMOVE_SAP", "removeSapId": [wanted]}
-    if verb == "add":
-        profile, existing, vnf = wanted.partition("=")
-        if existing:
-            entry = {"vnfProfileId": profile, "vnfInstanceId": find_vnf(session, vnf).id}
-            return {"updateType": "ADD_VNF", "addVnfInstance": [entry]}
-        return {"updateType": "INSTANTIATE_VNF", "instantiateVnfData": [{"vnfProfileId": profile}]}
-    id = member(view, wanted).vnf.id
-    if verb == "remove":
-        return {"updateType": "REMOVE_VNF", "removeVnfInstanceId": [id]}
-    state = "STARTED" if verb == "start" else "STOPPED"
-    return {"updateType": "OPERATE_VNF", "operateVnfData": [{"vnfInstanceId": id, "changeStateTo": state}]}
+def _add(session: Session, _view: NsView, wanted: str) -> dict[str, Any]:
+    profile, existing, vnf = wanted.partition("=")
+    if existing:
+        entry = {"vnfProfileId": profile, "vnfInstanceId": find_vnf(session, vnf).id}
+        return {"updateType": "ADD_VNF", "addVnfInstance": [entry]}
+    return {"updateType": "INSTANTIATE_VNF", "instantiateVnfData": [{"vnfProfileId": profile}]}
+
+
+def _remove(_session: Session, view: NsView, wanted: str) -> dict[str, Any]:
+    return {"updateType": "REMOVE_VNF", "removeVnfInstanceId": [member(view, wanted).vnf.id]}
+
+
+def _operate(state: str) -> Callable[[Session, NsView, str], dict[str, Any]]:
+    def request(_session: Session, view: NsView, wanted: str) -> dict[str, Any]:
+        data = {"vnfInstanceId": member(view, wanted).vnf.id, "changeStateTo": state}
+        return {"updateType": "OPERATE_VNF", "operateVnfData": [data]}
+
+    return request
+
+
+def _add_sap(_session: Session, _view: NsView, wanted: str) -> dict[str, Any]:
+    sapd, _, name = wanted.partition("=")
+    return {"updateType": "ADD_SAP", "addSap": [{"sapdId": sapd, "sapName": name or sapd, "description": ""}]}
+
+
+def _remove_sap(_session: Session, _view: NsView, wanted: str) -> dict[str, Any]:
+    return {"updateType": "REMOVE_SAP", "removeSapId": [wanted]}
+
+
+def _nest(session: Session, _view: NsView, wanted: str) -> dict[str, Any]:
+    profile, _, inner = wanted.rpartition("=")
+    entry = {"nestedNsInstanceId": find(session, inner).id, **({"nsProfileId": profile} if profile else {})}
+    return {"updateType": "ADD_NESTED_NS", "addNestedNsData": [entry]}
+
+
+def _unnest(_session: Session, view: NsView, wanted: str) -> dict[str, Any]:
+    named = [one.id for one in view.nested if wanted in (one.key, one.name) or one.id.startswith(wanted)]
+    if len(named) != 1:
+        known = ", ".join(one.key for one in view.nested) or "none"
+        raise NotFoundError(f"cannot find the nested NS {wanted} in NS {view.name}", suggestion=f"there are: {known}")
+    return {"updateType": "REMOVE_NESTED_NS", "removeNestedNsId": named}
+
+
+def _flavour(_session: Session, _view: NsView, wanted: str) -> dict[str, Any]:
+    return {"updateType": "CHANGE_NS_DF", "changeNsFlavourData": {"newNsFlavourId": wanted}}
+
+
+def _nsd(session: Session, _view: NsView, wanted: str) -> dict[str, Any]:
+    data = {"newNsdId": find_package(session, wanted, "ns").descriptor, "sync": True}
+    return {"updateType": "ASSOC_NEW_NSD_VERSION", "assocNewNsdVersionData": data}
+
+
+def _move(session: Session, view: NsView, wanted: str) -> dict[str, Any]:
+    vnf, target = _split(wanted, "--move VNF=NS")
+    data = {"targetNsInstanceId": find(session, target).id, "vnfInstanceId": [member(view, vnf).vnf.id]}
+    return {"updateType": "MOVE_VNF", "moveVnfInstanceData": [data]}
+
+
+UPDATES: Mapping[str, Callable[[Session, NsView, str], dict[str, Any]]] = {
+    "add": _add,
+    "remove": _remove,
+    "start": _operate("STARTED"),
+    "stop": _operate("STOPPED"),
+    "add-sap": _add_sap,
+    "remove-sap": _remove_sap,
+    "nest": _nest,
+    "unnest": _unnest,
+    "flavour": _flavour,
+    "nsd": _nsd,
+    "move": _move,
+}
+"""Option of `update` -> its UpdateNsRequest."""
 
 
 @ns.command()

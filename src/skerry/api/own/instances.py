@@ -14,7 +14,7 @@ from skerry.api.sol003 import translate
 from skerry.client import views
 from skerry.errors import InvalidError, MalformedError, NotFoundError
 from skerry.model import states
-from skerry.model.ns import NsInstance
+from skerry.model.ns import NestedNs, NsInstance
 from skerry.model.operations import Event, Operation
 from skerry.model.resources import Resource, ResourceState
 from skerry.model.states import FINAL, InstantiationState, VnfOperationalState
@@ -91,6 +91,7 @@ def _vnfc(record: VnfInstance, resource: Resource) -> views.VnfcView:
 def view_ns(call: Call, record: NsInstance) -> views.NsView:
     """An NS for people."""
     members = [view for view in (_member(call, record, key) for key in sorted(record.members)) if view]
+    nested = [view for view in (_nested(call, key, one) for key, one in sorted(record.nested.items())) if view]
     latest = _latest(call, record.id)
     networks = {
         key.partition(":")[2]: str(resource.outputs.get("cidr", resource.spec.get("cidr", "")))
@@ -101,15 +102,27 @@ def view_ns(call: Call, record: NsInstance) -> views.NsView:
         id=record.id,
         name=record.ns_instance_name or record.id,
         nsd_id=record.nsd_id,
-        status=_ns_status(record, latest, [member.vnf.status for member in members]),
+        status=_ns_status(record, latest, [*(member.vnf.status for member in members), *(ns.status for ns in nested)]),
         ns_state=record.ns_state,
         members=members,
+        nested=nested,
         networks=networks,
         scale=record.scale_status,
         description=record.ns_instance_description,
         flavour_id=record.flavour_id,
         created_at=record.created_at,
         operation=latest.id if latest else "",
+    )
+
+
+def _nested(call: Call, key: str, one: NestedNs) -> views.NestedView | None:
+    try:
+        record = call.services.nfvo.instance(one.ns_instance_id, tenant=call.tenant)
+    except NotFoundError:
+        return None
+    shown = view_ns(call, record)
+    return views.NestedView(
+        key=key, profile=one.profile, existing=one.existing, id=shown.id, name=shown.name, status=shown.status
     )
 
 
