@@ -345,7 +345,7 @@ def test_what_is_shared_is_for_the_nodes_administrators() -> None:
         ),
         ("GET", "/backup"),
         *((one.method, one.path) for root, one in served() if "skerry" in root and one.path.startswith("/orphans")),
-        *(key for key in of if key[1].startswith("/lvnf-agents")),
+        *(key for key in of if key[1].startswith(("/lvnf-agents", "/access/quotas"))),
         *(key for key in of if key[1] in MACHINE and key[0] != "GET"),
     }
     changing = {one.path for root, one in served() if "skerry" not in root and one.method != "GET"}

@@ -90,6 +90,9 @@ async def test_the_audit_names_who_logs_in_and_renews(nodes: Nodes) -> None:
     assert (await nodes.login(clientSecret="wrong")).status_code == 401
     assert (await nodes.main.client.post("/oauth2/refresh", headers=headers)).status_code == 200
     assert (await nodes.main.client.post("/oauth2/refresh", headers=headers)).status_code == 401
+    for token in (await nodes.token(), "nonsense"):
+        held = {"Authorization": f"Bearer {token}"}
+        assert (await nodes.main.client.post("/oauth2/logout", headers=held)).status_code == 204
     log = [one for one in nodes.main.node.engine.events.since(0) if one.kind == "audit"]
     assert [(one.name, one.detail, one.state) for one in log if "/oauth2/" in one.detail] == [
         ("anna", "POST /oauth2/login", "200"),
@@ -97,8 +100,10 @@ async def test_the_audit_names_who_logs_in_and_renews(nodes: Nodes) -> None:
         ("unknown at 127.0.0.1", "POST /oauth2/login", "401"),
         ("anna", "POST /oauth2/refresh", "200"),
         ("unknown at 127.0.0.1", "POST /oauth2/refresh", "401"),
+        ("anna", "POST /oauth2/login", "200"),
+        ("anna", "POST /oauth2/logout", "204"),
     ]
-    assert log[-2].data["client"] == nodes.known["clientId"]
+    assert log[-1].data["client"] == nodes.known["clientId"]
     assert nodes.known["clientSecret"] not in repr(log)
 
 

@@ -127,7 +127,9 @@ async def test_a_content_is_fetched_and_a_failure_is_told_in_the_record(rig: Rig
                     await asyncio.sleep(0.01)
             assert found["state"] == state
             assert ("404" in found.get("problem", "")) is (state == "ERROR")
-        await call(rig, "POST", f"{one}/content/upload_from_uri", 422, json={"uri": "file:///etc/passwd"})
+        fresh = await call(rig, "POST", "/images", 201, json={"name": "local"})
+        wrong = {"uri": "file:///etc/passwd"}
+        await call(rig, "POST", f"/images/{fresh['id']}/content/upload_from_uri", 422, json=wrong)
 
 
 @pytest.mark.feature("A45")

@@ -17,7 +17,10 @@ from tests.cli.conftest import Served
 def test_a_client_logs_in_works_and_logs_out(served: Served, tmp_path: Path) -> None:
     made = served.json("access", "client", "create", "cli", "--role", "operator", "--tenant", "t9")
     id, secret = made["client"]["id"], made["client_secret"]
-    assert secret not in served("access", "client", "list").output
+    listed = served("access", "client", "list").output
+    assert secret not in listed
+    assert made["client"]["id"] not in listed  # shortened, as everywhere
+    assert made["client"]["id"][:8] in listed
     home = {"XDG_CONFIG_HOME": str(tmp_path)}
     files = tmp_path / "skerry"
     served("config", "login", id, "--secret", "ss_wrong", env=home, code=6)

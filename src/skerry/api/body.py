@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import enum
+import json
 import types
 import typing
+from collections import Counter
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
@@ -109,6 +111,22 @@ def parse(raw: bytes) -> Any:
     if not _flat(raw) and _depth_over(value, DEEPEST):
         raise _too_deep()
     return value
+
+
+def require_unique(raw: bytes) -> None:
+    """`MalformedError` for JSON with a map that has a name twice: readers would disagree about which counts (RFC 8259 4). What
+    is no JSON is for others to refuse."""
+    twice: list[str] = []
+
+    def look(pairs: list[tuple[str, Any]]) -> None:
+        counts = Counter(name for name, _ in pairs)
+        twice.extend(name for name, count in counts.items() if count > 1)
+
+    with contextlib.suppress(ValueError, RecursionError):
+        json.loads(raw or b"{}", object_pairs_hook=look)
+    if twice:
+        fault = Fault(message=f"{twice[0][:64]} comes twice in a map", code="json", fix="write each name once")
+        raise MalformedError(f"cannot read the body: {fault.message}", faults=[fault], suggestion=fault.fix)
 
 
 def _too_deep() -> MalformedError:

@@ -6,6 +6,7 @@ A token is a node's own OAuth2 access token. An edge whose setting `login_node` 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -98,7 +99,10 @@ async def _refresh(authority: Authority, request: Request) -> Any:
 
 
 async def _log_out(authority: Authority, request: Request) -> Any:
-    authority.log_out(_shown(request))
+    token = _shown(request)
+    with suppress(UnauthorizedError):  # one that is not valid is ended already, and nobody's
+        _, request.scope["skerry.principal"] = authority.validate(token)
+    authority.log_out(token)
     return None
 
 

@@ -20,6 +20,7 @@ from skerry.access.roles import Principal
 from skerry.api import body, filters, paging, rights, shapes
 from skerry.api.problem import HttpError
 from skerry.api.services import Services
+from skerry.errors import MalformedError
 from skerry.model.queries import Condition, Place
 
 T = TypeVar("T")
@@ -27,6 +28,8 @@ Item = TypeVar("Item", bound=paging.Ordered)
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
+VERSION = re.compile(r"(\d{1,9})(?:\.(\d{1,9})(?:\.\d{1,9})?)?(?:-impl:.{1,200})?")
+"""A version identifier (SOL013 9.1.2), whole or from the left as far as it is known."""
 ZERO = re.compile(r"0(\.0{0,3})?")
 ARCHIVES = ("application/zip", "application/x-zip-compressed", "application/octet-stream", "application/binary")
 """Media types of a package: SOL005 says zip, its official OpenAPI file says binary, many clients say octet-stream."""
@@ -58,6 +61,8 @@ class Call:
         self.endpoint = endpoint
         self.root = root
         self.principal: Principal = request.scope["skerry.principal"]
+        self.unique_names = False
+        """Whether a body that has a name twice in a map is refused."""
 
     @property
     def tenant(self) -> str:
@@ -87,11 +92,17 @@ class Call:
 
     async def json(self) -> Any:
         """The body as plain JSON values."""
-        return body.parse(await body.read(self.request, self.services.settings.max_body_bytes))
+        return body.parse(await self._raw())
 
     async def body(self, kind: type[T]) -> T:
         """The body as a struct; every fault of it at once."""
-        return body.decode(await body.read(self.request, self.services.settings.max_body_bytes), kind)
+        return body.decode(await self._raw(), kind)
+
+    async def _raw(self) -> bytes:
+        raw = await body.read(self.request, self.services.settings.max_body_bytes)
+        if self.unique_names:
+            body.require_unique(raw)
+        return raw
 
     def href(self, path: str) -> str:
         """The absolute URI of a path below the root of the API that is called."""
@@ -129,6 +140,17 @@ class Call:
         known = self.request.headers.get("if-none-match", "").strip()
         return known == "*" or (known != "" and rev in {_revision(tag.replace("W/", "")) for tag in known.split(",")})
 
+    def terms(self) -> tuple[filters.Term, ...]:
+        """What the attribute filter of the query asks for. `MalformedError` for what may be given once and is given twice."""
+        given = [name for name, _ in self.request.query_params.multi_items()]
+        for query in LIST_QUERY:
+            if given.count(query.name) > 1:
+                raise MalformedError(
+                    f"cannot use {query.name} twice",
+                    suggestion="write it once; terms of a filter follow each other: (…);(…)",
+                )
+        return filters.parse(self.query("filter"))
+
     @property
     def _shape(self) -> shapes.Shape | None:
         """What the entries of the list have."""
@@ -136,7 +158,7 @@ class Call:
 
     def listed(self, items: Sequence[Item], render: Callable[[Item], Any], hide: Sequence[str] = ()) -> Response:
         """A list, filtered, cut into pages and reduced to the attributes that the query selects."""
-        terms = filters.parse(self.query("filter"))
+        terms = self.terms()
         chosen = filters.selection(self.request.query_params, hide)
         rendered = {item.id: msgspec.to_builtins(render(item)) for item in items} if terms else {}
         hits = [item for item in items if not terms or filters.matches(rendered[item.id], terms)]
@@ -160,7 +182,7 @@ class Call:
         """`listed` for long lists: `fetch` reads a part of it and says where the next begins. Of the filter, the store looks
         at attributes that have `columns`; what remains is looked at here, a part at a time, so that others have their
         turn."""
-        terms = filters.parse(self.query("filter"))
+        terms = self.terms()
         chosen = filters.selection(self.request.query_params, hide)
         conditions = filters.conditions(terms, columns)
         rest = len(conditions) < len(terms)
@@ -296,14 +318,23 @@ def _said(headers: Headers, name: bytes, default: str = "") -> str:
 
 
 def check_version(headers: Headers, served: str) -> None:
-    """Refuse a `Version` header of another major version (SOL013 9.4); a missing one means the URI's."""
+    """Refuse a `Version` header that asks for more than is served (SOL013 9.4): of the same major version, a lower minor
+    version is served by a higher one, and patches change no interface. A missing one means the URI's."""
     wanted = _said(headers, b"version")
-    if served and wanted and wanted.partition(".")[0] != served.partition(".")[0]:
+    if served and wanted and not _within(wanted, served):
         raise HttpError(
             406,
             f"cannot serve version {wanted[:20]} here",
             suggestion=f"this URI serves {served}; GET api_versions lists all of them",
         )
+
+
+def _within(wanted: str, served: str) -> bool:
+    """Whether whoever speaks one version understands what serves another."""
+    asked, there = VERSION.fullmatch(wanted.strip()), VERSION.match(served)
+    if asked is None or there is None:
+        return False
+    return asked[1] == there[1] and int(asked[2] or 0) <= int(there[2] or 0)
 
 
 def check_media(method: str, headers: Headers, endpoint: Endpoint) -> None:

@@ -50,7 +50,10 @@ def list_clients(session: Session) -> None:
     if session.as_json:
         session.emit(found)
         return
-    rows = [(one.id, one.name, one.tenant, one.role, " ".join(one.scopes) or "all of the role") for one in found]
+    rows = [
+        (output.short(one.id), one.name, one.tenant, one.role, " ".join(one.scopes) or "all of the role")
+        for one in found
+    ]
     output.table(("ID", "NAME", "TENANT", "ROLE", "SCOPES"), rows)
 
 

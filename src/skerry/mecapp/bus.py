@@ -108,7 +108,7 @@ class Bus:
     async def _read(self, socket: Socket) -> None:
         try:
             async for text in socket.texts():
-                frame = msgspec.json.decode(text)
+                frame = _read(text)
                 if "topic" in frame:
                     await self._heard.put(Message(frame["topic"], frame["body"], frame["from"]))
                 elif waiting := self._asked.get(frame.get("id", 0)):
@@ -119,3 +119,12 @@ class Bus:
                     waiting.set_exception(ConnectionResetError("the platform closed the bus"))
             with suppress(asyncio.QueueFull):
                 self._heard.put_nowait(None)
+
+
+def _read(text: str) -> dict[str, Any]:
+    """A frame; nothing that anybody waits for where the platform sends something else."""
+    try:
+        frame = msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return {}
+    return frame if isinstance(frame, dict) else {}

@@ -199,8 +199,9 @@ class Apps:
 
     async def ask_to_end(self, app: App, action: OperationAction, timeout_s: float, *, told: bool) -> bool:
         """Announce a stop or the end, and wait until the application confirms or the time is over (MEC 011 5.2.3). True when it
-        confirmed. `told`: somebody subscribed to hear of it; without, the application is over at once, and this is True.
-        After a restart the time that was announced counts on."""
+        confirmed, also at the last moment. `told`: somebody subscribed to hear of it; without, the application is over at
+        once, and this is True. After a restart the time that was announced counts on; whatever happens to the clock, nobody
+        waits for longer than was announced."""
         if app.state is ENDED[action]:
             return True
         if app.ending is None or app.ending.action is not action:
@@ -213,23 +214,22 @@ class Apps:
         confirmed = self._ended.setdefault(app.id, asyncio.Event())
         left = (datetime.fromisoformat(ending.until) - self._clock.now()).total_seconds()
         try:
-            await asyncio.wait_for(confirmed.wait(), max(0.0, left))
+            await asyncio.wait_for(confirmed.wait(), min(max(0.0, left), ending.timeout_s))
         except TimeoutError:
-            await self._over(self._known[app.id], action)
-            return False
+            return not await self._over(app, action)
         finally:
             self._ended.pop(app.id, None)
         return True
 
     async def confirm_end(self, app: App, action: OperationAction) -> None:
         """The application is done with what it had to do. `ConflictError` where no such end was announced."""
-        if app.ending is None or app.ending.action is not action:
-            outstanding = f"{app.ending.action} was announced" if app.ending else "none was announced"
+        if not await self._over(app, action):
+            ending = self._known[app.id].ending if app.id in self._known else None
+            outstanding = f"{ending.action} was announced" if ending else "none was announced"
             raise ConflictError(
                 f"cannot confirm {action} of {app.id}: {outstanding}",
                 suggestion="confirm the operationAction of the AppTerminationNotification",
             )
-        await self._over(app, action)
         if waiting := self._ended.get(app.id):
             waiting.set()
 
@@ -259,9 +259,24 @@ class Apps:
 
         return await self._teller.write(work, self._keep)
 
-    async def _over(self, app: App, action: OperationAction) -> None:
+    async def _over(self, app: App, action: OperationAction) -> bool:
+        """The end that was announced is here. False where it is not outstanding: of a confirmation and the end of its time
+        the first counts, and whoever is gone has nothing to confirm."""
         state = ENDED[action]
-        await self._put(msgspec.structs.replace(app, state=state, ending=None), state.value)
+
+        def work(tx: Transaction) -> App | None:
+            known = store.apps.find(tx, app.id)
+            if known is None or known.ending is None or known.ending.action is not action:
+                return None
+            made = store.apps.put(tx, msgspec.structs.replace(known, state=state, ending=None))
+            self._note(tx, made, state.value)
+            return made
+
+        def then(made: App | None) -> None:
+            if made is not None:
+                self._keep(made)
+
+        return await self._teller.write(work, then) is not None
 
     def removing(self, tx: Transaction, app: App) -> None:
         """Inside a transaction: forget one."""

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from skerry.engine.events import EventLog
-from skerry.errors import UnavailableError
+from skerry.errors import MalformedError, UnavailableError
 from skerry.model.notifications import Message, Progress, Subscription
 from skerry.model.time import Clock, stamp
 from skerry.notifications import backoff
@@ -127,8 +127,14 @@ class Delivery:
 
     async def fetch(self, id: str, after: int, wait_s: float) -> list[tuple[int, bytes]]:
         """What waits for a subscriber that fetches, with its numbers, at most a batch; everything up to number `after` has
-        arrived there and is settled. Waits so long for something to come. `NotFoundError` when it is gone."""
+        arrived there and is settled. Waits so long for something to come. `NotFoundError` when it is gone, `MalformedError`
+        for a number that was never given: what comes later would count as arrived."""
         line = self._line(id)
+        if after > (newest := max(store.newest_message(self._database), line.progress.position)):
+            raise MalformedError(
+                f"cannot settle up to notification {after}: the newest is {newest}",
+                suggestion="name the number of the last one that arrived, or 0",
+            )
         if after > line.progress.position:
             await self._record(line, msgspec.structs.replace(line.progress, position=after))
         until = self._clock.monotonic() + wait_s

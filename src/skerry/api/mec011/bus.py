@@ -131,7 +131,7 @@ class Session:
             raw = (await _text(self.socket)).encode()
             try:
                 frame = _frame(raw)
-            except (msgspec.DecodeError, RecursionError):
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 self.hear(_told(0, MalformedError("cannot read the frame", suggestion="send a JSON object with id")))
                 continue
             try:
@@ -286,7 +286,7 @@ async def _deliver(socket: WebSocket, services: Services) -> None:
                 # The next ones follow when these have arrived.
                 settled = _settled(await news).after
                 news = asyncio.create_task(_text(socket))
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         await socket.close(BAD_FRAME, "say {after: NUMBER}")
     except WebSocketDisconnect:
         return

@@ -17,10 +17,12 @@ def app_of(call: Call) -> App:
 
 
 def strict(handler: Handler) -> Handler:
-    """MEC 011 answers a body that it cannot accept with 400, whatever is wrong with it (clauses 7.2 and 8.2, 400)."""
+    """MEC 011 answers a body that it cannot accept with 400, whatever is wrong with it (clauses 7.2 and 8.2, 400). A name
+    that comes twice is wrong: applications are strangers."""
 
     @functools.wraps(handler)
     async def serve(call: Call) -> Response:
+        call.unique_names = True
         try:
             return await handler(call)
         except InvalidError as error:

@@ -82,7 +82,8 @@ async def events(call: Call) -> Response:
     if newest is not None:
         # What comes after the reading is followed from the newest event that was read.
         seq = newest[-1].seq if newest else upto
-    batches = log.follow(seq, **_asked(call))
+    # A number of another log (the node was restored, say) is no reason to hear nothing until this one has grown so long.
+    batches = log.follow(min(seq, upto), **_asked(call))
     stream = _sse(newest or (), batches, wanted)
     return StreamingResponse(stream, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 

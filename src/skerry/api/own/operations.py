@@ -121,9 +121,10 @@ async def show_plan(call: Call) -> Response:
 
 
 def number(call: Call, name: str) -> float:
-    """A query parameter that is a number, 0 where it is missing; `MalformedError` for anything else."""
+    """A query parameter that is a number, 0 where it is missing; `MalformedError` for anything else. No number of ours is
+    beyond 2^53."""
     try:
-        return max(0.0, float(call.query(name, "0")))
+        return min(max(0.0, float(call.query(name, "0"))), 2.0**53)
     except ValueError as error:
         raise MalformedError(f"cannot read {name}={call.query(name)!r}", suggestion="give a number") from error
 

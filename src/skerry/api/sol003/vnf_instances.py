@@ -137,7 +137,7 @@ async def listing(call: Call) -> Response:
     vims = call.services.nfvo.vims()
     flavours: dict[tuple[str, str], DeploymentFlavour | None] = {}
 
-    early = filters.among(filters.parse(call.query("filter")), SKETCHED)
+    early = filters.among(call.terms(), SKETCHED)
     keep = sieve_of(early) if early else None
 
     def fetch(after: Place, limit: int, conditions: Sequence[Condition]) -> tuple[Sequence[VnfInstance], Place | None]:
