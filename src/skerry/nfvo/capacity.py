@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol
 
 import msgspec
 
@@ -14,7 +12,7 @@ from skerry.errors import Fault, InvalidError, SkerryError
 from skerry.model.capacity import GIB, MIB, CapacityInfo, CapacityThreshold, Measurement, direction
 from skerry.model.notifications import Authentication
 from skerry.model.time import Clock, Ids, stamp
-from skerry.policy.performance import Callback
+from skerry.policy.performance import Callback, Callbacks
 from skerry.store import aggregates
 from skerry.store.database import Database, Transaction
 from skerry.store.documents import Revs
@@ -23,23 +21,6 @@ from skerry.vim.driver import Capacity
 
 log = logging.getLogger(__name__)
 API = "nfvici"
-
-
-class Callbacks(Protocol):
-    """What notifies the callbacks that thresholds name."""
-
-    async def attach(
-        self, source: str, api: str, filter: Mapping[str, Any], callback: Callback, *, tenant: str
-    ) -> None: ...
-    async def redirect(
-        self,
-        source: str,
-        uri: str | None,
-        authentication: Authentication | None,
-        record: Callable[[Transaction], Any],
-    ) -> None: ...
-    async def detach(self, source: str) -> None: ...
-    def attached(self, *apis: str) -> set[str]: ...
 
 
 class Capacities:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 from skerry.lvnf import configs
 from skerry.lvnf.elements.behaviour import (
@@ -81,51 +82,42 @@ class RoundRobinSwitch(Behaviour[configs.RoundRobinSwitch]):
             self.next = old.next % max(len(self.out), 1)
 
 
-class Paint(Action[configs.Paint]):
-    """Marks."""
+Painted = TypeVar("Painted", configs.Paint, configs.CheckPaint)
+
+
+class Coloured(Action[Painted]):
+    """Has a colour, which can be read and written."""
 
     def prepare(self) -> None:
         self.color = self.config.color
+
+    def _write(self, value: str) -> None:
+        self.color = integer(value, "a colour", 0, 255)
+
+    def reads(self) -> Mapping[str, Read]:
+        return {"color": lambda: str(self.color)}
+
+    def writes(self) -> Mapping[str, Write]:
+        return {"color": self._write}
+
+    def adopt(self, old: Behaviour[Painted]) -> None:
+        if isinstance(old, Coloured) and old.config == self.config:
+            self.color = old.color
+
+
+class Paint(Coloured[configs.Paint]):
+    """Marks."""
 
     def action(self, packet: Packet) -> Packet | None:
         packet.paint = self.color
         return packet
 
-    def _write(self, value: str) -> None:
-        self.color = integer(value, "a colour", 0, 255)
 
-    def reads(self) -> Mapping[str, Read]:
-        return {"color": lambda: str(self.color)}
-
-    def writes(self) -> Mapping[str, Write]:
-        return {"color": self._write}
-
-    def adopt(self, old: Behaviour[configs.Paint]) -> None:
-        if isinstance(old, Paint) and old.config == self.config:
-            self.color = old.color
-
-
-class CheckPaint(Action[configs.CheckPaint]):
+class CheckPaint(Coloured[configs.CheckPaint]):
     """Passes one colour."""
-
-    def prepare(self) -> None:
-        self.color = self.config.color
 
     def action(self, packet: Packet) -> Packet | None:
         return packet if packet.paint == self.color else self.reject(packet)
-
-    def _write(self, value: str) -> None:
-        self.color = integer(value, "a colour", 0, 255)
-
-    def reads(self) -> Mapping[str, Read]:
-        return {"color": lambda: str(self.color)}
-
-    def writes(self) -> Mapping[str, Write]:
-        return {"color": self._write}
-
-    def adopt(self, old: Behaviour[configs.CheckPaint]) -> None:
-        if isinstance(old, CheckPaint) and old.config == self.config:
-            self.color = old.color
 
 
 class RandomSample(Action[configs.RandomSample]):
