@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
@@ -85,7 +85,7 @@ def stop(process: subprocess.Popen[str]) -> int:
 
 
 @contextmanager
-def running(folder: Path, *options: str, vims: str = SIMULATED, packages: Sequence[str] = ()) -> Iterator[Served]:
+def running(folder: Path, *options: str, vims: str = SIMULATED, packages: Sequence[str] = ()) -> Generator[Served]:
     """A node with these of the example packages, until the end of the block."""
     process = start(folder, *options, vims=vims)
     try:
