@@ -60,3 +60,11 @@ async def test_occurrences_say_what_became_of_everything(rig: Rig) -> None:
         "affectedVls": [("lan", "DELETE", "COMPLETED")],
         "affectedSaps": [("door", "REMOVE", "COMPLETED")],
     }
+
+
+@pytest.mark.feature("A27", "B33")
+async def test_rules_of_affinity_are_shown_in_both_spellings(rig: Rig) -> None:
+    given = {"scope": "NFVI_POP", "vnfProfileId": ["one"], "affinityOrAntiAffiinty": "AFFINITY"}
+    url = await shed(rig, additionalAffinityOrAntiAffinityRule=[given])
+    (shown,) = (await rig.client.get(url)).json()["additionalAffinityOrAntiAffinityRule"]
+    assert shown == {**given, "affinityOrAntiAffinity": "AFFINITY"}

@@ -100,6 +100,7 @@ class NsInstance(Record, frozen=True, kw_only=True, omit_defaults=True):
     placement: Mapping[str, str] = {}
     inputs: Mapping[str, Any] = {}
     properties: Mapping[str, Mapping[str, Any]] = {}  # VNF profile or member -> values of requests, before the NSD's
+    affinity: tuple[Mapping[str, Any], ...] = ()  # rules of the request that made it
     told: Mapping[str, Mapping[str, Any]] = {}  # VNF profile or member -> names, metadata, extensions of requests
     vnffgs: Mapping[str, Vnffg] | None = None
     saps: Mapping[str, AccessPoint] | None = None

@@ -42,6 +42,7 @@ class NsGoal(msgspec.Struct, frozen=True, kw_only=True):
     placement: Mapping[str, str] = {}
     inputs: Mapping[str, Any] = {}
     properties: Mapping[str, Mapping[str, Any]] = {}
+    affinity: tuple[Mapping[str, Any], ...] = ()  # rules of the request, as AffinityOrAntiAffinityRule
     told: Mapping[str, Mapping[str, Any]] = {}  # profile or member -> what its VNFs are told when they are made
     vnffgs: Mapping[str, Vnffg] | None = None  # None: those of the NSD
     saps: Mapping[str, AccessPoint] | None = None  # None: those of the NSD
@@ -82,6 +83,7 @@ def current(instance: NsInstance) -> NsGoal:
         inputs=instance.inputs,
         properties=instance.properties,
         told=instance.told,
+        affinity=instance.affinity,
         vnffgs=instance.vnffgs,
         saps=instance.saps,
         steered=instance.steered,

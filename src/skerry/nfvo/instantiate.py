@@ -10,10 +10,13 @@ import msgspec
 from skerry.model.ns import NsInstance
 from skerry.model.states import InstantiationState
 from skerry.nfvo import nested, pnfs, requested, saps, wan
+from skerry.nfvo.affinity import require_known
 from skerry.nfvo.goal import NsGoal, adopting, counts_at, flavour_of, grown
 from skerry.nfvo.operation import NsOperation
 from skerry.nfvo.sap_addresses import links_of
 from skerry.vnfm.goal import require_inputs
+
+AFFINITY = "additionalAffinityOrAntiAffinityRule"
 
 
 class InstantiateNs(NsOperation):
@@ -47,6 +50,7 @@ class InstantiateNs(NsOperation):
             inputs=inputs,
             properties=said.properties,
             told=said.told,
+            affinity=tuple(params.get(AFFINITY, ())),
             pnfs=pnfs.added({}, flavour, self.desk.pnfds(instance.tenant), params.get("addPnfData", ())),
             steered=steered,
             wan=wan.added(flavour, self.desk.vim_ids(), params.get("wanConnectionData", ())),
@@ -56,6 +60,8 @@ class InstantiateNs(NsOperation):
             joined={id: (one["vim"], one["network"]) for id, one in params.get("joinedLinks", {}).items()},
         )
         nested.require_profiles(flavour, params)
+        existing = {entry["vnfInstanceId"] for entry in params.get("vnfInstanceData", ())}
+        require_known(flavour, goal.affinity, existing)
         goal = grown(goal, flavour, counts_at(flavour, level))
         for entry in params.get("vnfInstanceData", ()):
             goal = adopting(goal, flavour, entry["vnfProfileId"], entry["vnfInstanceId"])

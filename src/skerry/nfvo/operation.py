@@ -19,6 +19,7 @@ from skerry.model.states import InstantiationState, OperationState
 from skerry.model.time import stamp
 from skerry.model.versions import standing
 from skerry.nfvo import consequences, moving, nested, redesign
+from skerry.nfvo.affinity import require_kept
 from skerry.nfvo.dependencies import dependencies, ordered
 from skerry.nfvo.desk import NsDesk
 from skerry.nfvo.goal import NsGoal, current, flavour_of
@@ -101,6 +102,7 @@ class NsOperation:
             graph = with_pnfs(wanted(instance.id, flavour, goal, layout), instance, flavour, layout)
             graph = redesign.keeping(self.desk, graph, instance.resources, instance.tenant)
             verdicts = layout.verdicts
+            self._require_affinity(flavour, goal, layout)
         graph = with_links(graph, instance, flavour, goal.virtual_links)
         graph |= nested.wanted(goal, self._joints(instance, flavour, goal, graph))
         steps, changes = diff(graph, instance.resources)
@@ -135,6 +137,16 @@ class NsOperation:
             borrowed=links,
             vims=(*here, *(one.id for one in self.desk.vims.connections())),
         )
+
+    def _require_affinity(self, flavour: NsDeploymentFlavour, goal: NsGoal, layout: Layout) -> None:
+        """`RejectedError` where the places break a rule of the request."""
+        if not goal.affinity:
+            return
+        places = {name: set(there.values()) for name, there in layout.places.items()}
+        found = {id: aggregates.vnf_instances.find(self.desk.database, id) for id in goal.adopted.values()}
+        places |= {name: set(vnf.vim_ids) for name, id in goal.adopted.items() if (vnf := found[id])}
+        zones = {one.id: one.zone for one in self.desk.vims.connections()}
+        require_kept(goal.affinity, flavour, goal.groups, goal.adopted, places, zones)
 
     def _called(self, vnf_instance_id: str) -> str:
         vnf = aggregates.vnf_instances.find(self.desk.database, vnf_instance_id)
@@ -301,6 +313,7 @@ def applied(instance: NsInstance, goal: NsGoal) -> NsInstance:
         inputs=goal.inputs,
         properties=goal.properties,
         told=goal.told,
+        affinity=goal.affinity,
         vnffgs=goal.vnffgs,
         saps=goal.saps,
         steered=goal.steered,

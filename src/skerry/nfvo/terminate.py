@@ -71,6 +71,7 @@ class TerminateNs(NsOperation):
             inputs={},
             properties={},
             told={},
+            affinity=(),
             vnffgs=None,
             saps=None,
             steered={},

@@ -88,6 +88,8 @@ def normal(params: Any) -> Any:
         plain["additionalParamsForNs"] = additional
     if plain.get("updateType") == "ADD SAP":
         plain["updateType"] = "ADD_SAP"
+    if rules := plain.get(AFFINITY):
+        plain[AFFINITY] = [{MISSPELT.get(key, key): value for key, value in rule.items()} for rule in rules]
     if data := plain.get("scaleNsData"):
         plain["scaleNsData"] = {**_named(data), "placement": _places(data.get("locationConstraints", []))}
     if entries := plain.get("instantiateVnfData"):
@@ -95,6 +97,11 @@ def normal(params: Any) -> Any:
     if extra := {**_besides(plain), **{name: plain.pop(name) for name in ENDING if name in plain}}:
         plain["additionalParams"] = extra
     return plain
+
+
+AFFINITY = "additionalAffinityOrAntiAffinityRule"
+MISSPELT = {"affinityOrAntiAffiinty": "affinityOrAntiAffinity"}
+"""Names of the official file -> those of the text."""
 
 
 def _named(plain: Mapping[str, Any]) -> dict[str, Any]:

@@ -76,6 +76,22 @@ class ParamsForVnf(Wire, frozen=True, kw_only=True):
     additional_params: KeyValuePairs | None = None
 
 
+class AffinityOrAntiAffinityRule(Wire, frozen=True, kw_only=True):
+    """AffinityOrAntiAffinityRule (6.5.3.23). The official V3.7.1 file misspells `affinityOrAntiAffiinty`: both are taken and
+    shown."""
+
+    scope: Literal["NFVI_POP", "ZONE", "ZONE_GROUP", "NFVI_NODE"]
+    affinity_or_anti_affiinty: Literal["AFFINITY", "ANTI_AFFINITY"] | None = None
+    affinity_or_anti_affinity: Literal["AFFINITY", "ANTI_AFFINITY"] | None = None
+    vnfd_id: list[Identifier] | None = None
+    vnf_profile_id: list[Identifier] | None = None
+    vnf_instance_id: list[Identifier] | None = None
+
+    def __post_init__(self) -> None:
+        if not (self.affinity_or_anti_affiinty or self.affinity_or_anti_affinity):
+            raise ValueError("a rule needs affinityOrAntiAffinity")
+
+
 class InstantiateNsRequest(Wire, frozen=True, kw_only=True):
     """InstantiateNsRequest (6.5.2.11)."""
 
@@ -93,7 +109,7 @@ class InstantiateNsRequest(Wire, frozen=True, kw_only=True):
     additional_params_for_nested_ns: list[ParamsForNestedNs] | None = None
     additional_params_for_vnf: list[ParamsForVnf] | None = None
     additional_param_for_vnf: list[ParamsForVnf] | None = None  # its name in version 1
-    additional_affinity_or_anti_affinity_rule: list[KeyValuePairs] | None = None
+    additional_affinity_or_anti_affinity_rule: list[AffinityOrAntiAffinityRule] | None = None
     start_time: str | None = None
 
 
@@ -482,6 +498,7 @@ class NsInstance(Wire, frozen=True, kw_only=True):
     sap_info: list[SapInfo] | None = None
     nested_ns_instance_id: list[str] | None = None
     ns_scale_status: list[NsScaleInfo] | None = None
+    additional_affinity_or_anti_affinity_rule: list[AffinityOrAntiAffinityRule] | None = None
     wan_connection_info: list[WanConnectionInfo] | None = None
 
 

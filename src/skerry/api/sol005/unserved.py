@@ -27,7 +27,6 @@ UNSERVED: Mapping[str, Unserved] = {
         **below("locationConstraints", _PLACE),
         **below("nestedNsLocationConstraints", _PLACE),
         "wanConnectionData/protocolData/mscsConfigData": "no manager of a WAN is connected: name what is there in mscsInfo",
-        "additionalAffinityOrAntiAffinityRule": "places are chosen with locationConstraints",
     },
     "scale": {
         **below("scaleNsData/locationConstraints", _PLACE),
