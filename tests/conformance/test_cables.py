@@ -102,3 +102,22 @@ async def test_an_interface_that_the_machine_uses_stays_its_own(bench: Bench, pl
     with pytest.raises(ConflictError, match="the machine itself uses"):
         await bench.driver.plug_port(spec(network))
     assert plc.plugged_out()
+
+
+@pytest.mark.real
+@pytest.mark.feature("C21", "A87")
+async def test_a_port_is_plugged_again_after_the_machine_had_it_back(bench: Bench, plc: Machine | None) -> None:
+    if plc is None:
+        pytest.skip("nothing is real")
+    plc.has("10.94.0.2/24")
+    network = await bench.network(cidr="10.94.0.0/24")
+    tap = await bench.driver.plug_port(spec(network))
+    await bench.driver.close()
+    subprocess.run(["ip", "-n", tap.namespace, "link", "set", PLUG, "netns", str(os.getpid())], check=True)
+    assert plc.plugged_out()
+    await bench.reopen()
+    assert not plc.plugged_out()
+    changes = {"command": ("sleep", "100000")} if bench.rig.programs else {}
+    made = await bench.create(on=(network,), **changes)
+    await bench.driver.start_compute(made.name)
+    await eventually(lambda: pings(bench, plc), 60)

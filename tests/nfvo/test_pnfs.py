@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from skerry.api import body
@@ -17,7 +18,9 @@ from skerry.model.ns import NsInstance
 from skerry.model.operations import Operation
 from skerry.model.pnfs import Pnf, PnfPoint, pnfs_of
 from skerry.model.states import OperationState, UsageState
+from skerry.nfvo.pnf_steps import cabled
 from skerry.notifications import affected
+from skerry.store import aggregates
 from tests.nfvo.looking import check, machine_of, members
 from tests.nfvo.machines import at, onboard_pnf, pnf, with_machines
 from tests.nfvo.paths import with_paths
@@ -197,6 +200,30 @@ def test_a_machine_that_is_cabled_nowhere_is_refused() -> None:
         assert set(there(it, ns)) == {"plc-7"}
 
     site(work)
+
+
+@pytest.mark.feature("C21")
+def test_a_machine_is_its_tenants() -> None:
+    async def work(it: Lab) -> None:
+        ns = await deployed(it, pnf("plc-7", at("10.82.0.2")))
+        own = await it.node.nfvo.desk.database.write(
+            lambda tx: aggregates.ns_instances.change(
+                tx, ns.id, lambda one: msgspec.structs.replace(one, tenant="acme")
+            )
+        )
+        machine = Pnf(
+            profile="plc",
+            pnfd_id="plc",
+            pnfd_info_id="",
+            name="",
+            points=(PnfPoint(id="lan", cpd="lan", link="floor"),),
+        )
+        with pytest.raises(InvalidError, match="no infrastructure has a port acme:plc-8/lan"):
+            await cabled(it.node.nfvo.desk, own, {"plc-8": machine})
+        placed = await cabled(it.node.nfvo.desk, own, {"plc-9": machine})
+        assert placed["plc-9"].points[0].port == "acme:plc-9/lan"
+
+    site(work, {"sim": {"ports": [*PORTS, "acme:plc-9/lan"]}})
 
 
 @pytest.mark.feature("C21")

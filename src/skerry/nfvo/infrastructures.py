@@ -72,13 +72,16 @@ class Infrastructures:
         return made
 
     async def delete(self, ids: Sequence[str]) -> None:
-        """Forget some, all or none. `ConflictError` names every one that VNFs are on."""
+        """Forget some, all or none. `ConflictError` names every one that VNFs or virtual links are on."""
         for id in ids:
             self._vims.get(id)
         used = {vim for vnf in aggregates.vnf_instances.walk(self._database) for vim in vnf.vim_ids}
+        links = (ns.resources.values() for ns in aggregates.ns_instances.walk(self._database))
+        used |= {one.spec["vim"] for graph in links for one in graph if one.kind == "network"}
         if busy := [id for id in ids if id in used]:
             raise ConflictError(
-                f"cannot remove the VIMs {', '.join(busy)}: VNFs are on them", suggestion="terminate those first"
+                f"cannot remove the VIMs {', '.join(busy)}: VNFs or virtual links are on them",
+                suggestion="terminate those first",
             )
 
         def work(tx: object) -> None:

@@ -21,9 +21,9 @@ from skerry.vim.cabling import Cabled, PlugSpec
 from skerry.vnfm.naming import resource_name
 
 
-def port_name(pnf: str, cpd: str) -> str:
-    """How infrastructures call the port that a connection point of a PNF is cabled to."""
-    return f"{pnf}/{cpd}"
+def port_name(tenant: str, pnf: str, cpd: str) -> str:
+    """How infrastructures call the port that a connection point of a tenant's PNF is cabled to."""
+    return f"{tenant}:{pnf}/{cpd}" if tenant else f"{pnf}/{cpd}"
 
 
 async def cabled(desk: NsDesk, instance: NsInstance, asked: Pnfs) -> Pnfs:
@@ -38,7 +38,7 @@ async def cabled(desk: NsDesk, instance: NsInstance, asked: Pnfs) -> Pnfs:
     for id, pnf in asked.items():
         points: list[PnfPoint] = []
         for point in pnf.points:
-            name = port_name(id, point.cpd)
+            name = port_name(instance.tenant, id, point.cpd)
             if point.link and not point.vim:
                 if name not in ports:
                     faults.append(_uncabled(name, silent))

@@ -21,7 +21,8 @@ class LvnfSettings(EdgeSettings, frozen=True, kw_only=True, forbid_unknown_field
     """Access settings of the type LVNF. A capacity of 0 is read from the machine.
 
     `cpu_ratio` is how many vCPUs one processor counts for; `workers` is how many functions are made at a time. `ports` says
-    what is cabled to the machine: "PNF/CONNECTION POINT" → network interface. Such an interface is the PNF's alone.
+    what is cabled to the machine: "PNF/CONNECTION POINT" (of a tenant "TENANT:PNF/…") → network interface. Such an
+    interface is the PNF's alone.
     """
 
 

@@ -11,7 +11,8 @@ class EdgeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Settings that all drivers of this host have. A capacity of 0 is read from the machine.
 
     `cpu_ratio` is how many vCPUs one processor counts for; `workers` is how many instances are made at a time. `ports` says
-    what is cabled to the machine: "PNF/CONNECTION POINT" → network interface. Such an interface is the PNF's alone.
+    what is cabled to the machine: "PNF/CONNECTION POINT" (of a tenant "TENANT:PNF/…") → network interface. Such an
+    interface is the PNF's alone.
     """
 
     host: str = "host1"
@@ -30,7 +31,8 @@ class LocalSettings(EdgeSettings, frozen=True, kw_only=True, forbid_unknown_fiel
 
     `cpu_ratio` is how many vCPUs one processor counts for; `images` is where images are kept ("" = with the rest);
     `workers` is how many instances are made at a time. `ports` says what is cabled to the machine:
-    "PNF/CONNECTION POINT" → network interface. Such an interface is the PNF's alone.
+    "PNF/CONNECTION POINT" (of a tenant "TENANT:PNF/…") → network interface. Such an
+    interface is the PNF's alone.
     """
 
     runtime: str = ""
