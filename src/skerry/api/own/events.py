@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from functools import lru_cache
 
 import msgspec
 from starlette.responses import Response, StreamingResponse
 
 from skerry.access.roles import Right, role_allows
+from skerry.api.lasting import while_known
 from skerry.api.own.operations import number
 from skerry.api.route import Call, Endpoint, Query
 from skerry.errors import NotFoundError
@@ -71,7 +72,7 @@ async def events(call: Call) -> Response:
     wanted = visible(call)
     seq = int(number(call, "since"))
     resumed = call.request.headers.get("last-event-id", "")
-    seq = int(resumed) if resumed.isdigit() else seq
+    seq = int(resumed) if resumed.isascii() and resumed.isdigit() and len(resumed) < 17 else seq
 
     upto = log.last()
     newest = await _newest(call, seq, wanted, int(number(call, "last"))) if call.query("last") else None
@@ -84,7 +85,7 @@ async def events(call: Call) -> Response:
         seq = newest[-1].seq if newest else upto
     # A number of another log (the node was restored, say) is no reason to hear nothing until this one has grown so long.
     batches = log.follow(min(seq, upto), **_asked(call))
-    stream = _sse(newest or (), batches, wanted)
+    stream = while_known(call, _sse(newest or (), batches, wanted))
     return StreamingResponse(stream, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
 
@@ -118,7 +119,9 @@ async def _newest(call: Call, seq: int, wanted: Wanted, count: int) -> list[Even
     return list(found)[-count:] if count else []
 
 
-async def _sse(first: Sequence[Event], batches: AsyncIterator[Sequence[Event]], wanted: Wanted) -> AsyncIterator[bytes]:
+async def _sse(
+    first: Sequence[Event], batches: AsyncIterator[Sequence[Event]], wanted: Wanted
+) -> AsyncGenerator[bytes, None]:
     # The first bytes tell the client at once that it is connected.
     yield b": following\n\n" + _lines(first)
     async for batch in batches:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 import msgspec
 from starlette.responses import Response, StreamingResponse
 
+from skerry.api.lasting import while_known
 from skerry.api.own import types as own
 from skerry.api.route import Call, Endpoint, Query
 from skerry.api.sol003 import translate
@@ -219,16 +220,16 @@ async def logs(call: Call) -> Response:
     """What a VNFC printed, one JSON object a line; with `follow` as it is printed."""
     record = find_vnf(call)
     tail = call.query("tail")
-    if tail and not tail.isdigit():
+    if tail and not (tail.isascii() and tail.isdigit() and len(tail) < 10):
         raise MalformedError(f"cannot read tail={tail!r}", suggestion="give a number of lines")
     lines = await call.services.vnfm.logs(
         record.id, call.query("vnfc"), follow=call.flag("follow"), tail=int(tail) if tail else None, tenant=call.tenant
     )
     first = await anext(aiter(lines), None) if not call.flag("follow") else None
-    return StreamingResponse(_ndjson(first, lines), media_type="application/x-ndjson")
+    return StreamingResponse(while_known(call, _ndjson(first, lines)), media_type="application/x-ndjson")
 
 
-async def _ndjson(first: LogLine | None, lines: AsyncIterator[LogLine]) -> AsyncIterator[bytes]:
+async def _ndjson(first: LogLine | None, lines: AsyncIterator[LogLine]) -> AsyncGenerator[bytes, None]:
     # The first line is read before the answer begins, so that an error can still be told as one.
     if first is not None:
         yield msgspec.json.encode(first) + b"\n"
