@@ -85,6 +85,9 @@ from skerry.vnfm.recovery import Recovery
 from skerry.vnfm.watch import Watch
 
 PRUNE_S = 3600.0
+LISTS = 16 << 20
+"""The most bytes of an answer of another node's API."""
+
 UPLOAD_S = 600.0
 """How long the upload of a package to another node may take."""
 
@@ -466,7 +469,7 @@ class Node:
 
     def _caller_of(self, authority: Path | None, timeout_s: float = TIMEOUT_S) -> HttpSender:
         """Calls one whom the administrator named: no address is forbidden."""
-        made = HttpSender(ANYWHERE, self.clock, self._trusting(authority), timeout_s=timeout_s)
+        made = HttpSender(ANYWHERE, self.clock, self._trusting(authority), timeout_s=timeout_s, most_bytes=LISTS)
         self._callers.append(made)
         return made
 

@@ -61,7 +61,7 @@ class Stranger:
             "operation": OPERATIONS[task],
             "isAutomaticInvocation": False,
             "isCancelPending": False,
-            "operationParams": request,
+            "operationParams": {**request, "words": "x" * 70_000},
             "_links": {"self": {"href": f"{self.base}/vnf_lcm_op_occs/{id}"}, "vnfInstance": vnf["_links"]["self"]},
         }
         self.work(id, task, request)
@@ -156,12 +156,14 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *_: Any) -> None:
         """Say nothing."""
 
-    def reply(self, status: int, body: Any = None, location: str = "") -> None:
+    def reply(self, status: int, body: Any = None, location: str = "", link: str = "") -> None:
         raw = b"" if body is None else json.dumps(body).encode()
         self.send_response(status)
         self.send_header("Version", "2.0.0")
         if location:
             self.send_header("Location", location)
+        if link:
+            self.send_header("Link", link)
         if raw:
             self.send_header("Content-Type", "application/json")
         if status != 204:
@@ -188,9 +190,18 @@ class Handler(BaseHTTPRequestHandler):
         known = me.vnfs if kind == "vnf_instances" else me.occurrences
         if id and id not in known:
             return self.reply(404, {"status": 404, "detail": "no such thing"})
+        if self.command == "GET" and id:
+            return self.reply(200, known[id])
         if self.command == "GET":
-            return self.reply(200, known[id] if id else self.listed(known, parts.query))
+            return self.page(self.listed(known, parts.query), parts.query)
         return self.change(kind, id, task, body)
+
+    def page(self, found: list[Any], query: str) -> None:
+        """One entry on each page."""
+        at = int(parse_qs(query).get("page", ["0"])[0])
+        rest = "&".join(part for part in query.split("&") if not part.startswith("page="))
+        more = f"{urlsplit(self.path).path}?{rest}&page={at + 1}" if len(found) > at + 1 else ""
+        return self.reply(200, found[at : at + 1], link=f'<http://elsewhere.example{more}>; rel="next"' if more else "")
 
     @staticmethod
     def listed(known: dict[str, dict[str, Any]], query: str) -> list[Any]:

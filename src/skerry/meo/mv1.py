@@ -17,7 +17,7 @@ import msgspec
 from skerry.errors import DriverError, UnavailableError
 from skerry.notifications.wire import Answer
 from skerry.packages.appd_names import FLAVOUR
-from skerry.vnfm.foreign import Exchange, place, read_object
+from skerry.vnfm.foreign import Exchange, next_page, place, read_object, reason_of
 
 POLL_S, LONGEST_POLL_S = 0.2, 2.0
 ENDED = ("COMPLETED", "FAILED", "ROLLED_BACK")
@@ -95,7 +95,7 @@ class Caller:
             raise DriverError(error.detail, transient=not once, call=f"{method} {uri}") from error
         if 200 <= answer.status < 300 or answer.status in allowed:
             return answer
-        reason = read_object(answer.body).get("detail") or f"it answers {answer.status}"
+        reason = reason_of(read_object(answer.body)) or f"it answers {answer.status}"
         busy = answer.status in (429, 502, 503, 504)
         raise DriverError(
             f"cannot go on: the NFVO refuses: {reason}", transient=busy and not once, call=f"{method} {uri}"
@@ -103,11 +103,15 @@ class Caller:
 
     async def all(self, where: str, headers: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
         """The entries of a list."""
-        answer = await self.call("GET", where, headers=headers)
-        try:
-            return msgspec.json.decode(answer.body, type=list[dict[str, Any]])
-        except msgspec.DecodeError as error:
-            raise DriverError(f"cannot read what the NFVO answers at {where}: it is no list") from error
+        found: list[dict[str, Any]] = []
+        while where:
+            answer = await self.call("GET", where, headers=headers)
+            try:
+                found += msgspec.json.decode(answer.body, type=list[dict[str, Any]])
+            except msgspec.DecodeError as error:
+                raise DriverError(f"cannot read what the NFVO answers at {where}: it is no list") from error
+            where = next_page(where if "://" in where else self.root + where, answer.headers)
+        return found
 
     async def until(
         self,

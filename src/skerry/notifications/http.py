@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from skerry.notifications.wire import Answer, Wire
 
 TIMEOUT_S = 10.0
+MOST_BYTES = 64 * 1024
 TOKEN_MARGIN_S = 30.0
 REFUSED = frozenset({400, 405, 406, 413, 415, 422})
 """The subscriber understood the request and will not take it, however often it comes."""
@@ -66,7 +67,10 @@ class HttpSender:
         files: Files | None = None,
         resolve: targets.Resolve = targets.system_resolve,
         timeout_s: float = TIMEOUT_S,
+        most_bytes: int = MOST_BYTES,
     ) -> None:
+        """Of an answer no more than `most_bytes` are read."""
+        self._most_bytes = most_bytes
         self._timeout_s = timeout_s
         self._policy = policy
         self._clock = clock
@@ -174,7 +178,7 @@ class HttpSender:
         async def choose(host: str, port: int) -> str:
             return await targets.choose(host, port, self._policy, self._resolve)
 
-        return Wire(choose, lambda: self._files.context(certificate=certificate))
+        return Wire(choose, lambda: self._files.context(certificate=certificate), self._most_bytes)
 
     def _require_certificate(self) -> None:
         if self._files.certificate is None or not self._files.certificate.exists():

@@ -41,7 +41,8 @@ class _StaleError(Exception):
 class _Connection:
     """One connection to one origin."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, most: int) -> None:
+        self.most = most
         self.reader = reader
         self.writer = writer
         self.protocol = h11.Connection(h11.CLIENT)
@@ -74,8 +75,8 @@ class _Connection:
             elif isinstance(event, h11.Data):
                 parts.append(bytes(event.data))
                 size += len(event.data)
-            if isinstance(event, h11.EndOfMessage) or size > MOST_BYTES:
-                return Answer(status, headers, b"".join(parts)[:MOST_BYTES])
+            if isinstance(event, h11.EndOfMessage) or size > self.most:
+                return Answer(status, headers, b"".join(parts)[: self.most])
             if isinstance(event, h11.ConnectionClosed):
                 raise h11.RemoteProtocolError("the connection ended too early")
 
@@ -89,7 +90,7 @@ class _Connection:
         if not data and self.used and not begun:
             raise _StaleError
         self._received += len(data)
-        if self._received > MOST_RECEIVED:
+        if self._received > 4 * self.most:  # with heads, announcements of an answer (1xx) and the framing of pieces
             raise h11.RemoteProtocolError("its answer does not end")
         self.protocol.receive_data(data)
 
@@ -108,7 +109,8 @@ class _Connection:
 class Wire:
     """Makes requests; keeps some connections for the next ones. `ssl_context` is made with the first https address."""
 
-    def __init__(self, choose: Choose, ssl_context: Callable[[], ssl.SSLContext]) -> None:
+    def __init__(self, choose: Choose, ssl_context: Callable[[], ssl.SSLContext], most_bytes: int = MOST_BYTES) -> None:
+        self._most = most_bytes
         self._choose = choose
         self._make_context = ssl_context
         self._context: ssl.SSLContext | None = None
@@ -159,9 +161,10 @@ class Wire:
         scheme, host, port = origin
         address = await self._choose(host, port)
         if scheme != "https":
-            return _Connection(*await asyncio.open_connection(address, port))
+            return _Connection(*await asyncio.open_connection(address, port), self._most)
         self._context = self._context or self._make_context()
-        return _Connection(*await asyncio.open_connection(address, port, ssl=self._context, server_hostname=host))
+        opened = await asyncio.open_connection(address, port, ssl=self._context, server_hostname=host)
+        return _Connection(*opened, self._most)
 
     def _take(self, origin: tuple[str, str, int]) -> _Connection | None:
         kept = self._kept.get(origin, [])

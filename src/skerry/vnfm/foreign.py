@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Protocol
 from urllib.parse import urljoin, urlsplit
@@ -21,6 +22,17 @@ def place(url: str, location: str) -> str:
     """What a `Location` names, on the address that was asked whatever host it names: what we show there is for nobody else."""
     named = urlsplit(urljoin(url, location))
     return urlsplit(url)._replace(path=named.path, query=named.query).geturl()
+
+
+def next_page(url: str, headers: Mapping[str, str]) -> str:
+    """Where a list goes on (SOL013 5.4.2.3), on the address that was asked; "" at its end."""
+    found = re.search(r'<([^>]+)>\s*;\s*rel="?next"?', headers.get("link", ""))
+    return place(url, found[1]) if found else ""
+
+
+def reason_of(told: Any) -> str:
+    """The `detail` of problem details; "" where there are none."""
+    return str(told.get("detail") or "") if isinstance(told, Mapping) else ""
 
 
 def read_object(raw: bytes) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -19,7 +19,7 @@ from skerry.errors import ConflictError, DriverError, UnavailableError
 from skerry.model.vnf import VnfInstance
 from skerry.notifications.wire import Answer
 from skerry.vnfm.desk import Desk
-from skerry.vnfm.foreign import Exchange, place, read_object
+from skerry.vnfm.foreign import Exchange, next_page, place, read_object, reason_of
 from skerry.vnfm.managed import MANAGED, TASKS, Shown
 
 VERSION = "2.0.0"
@@ -30,6 +30,26 @@ ENDED = ("COMPLETED", "FAILED", "ROLLED_BACK")
 SHOWN = ("vnfdId", "vnfConfigurableProperties", "vimConnectionInfo", "instantiatedVnfInfo")
 WORDS: Mapping[str, str] = {"vnf.modify": "MODIFY_INFO", "vnf.change_package": "CHANGE_VNFPKG"}
 POLL_S, LONGEST_POLL_S = 0.2, 2.0
+
+
+class Known(msgspec.Struct, frozen=True):
+    """A VNF of a manager's list."""
+
+    id: str
+    metadata: dict[str, Any] = {}
+
+
+class Occurrence(msgspec.Struct, frozen=True, rename="camel"):
+    """VnfLcmOpOcc (5.5.2.13), as far as it counts here."""
+
+    id: str
+    operation_state: str
+    operation: str
+    vnf_instance_id: str
+    start_time: str
+
+
+T = TypeVar("T")
 
 
 class Manager:
@@ -50,9 +70,8 @@ class Manager:
 
     async def find(self, vnf_id: str) -> str:
         """The identifier there of a VNF of ours; "" if it has none."""
-        found = await self._list("vnf_instances", f"(eq,metadata/{MARK},{vnf_id})")
-        mine = [one for one in found if one.get("metadata", {}).get(MARK) == vnf_id]
-        return str(mine[0]["id"]) if mine else ""
+        found = await self._list("vnf_instances", f"(eq,metadata/{MARK},{vnf_id})", Known)
+        return next((one.id for one in found if one.metadata.get(MARK) == vnf_id), "")
 
     async def make(self, vnf: VnfInstance) -> str:
         """A VNF there, once: the identifier."""
@@ -65,7 +84,7 @@ class Manager:
             "metadata": {**vnf.metadata, MARK: vnf.id},
         }
         answer = await self._call("POST", "/vnf_instances", {key: value for key, value in body.items() if value})
-        return str(read_object(answer.body)["id"])
+        return _read(answer.body, Known, "the VNF that it made").id
 
     async def show(self, id: str) -> dict[str, Any]:
         """The VNF as the manager shows it, as far as it counts here."""
@@ -81,29 +100,29 @@ class Manager:
         word = _word(kind)
         known = await self._occurrences(id)
         for one in known:
-            if one["operationState"] == "FAILED_TEMP" and one["operation"] != word:
+            if one.operation_state == "FAILED_TEMP" and one.operation != word:
                 await self._decide(one, "fail")
-        going = [one for one in known if one["operation"] == word and one["operationState"] not in ENDED]
-        done = [one for one in known if one["operation"] == word and one["operationState"] == "COMPLETED"]
+        going = [one for one in known if one.operation == word and one.operation_state not in ENDED]
+        done = [one for one in known if one.operation == word and one.operation_state == "COMPLETED"]
         if going:
-            if going[0]["operationState"] == "FAILED_TEMP":
+            if going[0].operation_state == "FAILED_TEMP":
                 await self._decide(going[0], "retry")
             await self._follow(self._of(going[0]))
-        elif not since or not any(str(one["startTime"]) >= since for one in done):
+        elif not since or not any(one.start_time >= since for one in done):
             await self._follow(await self._ask(id, TASKS[kind], request))
 
     async def undo(self, id: str, kind: str, since: str) -> None:
         """Take back an operation that stopped half-way. `ConflictError` where the manager did it all."""
-        mine = [one for one in await self._occurrences(id) if one["operation"] == _word(kind)]
-        going = [one for one in mine if one["operationState"] not in ENDED]
+        mine = [one for one in await self._occurrences(id) if one.operation == _word(kind)]
+        going = [one for one in mine if one.operation_state not in ENDED]
         if not going:
-            if any(one["operationState"] == "COMPLETED" and str(one["startTime"]) >= since for one in mine):
+            if any(one.operation_state == "COMPLETED" and one.start_time >= since for one in mine):
                 raise ConflictError(
                     "cannot take back what the VNF manager has completed",
                     suggestion="fail the operation, then change the VNF",
                 )
             return
-        if going[0]["operationState"] != "FAILED_TEMP":
+        if going[0].operation_state != "FAILED_TEMP":
             await self._cancel(going[0])
         await self._decide(going[0], "rollback")
         await self._follow(self._of(going[0]), ends=("ROLLED_BACK", "FAILED"))
@@ -111,10 +130,10 @@ class Manager:
     async def remove(self, id: str, request: Mapping[str, Any], since: str) -> None:
         """Terminate the VNF there and delete it; what is gone is as wished."""
         for one in await self._occurrences(id):
-            if one["operationState"] in ("STARTING", "PROCESSING") and one["operation"] != "TERMINATE":
+            if one.operation_state in ("STARTING", "PROCESSING") and one.operation != "TERMINATE":
                 await self._cancel(one)
                 await self._decide(one, "fail")
-            elif one["operationState"] == "FAILED_TEMP":
+            elif one.operation_state == "FAILED_TEMP":
                 await self._decide(one, "fail")
         answer = await self._call("GET", f"/vnf_instances/{id}", allowed=(404,))
         if answer.status == 404:
@@ -125,27 +144,25 @@ class Manager:
 
     # -- occurrences --------------------------------------------------------------------------------------------------
 
-    async def _occurrences(self, id: str) -> list[dict[str, Any]]:
+    async def _occurrences(self, id: str) -> list[Occurrence]:
         """The operations of a VNF, newest first."""
-        found = await self._list("vnf_lcm_op_occs", f"(eq,vnfInstanceId,{id})")
-        return sorted(
-            (o for o in found if o.get("vnfInstanceId") == id), key=lambda o: str(o["startTime"]), reverse=True
-        )
+        found = await self._list("vnf_lcm_op_occs", f"(eq,vnfInstanceId,{id})", Occurrence)
+        return sorted((one for one in found if one.vnf_instance_id == id), key=lambda o: o.start_time, reverse=True)
 
     async def _ask(self, id: str, task: str, request: Mapping[str, Any]) -> str:
         path = f"/vnf_instances/{id}{f'/{task}' if task else ''}"
         answer = await self._call("POST" if task else "PATCH", path, request, once=True)
         return place(self._root, answer.headers.get("location", ""))
 
-    def _of(self, occurrence: Mapping[str, Any]) -> str:
-        return f"{self._root}/vnf_lcm_op_occs/{occurrence['id']}"
+    def _of(self, occurrence: Occurrence) -> str:
+        return f"{self._root}/vnf_lcm_op_occs/{occurrence.id}"
 
-    async def _decide(self, occurrence: Mapping[str, Any], verb: str) -> None:
-        await self._call("POST", f"/vnf_lcm_op_occs/{occurrence['id']}/{verb}")
+    async def _decide(self, occurrence: Occurrence, verb: str) -> None:
+        await self._call("POST", f"/vnf_lcm_op_occs/{occurrence.id}/{verb}")
 
-    async def _cancel(self, occurrence: Mapping[str, Any]) -> None:
+    async def _cancel(self, occurrence: Occurrence) -> None:
         """Cancel, and wait until it stands still. One that ended meanwhile is told by its state."""
-        path = f"/vnf_lcm_op_occs/{occurrence['id']}/cancel"
+        path = f"/vnf_lcm_op_occs/{occurrence.id}/cancel"
         await self._call("POST", path, {"cancelMode": "FORCEFUL"}, allowed=(409,))
         await self._follow(self._of(occurrence), ends=("FAILED_TEMP", *ENDED))
 
@@ -158,19 +175,21 @@ class Manager:
             if state in ends:
                 return
             if state in ("FAILED_TEMP", *ENDED):
-                reason = told.get("error", {}).get("detail") or f"it is {state}"
+                reason = reason_of(told.get("error")) or f"it is {state}"
                 raise DriverError(f"cannot go on: the VNF manager says: {reason}", call=f"GET {uri}")
             await self._pause(delay)
             delay = min(delay * 1.5, LONGEST_POLL_S)
 
     # -- the wire -----------------------------------------------------------------------------------------------------
 
-    async def _list(self, kind: str, condition: str) -> list[dict[str, Any]]:
-        answer = await self._call("GET", f"/{kind}?filter={quote(condition)}")
-        try:
-            return msgspec.json.decode(answer.body, type=list[dict[str, Any]])
-        except msgspec.DecodeError as error:
-            raise DriverError(f"cannot read the list of {kind} of the VNF manager: it is none") from error
+    async def _list(self, kind: str, condition: str, entry: type[T]) -> list[T]:
+        found: list[T] = []
+        where = f"{self._root}/{kind}?filter={quote(condition)}"
+        while where:
+            answer = await self._call("GET", where)
+            found += _read(answer.body, list[entry], f"the list of {kind}")  # type: ignore[valid-type]
+            where = next_page(where, answer.headers)
+        return found
 
     async def _call(
         self,
@@ -194,7 +213,7 @@ class Manager:
             raise DriverError(error.detail, transient=not once, call=f"{method} {uri}") from error
         if 200 <= answer.status < 300 or answer.status in allowed:
             return answer
-        reason = read_object(answer.body).get("detail") or f"it answers {answer.status}"
+        reason = reason_of(read_object(answer.body)) or f"it answers {answer.status}"
         raise DriverError(
             f"cannot go on: the VNF manager refuses: {reason}",
             transient=not once and answer.status in (429, 502, 503, 504),
@@ -283,6 +302,14 @@ class ManagedSteps:
         self._managers.works_on(id, context.operation.subject)
         await manager.run(id, context.operation.kind, context.args["request"], _since(context))
         return {"id": id, "shown": await manager.show(id)}
+
+
+def _read(raw: bytes, kind: type[T], what: str) -> T:
+    """What a manager answers, as far as it counts here. `DriverError` for what is none."""
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise DriverError(f"cannot read {what} of the VNF manager: {error}") from error
 
 
 def _word(kind: str) -> str:
