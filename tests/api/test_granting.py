@@ -138,3 +138,36 @@ async def test_a_grant_is_waited_for_at_the_nfvo_and_nowhere_else(tmp_path: Path
             done = await other.finished(await other.client.post(task, json={"flavourId": "default"}))
     assert "no room" in done["error"]["detail"]
     assert [(got.method, got.path) for got in nfvo.got] == [("POST", GRANTS), ("GET", f"{GRANTS}/g1")]
+
+
+def ref(id: str, vim: str = "") -> dict[str, str]:
+    return (
+        {"idType": "RES_MGMT", "resourceId": id, "vimConnectionId": vim}
+        if vim
+        else {"idType": "GRANT", "resourceId": id}
+    )
+
+
+@pytest.mark.feature("A64", "A67")
+async def test_constraints_of_a_request_are_kept_or_refuse_it(rig: Rig) -> None:
+    await rig.onboard("server")
+    together = {"affinityOrAntiAffinity": "AFFINITY", "scope": "NFVI_POP", "resource": [ref("1"), ref("2")]}
+    apart = {**together, "affinityOrAntiAffinity": "ANTI_AFFINITY"}
+    same = {"resource": [ref("1"), ref("old", "sim")], "sameResourceGroup": True}
+    cases: list[tuple[dict[str, Any], int]] = [
+        ({"placementConstraints": [together], "vimConstraints": [same]}, 201),
+        ({"placementConstraints": [apart]}, 403),
+        ({"placementConstraints": [{**apart, "fallbackBestEffort": True}]}, 201),
+        ({"placementConstraints": [{**together, "scope": "NFVI_NODE"}]}, 403),
+        ({"placementConstraints": [{**together, "scope": "GALAXY"}]}, 422),
+        ({"vimConstraints": [{"resource": [ref("1"), ref("old", "elsewhere")]}]}, 403),
+    ]
+    for number, (constraints, status) in enumerate(cases):
+        answer = await rig.client.post(GRANTS, json={**wish(operation=f"op-{number}"), **constraints})
+        assert answer.status_code == status, (constraints, answer.text)
+        if status == 403:
+            assert "by the constraints of the request" in answer.json()["detail"]
+    snapshot = wish(operation="op-s")
+    snapshot["addResources"][0]["snapshotResDef"] = {"vnfSnapshotId": "s"}
+    answer = await rig.client.post(GRANTS, json=snapshot)
+    assert (answer.status_code, answer.json()["faults"][0]["path"]) == (422, "/addResources/0/snapshotResDef")

@@ -10,6 +10,7 @@ from typing import Any, get_args, get_type_hints
 import msgspec
 import pytest
 
+from skerry.api.sol003 import granting
 from skerry.api.sol003 import types as sol003
 from skerry.api.sol003 import unserved as of_vnf
 from skerry.api.sol003.vnf_instances import TASKS as VNF_TASKS
@@ -21,6 +22,7 @@ from tests.etsi.judge import HOME, SOL003, SOL005
 
 FILES = {
     "vnf": f"{SOL003}/VNFLifecycleManagement/VNFLifecycleManagement.json",
+    "grant": f"{SOL003}/VNFLifecycleOperationGranting/VNFLifecycleOperationGranting.json",
     "ns": f"{SOL005}/NSLifecycleManagement/NSLifecycleManagement.json",
 }
 OTHER_UPDATES = {
@@ -38,6 +40,7 @@ CASES = [
     *(("vnf", VERBS.get(name, name), kind) for name, kind in VNF_TASKS.items()),
     *(("ns", name, kind) for name, kind in NS_TASKS.items()),
     ("vnf", "create", sol003.CreateVnfRequest),
+    ("grant", "ask", granting.GrantRequest),
     ("ns", "create", sol005.CreateNsRequest),
 ]
 
@@ -94,7 +97,8 @@ def unknown(side: str, schema: Mapping[str, Any], kind: Any, refused: Mapping[st
 @pytest.mark.skipif(not HOME.is_dir(), reason="the official files are not here")
 @pytest.mark.parametrize(("side", "verb", "kind"), CASES, ids=[f"{side}.{verb}" for side, verb, _ in CASES])
 def test_no_attribute_is_dropped(side: str, verb: str, kind: type[msgspec.Struct]) -> None:
-    table = (of_vnf if side == "vnf" else of_ns).UNSERVED.get(verb, {})
+    tables = {"vnf": of_vnf.UNSERVED, "ns": of_ns.UNSERVED, "grant": {"ask": granting.UNSERVED}}
+    table = tables[side].get(verb, {})
     assert kind.__name__ in schemas(side)
     assert sorted(unknown(side, schemas(side)[kind.__name__], kind, table)) == []
 

@@ -24,6 +24,17 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     vim: str = ""
 
 
+class Together(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """PlacementConstraint (9.5.3.6) or VimConstraint (9.5.3.6a): resources that shall be together, or apart (`anti`). `new` are
+    those of the request, by their definitions; `there` others, resource -> VIM connection. With `best_effort` it is a wish."""
+
+    scope: str
+    anti: bool = False
+    new: tuple[str, ...] = ()
+    there: Mapping[str, str] = {}
+    best_effort: bool = False
+
+
 class Asked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """GrantRequest (9.5.2.2), reduced to what decides."""
 
@@ -36,6 +47,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     temporary: tuple[Definition, ...] = ()
     remove: tuple[Definition, ...] = ()
     update: tuple[Definition, ...] = ()
+    together: tuple[Together, ...] = ()
 
 
 class GrantRecord(Record, frozen=True, kw_only=True, omit_defaults=True):

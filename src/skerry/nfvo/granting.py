@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from skerry.errors import Fault, InvalidError
+from skerry.errors import Fault, InvalidError, RejectedError
 from skerry.model.descriptors import DeploymentFlavour, Vdu
 from skerry.model.grants import Asked, Definition, GrantRecord
 from skerry.model.quotas import total
 from skerry.model.time import Clock, Ids, stamp
 from skerry.nfvo.grants import PlacingGranter, needed, takes
 from skerry.nfvo.tenant_quotas import require, usage
+from skerry.placement.affinity import Rule, broken
 from skerry.placement.solve import Demand
 from skerry.store import aggregates
 from skerry.store.database import Database, Transaction
@@ -66,6 +67,7 @@ class Grants:
         ]
         choice = await self._granter.choose(demands, here, tenant=tenant)
         places = _with_parts(new, choice.placement, here)
+        self._require_kept(asked, {**{one.id: one.vim for one in (*asked.remove, *asked.update)}, **places})
         kept = {one.id for one in asked.add}
         taken = takes([one for one in demands if one.name in kept], choice)
         gone = self._vdus(asked, asked.remove, tenant, lenient=True)
@@ -89,6 +91,20 @@ class Grants:
             return made
 
         return await self._database.write(work)
+
+    def _require_kept(self, asked: Asked, places: Mapping[str, str]) -> None:
+        """`RejectedError` where these places break a constraint of the request, unless that is a wish."""
+        zones = {one.id: one.zone for one in self._granter.connections()}
+        for one in asked.together:
+            sites = {id: [places[id]] for id in one.new if places.get(id)} | {
+                id: [vim] for id, vim in one.there.items()
+            }
+            reason = broken(Rule(scope=one.scope, anti=one.anti, things=tuple(sites)), sites, zones)
+            if reason and not one.best_effort:
+                raise RejectedError(
+                    f"cannot grant by the constraints of the request: {reason}",
+                    suggestion="name a VIM connection for each resource, or let the constraint be a wish",
+                )
 
     def _vdus(self, asked: Asked, new: Sequence[Definition], tenant: str, *, lenient: bool = False) -> dict[str, Vdu]:
         """The VDU of each compute resource. `InvalidError` names all that are not in the VNFD, unless `lenient`."""

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from skerry.errors import DriverError, RejectedError, UnauthorizedError, UnavailableError
 from skerry.model.quotas import Needed, total
 from skerry.model.time import Ids
+from skerry.model.vnf import VimConnection
 from skerry.nfvo.tenant_quotas import TenantQuotas
 from skerry.placement.solve import CONTAINER, FUNCTION, Choice, Demand, Site, place
 from skerry.vim.connections import Vims
@@ -33,6 +34,10 @@ class PlacingGranter:
         self._quotas = quotas
         self.on_refused: Refused | None = None
         self.on_over_quota: OverQuota | None = None
+
+    def connections(self) -> list[VimConnection]:
+        """The infrastructures that there are to choose from."""
+        return self._vims.connections()
 
     async def grant(self, request: GrantRequest) -> Grant:
         here = tuple(dict.fromkeys((*request.present.values(), *request.prefer)))

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 from starlette.responses import Response
 
+from skerry.api import body
+from skerry.api.refusals import Unserved, below, refuse
 from skerry.api.route import Api, Call, Endpoint
 from skerry.api.sol003 import translate
 from skerry.api.sol003.types import VimConnectionInfo
 from skerry.api.wire import KeyValuePairs, Link, Links, Wire, links
-from skerry.model.grants import Asked, Definition, GrantRecord
+from skerry.model.grants import Asked, Definition, GrantRecord, Together
 
 Identifier = Annotated[str, Meta(min_length=1, max_length=256)]
 Operation = Literal[
@@ -30,20 +32,32 @@ Operation = Literal[
 ]
 
 
+_RESOURCE: Unserved = {
+    "snapshotResDef": "what comes of a snapshot is placed by its VNF manager",
+}
+UNSERVED = {path: why for part in ("addResources", "tempResources") for path, why in below(part, _RESOURCE).items()}
+
+
 class Resource(Wire, frozen=True, kw_only=True):
-    """ResourceHandle (4.4.1.7), as far as it says where a resource is."""
+    """ResourceHandle (4.4.1.7). What it says besides the place decides nothing."""
 
     resource_id: str = ""
     vim_connection_id: str | None = None
+    resource_provider_id: str | None = None
+    vim_level_resource_type: str | None = None
 
 
 class ResourceDefinition(Wire, frozen=True, kw_only=True):
-    """ResourceDefinition (9.5.3.2). In V2.6.1 `resourceTemplateId` is optional where there is a VDU."""
+    """ResourceDefinition (9.5.3.2). In V2.6.1 `resourceTemplateId` is optional where there is a VDU. Of a connection point the
+    second template, and of which of two VNFDs a resource is, decide nothing: it is placed with its VDU."""
 
     id: Identifier
     type: Literal["COMPUTE", "VL", "STORAGE", "LINKPORT", "OSCONTAINER"]
     vdu_id: str | None = None
     resource_template_id: str | list[str] | None = None
+    secondary_resource_template_id: str | None = None
+    vnfd_id: str | None = None
+    snapshot_res_def: KeyValuePairs | None = None
     resource: Resource | None = None
 
 
@@ -52,6 +66,31 @@ class RequestLinks(Wire, frozen=True, kw_only=True):
 
     vnf_lcm_op_occ: Link
     vnf_instance: Link
+
+
+class ConstraintResource(Wire, frozen=True, kw_only=True):
+    """ConstraintResourceRef (9.5.3.7). `resource_id` is that of a definition of the request (GRANT) or of a VIM (RES_MGMT)."""
+
+    id_type: Literal["RES_MGMT", "GRANT"]
+    resource_id: Identifier
+    vim_connection_id: str | None = None
+    resource_provider_id: str | None = None
+
+
+class PlacementConstraint(Wire, frozen=True, kw_only=True):
+    """PlacementConstraint (9.5.3.6)."""
+
+    affinity_or_anti_affinity: Literal["AFFINITY", "ANTI_AFFINITY"]
+    scope: Literal["NFVI_POP", "ZONE", "ZONE_GROUP", "NFVI_NODE"]
+    resource: list[ConstraintResource]
+    fallback_best_effort: bool = False
+
+
+class VimConstraint(Wire, frozen=True, kw_only=True):
+    """VimConstraint (9.5.3.6a): one VIM for all. A VIM has one resource group."""
+
+    resource: list[ConstraintResource]
+    same_resource_group: bool = False
 
 
 class GrantRequest(Wire, frozen=True, kw_only=True):
@@ -70,8 +109,8 @@ class GrantRequest(Wire, frozen=True, kw_only=True):
     temp_resources: list[ResourceDefinition] = []
     remove_resources: list[ResourceDefinition] = []
     update_resources: list[ResourceDefinition] = []
-    placement_constraints: list[Any] | None = None
-    vim_constraints: list[Any] | None = None
+    placement_constraints: list[PlacementConstraint] = []
+    vim_constraints: list[VimConstraint] = []
     additional_params: KeyValuePairs | None = None
 
 
@@ -108,6 +147,23 @@ def _asked(request: GrantRequest) -> Asked:
         temporary=_definitions(request.temp_resources),
         remove=_definitions(request.remove_resources),
         update=_definitions(request.update_resources),
+        together=(
+            *(
+                _together(one.resource, one.scope, one.affinity_or_anti_affinity, best_effort=one.fallback_best_effort)
+                for one in request.placement_constraints
+            ),
+            *(_together(one.resource, "NFVI_POP", "AFFINITY") for one in request.vim_constraints),
+        ),
+    )
+
+
+def _together(resources: list[ConstraintResource], scope: str, kind: str, *, best_effort: bool = False) -> Together:
+    return Together(
+        scope=scope,
+        anti=kind == "ANTI_AFFINITY",
+        new=tuple(one.resource_id for one in resources if one.id_type == "GRANT"),
+        there={one.resource_id: one.vim_connection_id or "" for one in resources if one.id_type == "RES_MGMT"},
+        best_effort=best_effort,
     )
 
 
@@ -155,7 +211,7 @@ def _infos(record: GrantRecord, definitions: tuple[Definition, ...]) -> list[Gra
 
 async def request(call: Call) -> Response:
     """Decide at once (synchronous mode): 201 with the grant, 403 where it is refused."""
-    given = await call.body(GrantRequest)
+    given = body.convert(refuse(await call.json(), UNSERVED), GrantRequest)
     record = await call.services.grants.grant(_asked(given), msgspec.to_builtins(given.links), tenant=call.tenant)
     made = render(call, record)
     return call.show(made, status=201, location=made.links["self"].href)
