@@ -213,6 +213,8 @@ VNFS: Mapping[str, tuple[str, ...]] = {
     "vnf snapshot list": ("skerry vnf snapshot list web",),
     "vnf snapshot create": ("skerry vnf snapshot create web --name monday",),
     "vnf snapshot revert": ("skerry vnf snapshot revert web monday",),
+    "vnf snapshot export": ("skerry vnf snapshot export monday --output monday.zip",),
+    "vnf snapshot import": ("skerry vnf snapshot import monday.zip web",),
     "vnf snapshot delete": ("skerry vnf snapshot delete monday",),
 }
 
