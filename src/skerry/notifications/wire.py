@@ -18,7 +18,6 @@ import h11
 from skerry.errors import UnavailableError
 
 MOST_BYTES = 64 * 1024
-MOST_RECEIVED = 4 * MOST_BYTES  # with heads, announcements of an answer (1xx) and the framing of pieces
 KEPT = 64  # connections without work that stay open
 KEPT_S = 15.0
 
