@@ -12,8 +12,10 @@ import pytest
 
 from skerry.dataplane import catalogue
 from skerry.dataplane.driver import EngineContext
+from skerry.dataplane.intents import Classifier, Drop, PortRange, Steering
 from skerry.engine.clock import SystemClock
 from skerry.model.ns import NsInstance
+from skerry.model.performance import ObjectType, PmJob
 from skerry.model.vnf import VnfInstance
 from skerry.settings import Settings, Vim
 from skerry.wiring import Node
@@ -112,6 +114,34 @@ class Guarded(Plant):
             while await self.says(port, sender) != text:
                 await asyncio.sleep(0.1)
 
+    async def dropped(self) -> float:
+        """What a PM job says of segments of the client that a rule drops."""
+        plane, ns = self.node.dataplane, f"ns:{self.ns.id}"
+        (port,) = [one.id for one in plane.ports() if one.id.startswith(f"{ns}:client-0:")]
+        ports = (PortRange(low=81, high=81),)
+        classifier = Classifier(ports=(port,), eth_type=0x0800, proto=6, dst_ports=ports)
+        await plane.put(Steering(id="drops", owner="drops", classifier=classifier, actions=(Drop(),), priority=900))
+        client = self.member("client-0")
+        wished = PmJob(
+            id="",
+            api="vnfpm",
+            object_type=ObjectType.VNF,
+            objects=(client.id,),
+            metrics=("PacketDropped",),
+            collection_s=1,
+            reporting_s=1,
+        )
+        job = await self.node.performance.create_job(wished, None)
+        found = 0.0
+        async with asyncio.timeout(60):
+            while not found:
+                assert await self.says(81) == ""
+                reports = self.node.performance.reports(job)
+                found = sum(one.value for report in reports for one in self.node.performance.report(job, report.id))
+        await self.node.performance.delete_job(job.id, "vnfpm", tenant="")
+        await plane.remove("drops")
+        return found
+
     async def seen(self, wall: str) -> int:
         """Frames that a wall has received from its left side."""
         return int(await self.sh(self.member(wall), "box-0", "cat /sys/class/net/eth0/statistics/rx_packets"))
@@ -160,6 +190,7 @@ async def test_only_what_the_rule_names_passes_the_function(guarded: Guarded) ->
     await guarded.heard(81, "other")
     await guarded.sh(guarded.member("wall-0"), "box-0", "ifconfig b up")
     await guarded.heard(80, "hello")
+    assert await guarded.dropped() > 0
 
 
 @pytest.mark.feature("A57", "E98")
