@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from skerry.access.roles import NODE_TENANT
 from skerry.engine.engine import Engine
 from skerry.engine.kinds import StepContext
 from skerry.errors import ConflictError, Fault, InvalidError, SkerryError
@@ -22,8 +23,9 @@ from skerry.vnfm.naming import resource_name
 
 
 def port_name(tenant: str, pnf: str, cpd: str) -> str:
-    """How infrastructures call the port that a connection point of a tenant's PNF is cabled to."""
-    return f"{tenant}:{pnf}/{cpd}" if tenant else f"{pnf}/{cpd}"
+    """How infrastructures call the port that a connection point of a tenant's PNF is cabled to; those of the node's own tenant
+    have no prefix."""
+    return f"{pnf}/{cpd}" if tenant in ("", NODE_TENANT) else f"{tenant}:{pnf}/{cpd}"
 
 
 async def cabled(desk: NsDesk, instance: NsInstance, asked: Pnfs) -> Pnfs:
