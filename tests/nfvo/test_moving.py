@@ -12,6 +12,7 @@ from skerry.model.states import FINAL, InstantiationState, OperationState
 from skerry.notifications import affected
 from tests.nfvo.looking import check, members, ns_scale
 from tests.nfvo.nesting import UNIT, onboard, service
+from tests.nfvo.test_forwarding import SERVICE, deployed, way
 from tests.nfvo.test_nested import record, update
 from tests.vnfm.builder import Lab, csar, lab, vnf_folder
 from tests.vnfm.crashes import Camera, effects, reborn
@@ -188,11 +189,39 @@ def test_a_move_that_fails_after_it_came_to_its_end_is_taken_back() -> None:
         it.world.fail("delete_network", times=100)
         ended = await it.run("ns.update", old.id, move(new, lamp.id, post.id))
         assert ended.state is S.ROLLED_BACK, f"{ended.state} {ended.error}"
-        it.world.fail("delete_network", times=0)
+        it.world.troubles.clear()
         assert shape(it) == before
         assert networks(it)[post.id] == ["10.76.0"]
         check(it, old.id)
         check(it, new.id)
+
+    lab(body)
+
+
+@pytest.mark.feature("A28", "A57")
+def test_forwarding_paths_follow_a_function_that_moves() -> None:
+    async def body(it: Lab) -> None:
+        old = await deployed(it)
+        new = await it.ns(SERVICE, name="other")
+        await it.done("ns.scale", old.id, ns_scale("SCALE_OUT", "walls"))
+
+        async def walls(ns: NsInstance) -> set[str]:
+            return {(await way(it, ns, 80, source))[0] for source in range(40_000, 40_040)}
+
+        assert (await walls(old), await walls(new)) == ({"wall-0", "wall-1"}, {"wall-0"})
+        wall = members(it, old)["wall-1"].id
+        it.world.fail("delete_compute", times=100)
+        ended = await it.run("ns.update", old.id, move(new, wall))
+        assert ended.state is S.ROLLED_BACK, f"{ended.state} {ended.error}"
+        it.world.troubles.clear()
+        assert (await walls(old), await walls(new)) == ({"wall-0", "wall-1"}, {"wall-0"})
+        await it.done("ns.update", old.id, move(new, wall))
+        assert (await walls(old), await walls(new)) == ({"wall-0"}, {"wall-0", "wall-1"})
+        await it.done("ns.terminate", old.id)
+        assert await walls(new) == {"wall-0", "wall-1"}
+        await it.done("ns.terminate", new.id)
+        assert it.nothing_left()
+        assert it.node.dataplane.intents() == []
 
     lab(body)
 
@@ -217,7 +246,7 @@ def shape(it: Lab) -> dict[str, Any]:
     }
 
 
-STRIDE = 7
+STRIDE = 11
 """A move has some hundred moments; those in between are alike."""
 
 
@@ -229,7 +258,7 @@ def test_a_crash_at_every_kind_of_moment() -> None:
         camera = Camera(it)
         await it.done("ns.update", old.id, move(new, *going))
         expected, happened = shape(it), effects(it.world)
-        for moment in camera.moments[::5]:
+        for moment in camera.moments[::9]:
             for again in reborn(it, moment):
                 await again.node.start()
                 newest = again.node.engine.newest(old.id)

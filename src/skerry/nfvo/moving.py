@@ -15,7 +15,7 @@ import msgspec
 from skerry.engine.children import derive
 from skerry.errors import ConflictError, Fault, InvalidError, NotFoundError
 from skerry.model.descriptors import NsDeploymentFlavour
-from skerry.model.ns import NsInstance
+from skerry.model.ns import FORWARDING, NsInstance
 from skerry.model.ns_changes import VNFS
 from skerry.model.operations import Plan, Step
 from skerry.model.resources import Resource
@@ -125,12 +125,16 @@ def handing_over(instance: NsInstance, params: Mapping[str, Any]) -> list[Step]:
 def departed(plan: Plan) -> Plan:
     """The plan of the NS that they leave: nothing is done to them, and what they were on goes after they have gone."""
     moves = {f"delete:{one['key']}": step.key for step in plan.steps for one in step.args.get("vnfs", {}).values()}
-    steps = [
-        Step(key=step.key, action="member.left", note=f"{step.resource} has left", needs=(*step.needs, moves[step.key]))
-        if step.key in moves
-        else step
-        for step in plan.steps
-    ]
+    paths = tuple(step.key for step in plan.steps if step.resource == FORWARDING)  # laid without them before they go
+
+    def changed(step: Step) -> Step:
+        if step.key in moves:
+            needs = (*step.needs, moves[step.key])
+            return Step(key=step.key, action="member.left", note=f"{step.resource} has left", needs=needs)
+        hands = step.action == "member.hand_over"
+        return msgspec.structs.replace(step, needs=(*step.needs, *paths)) if hands else step
+
+    steps = [changed(step) for step in plan.steps]
     gone = {id for step in plan.steps for id in step.args.get("vnfs", {})}
     return msgspec.structs.replace(plan, steps=tuple(steps), outcome=_renamed(plan.outcome, gone, "REMOVE"))
 

@@ -22,6 +22,7 @@ from skerry.model.states import InstantiationState, OperationalState
 from skerry.nfvo.desk import NsDesk
 from skerry.nfvo.goal import NsGoal, flavour_of, grown
 from skerry.nfvo.joining import Joints, inner_links
+from skerry.nfvo.nesting import require_alone
 from skerry.store import aggregates
 
 PREFIX = "ns:"
@@ -258,6 +259,15 @@ def onboarded(desk: NsDesk, nsd_id: str, tenant: str) -> NsdInfo | None:
     found = [one for one in aggregates.nsds.select(desk.database, nsd_id=nsd_id) if one.tenant == tenant]
     usable = [one for one in found if one.operational_state is OperationalState.ENABLED and one.package is not None]
     return usable[-1] if usable else None
+
+
+def require_unshared(desk: NsDesk, instance: NsInstance, goal: NsGoal) -> None:
+    """`ConflictError` when nested NSs that were made for this NS are to go while others use them too."""
+    staying = {name for names in goal.nested.values() for name in names}
+    for name, one in instance.nested.items():
+        inner = aggregates.ns_instances.find(desk.database, one.ns_instance_id)
+        if inner is not None and not one.existing and name not in staying:
+            require_alone(inner, "terminate", within=instance.id)
 
 
 def require_sound(desk: NsDesk, instance: NsInstance, flavour: NsDeploymentFlavour, goal: NsGoal) -> None:

@@ -82,7 +82,8 @@ class NsOperation:
         self.require_sound(instance, self.goal(instance, operation.params))
 
     def require_sound(self, instance: NsInstance, goal: NsGoal) -> None:
-        """`InvalidError` with every nested NS that cannot be made."""
+        """`InvalidError` with every nested NS that cannot be made, `ConflictError` for one that cannot go."""
+        nested.require_unshared(self.desk, instance, goal)
         if goal.nested:
             nsd = self.desk.descriptor(goal.nsd_info_id or instance.nsd_info_id, goal.inputs)
             flavour = standing(flavour_of(nsd, goal.flavour_id), goal.kept, instance.resources)

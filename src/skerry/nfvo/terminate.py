@@ -11,6 +11,7 @@ from skerry.errors import ConflictError
 from skerry.model.ns import NsInstance
 from skerry.model.operations import Operation, Step
 from skerry.model.states import InstantiationState
+from skerry.nfvo import nested
 from skerry.nfvo.goal import NsGoal
 from skerry.nfvo.nesting import require_alone
 from skerry.nfvo.operation import NsOperation, member_named
@@ -32,6 +33,7 @@ class TerminateNs(NsOperation):
         instance = aggregates.ns_instances.get(tx, operation.subject)
         parent = journal.operations.find(tx, operation.parent) if operation.parent else None
         require_alone(instance, "terminate", within=parent.subject if parent else "")
+        nested.require_unshared(self.desk, instance, self.goal(instance, operation.params))
         if instance.ns_state is not InstantiationState.INSTANTIATED and not instance.resources:
             raise ConflictError(
                 f"cannot terminate NS {instance.id}: it is NOT_INSTANTIATED", suggestion="delete its record instead"

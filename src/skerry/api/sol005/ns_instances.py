@@ -31,7 +31,6 @@ HIDDEN = (
     "virtualLinkInfo",
     "vnffgInfo",
     "sapInfo",
-    "nestedNsInstanceId",
     "nsScaleStatus",
     "wanConnectionInfo",
 )
