@@ -21,7 +21,7 @@ from urllib.parse import parse_qs, urlsplit
 
 ROOT = "/vnflcm/v2"
 OPERATIONS = {"instantiate": "INSTANTIATE", "scale": "SCALE", "heal": "HEAL", "operate": "OPERATE"}
-OPERATIONS |= {"terminate": "TERMINATE", "change_ext_conn": "CHANGE_EXT_CONN", "": "MODIFY_INFO"}
+OPERATIONS |= {"terminate": "TERMINATE", "change_vnfpkg": "CHANGE_VNFPKG", "": "MODIFY_INFO"}
 
 
 class Stranger:
@@ -72,6 +72,8 @@ class Stranger:
 
     def run(self, occurrence: dict[str, Any], task: str, request: dict[str, Any]) -> None:
         time.sleep(float(self.moods.pop("slow", 0)))
+        if occurrence["operationState"] == "FAILED_TEMP":  # it was cancelled
+            return
         if self.moods.get("fail") == (task or "modify"):
             self.moods.pop("fail")
             occurrence |= {"error": {"status": 500, "detail": "out of luck"}, "operationState": "FAILED_TEMP"}
@@ -99,6 +101,8 @@ class Stranger:
         elif task == "scale":
             level = vnf["instantiatedVnfInfo"]["scaleStatus"][0]
             level["scaleLevel"] += 1 if request["type"] == "SCALE_OUT" else -1
+        elif task == "change_vnfpkg":
+            vnf["vnfdId"] = request["vnfdId"]
         elif task == "operate":
             vnf["instantiatedVnfInfo"]["vnfState"] = request["changeStateTo"]
         elif task == "":
@@ -228,6 +232,9 @@ class Handler(BaseHTTPRequestHandler):
             begun = me.begin(me.vnfs[id], task, body)
             return self.reply(202, location=me.occurrences[begun]["_links"]["self"]["href"])
         occurrence = me.occurrences[id]
+        if task == "cancel" and occurrence["operationState"] == "PROCESSING":
+            occurrence["operationState"] = "FAILED_TEMP"
+            return self.reply(202)
         if occurrence["operationState"] != "FAILED_TEMP":
             return self.reply(409, {"status": 409, "detail": f"it is {occurrence['operationState']}"})
         if task == "fail":

@@ -192,6 +192,47 @@ async def test_what_fails_there_is_told_repeated_and_taken_back(tmp_path: Path) 
         assert await manager.vnfs() == []
 
 
+async def alone(rig: Rig) -> str:
+    """A VNF of theirs that is up and in no service."""
+    made = await rig.client.post(VNFS, json={"vnfdId": "server", "vnfInstanceName": "alone"})
+    links = [{"id": "net", "resourceId": "n", "vimConnectionId": "sim", "extCps": [{"cpdId": "sip"}]}]
+    await done(rig, f"{made.headers['location']}/instantiate", {"flavourId": "default", "extVirtualLinks": links})
+    return str(made.headers["location"])
+
+
+@pytest.mark.feature("A64", "A29")
+async def test_its_package_is_changed_there(tmp_path: Path) -> None:
+    port = free_port()
+    async with stranger(port) as manager, orchestrator(tmp_path, port, manager.endpoint) as rig:
+        for text in (SERVER, SERVER.replace("id: server", "id: server2").replace("port: 5060", "port: 5061")):
+            await upload(rig, foreign(text), "/vnfpkgm/v2/vnf_packages", "package_content")
+        one = await alone(rig)
+        await done(rig, f"{one}/change_vnfpkg", {"vnfdId": "server2"})
+        assert [vnf["vnfdId"] for vnf in await manager.vnfs()] == ["server2"]
+        assert (await rig.client.get(one)).json()["vnfdId"] == "server2"
+        used = {p["vnfdId"]: p["usageState"] for p in (await rig.client.get("/vnfpkgm/v2/vnf_packages")).json()}
+        assert used == {"server": "NOT_IN_USE", "server2": "IN_USE"}
+
+
+@pytest.mark.feature("A64", "A69")
+async def test_what_is_cancelled_here_is_cancelled_there(tmp_path: Path) -> None:
+    port = free_port()
+    async with stranger(port) as manager, orchestrator(tmp_path, port, manager.endpoint) as rig:
+        await upload(rig, foreign(SERVER), "/vnfpkgm/v2/vnf_packages", "package_content")
+        one = await alone(rig)
+        await manager.mood(slow=600)
+        begun = await rig.client.post(f"{one}/scale", json={"type": "SCALE_OUT", "aspectId": "more"})
+        while "scale" not in [name for name, _ in await manager.asked()]:
+            await asyncio.sleep(0.02)
+        occurrence = begun.headers["location"]
+        assert (await rig.client.post(f"{occurrence}/cancel", json={"cancelMode": "FORCEFUL"})).status_code == 202
+        await settled(rig, begun, ends="FAILED_TEMP")
+        await settled(rig, await rig.client.post(f"{occurrence}/rollback"), ends="ROLLED_BACK")
+        assert [name for name, _ in await manager.asked()][-2:] == ["cancel", "rollback"]
+        shown = (await rig.client.get(one)).json()["instantiatedVnfInfo"]
+        assert shown["scaleStatus"][0]["scaleLevel"] == 0
+
+
 @pytest.mark.feature("A64")
 async def test_a_node_that_stops_meanwhile_asks_for_nothing_twice(tmp_path: Path) -> None:
     port = free_port()
