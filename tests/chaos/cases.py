@@ -173,13 +173,6 @@ async def shop_with_till(life: Life) -> str:
     return id
 
 
-async def shop_with_link(life: Life) -> str:
-    """An NS with a virtual link that nobody is on."""
-    id = await shop(life)
-    await life.done("ns.update", id, {"updateType": "CREATE_NS_VIRTUAL_LINK", **LINK})
-    return id
-
-
 # -- requests ---------------------------------------------------------------------------------------------------------
 
 
@@ -274,7 +267,6 @@ async def app_stopped(life: Life) -> str:
 SAP = {"sapdId": "door", "sapName": "back door", "description": ""}
 
 LINK = {"addNsVirtualLinkData": [{"nsVirtualLinkProfileId": "net"}]}
-GONE = {"deleteNsVirtualLinkId": ["net-2@sim"]}
 
 
 SECOND = pnf("till-2", at("10.8.0.201"), profile="till")
@@ -344,7 +336,6 @@ CASES = (
         asks({"updateType": "REMOVE_PNF", "removePnfId": ["till-1"]}),
     ),
     Case("ns-update-add-link", "ns.update", shop, asks({"updateType": "CREATE_NS_VIRTUAL_LINK", **LINK})),
-    Case("ns-update-remove-link", "ns.update", shop_with_link, asks({"updateType": "DELETE_NS_VIRTUAL_LINK", **GONE})),
     Case("ns-terminate", "ns.terminate", shop, asks({})),
 )
 
