@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -38,3 +39,20 @@ def test_ctrl_c_leaves_the_operation_alone(tmp_path: Path) -> None:
         (operation,) = node.json("op", "list")
         assert f"skerry op follow {operation['id'][:8]}" in told
         assert "COMPLETED" in node("op", "follow", operation["id"][:8]).stdout
+
+
+def test_ctrl_c_ends_a_command_that_waits_without_a_word() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        endpoint = f"http://127.0.0.1:{mute.getsockname()[1]}"
+        waiting = subprocess.Popen(
+            [sys.executable, "-c", LISTENING, "--endpoint", endpoint, "vnf", "list"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        mute.settimeout(60)
+        connection, _ = mute.accept()
+        with connection:
+            connection.recv(1)
+            waiting.send_signal(signal.SIGINT)
+            assert waiting.communicate(timeout=60) == (b"", b"")
+    assert waiting.returncode == 130
