@@ -58,5 +58,11 @@ async def test_nested_services_are_shown_added_and_removed(rig: Rig) -> None:
     for wrong, status in (("nowhere", 404), (campus, 422)):
         request = {"updateType": "ADD_NESTED_NS", "addNestedNsData": [{"nestedNsInstanceId": wrong}]}
         assert (await rig.client.post(f"{ROOT}/{campus}/update", json=request)).status_code == status
+    fresh = (await rig.client.post(ROOT, json={"nsdId": "campus", "nsName": "x", "nsDescription": "y"})).json()["id"]
+    params = [{"nsProfileId": "wing", "additionalParam": [{"a": "b"}, {"placement": "no map"}]}]
+    request = {"nsFlavourId": "default", "additionalParamsForNestedNs": params}
+    refused = await rig.client.post(f"{ROOT}/{fresh}/instantiate", json=request)
+    assert refused.status_code == 422
+    assert "/additionalParamsForNestedNs/0/additionalParam/1/placement" in refused.text
     bare = await rig.client.post(f"{ROOT}/{campus}/update", json={"updateType": "ADD_NESTED_NS"})
     assert bare.status_code == 422

@@ -13,7 +13,7 @@ from skerry.notifications import affected
 from tests.nfvo.looking import check, members, ns_scale
 from tests.nfvo.nesting import UNIT, onboard, service
 from tests.nfvo.test_forwarding import SERVICE, deployed, way
-from tests.nfvo.test_nested import record, update
+from tests.nfvo.test_nested import give_away, record, update
 from tests.vnfm.builder import Lab, csar, lab, vnf_folder
 from tests.vnfm.crashes import Camera, effects, reborn
 
@@ -153,6 +153,18 @@ def test_what_cannot_move_is_told_at_once() -> None:
             "/moveVnfInstanceData/0/vnfInstanceId/1",
         ]
         assert (record(it, old), record(it, new)) == before
+
+    lab(body)
+
+
+@pytest.mark.feature("A28", "D36")
+def test_a_service_of_another_tenant_is_not_there() -> None:
+    async def body(it: Lab) -> None:
+        old, new = await both(it)
+        await it.node.store.write(lambda tx: give_away(tx, new.id))
+        with pytest.raises(NotFoundError, match=f"cannot find NS instance {new.id}"):
+            await it.run("ns.update", old.id, move(new, members(it, old)["post-0"].id))
+        check(it, old.id)
 
     lab(body)
 

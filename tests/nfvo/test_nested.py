@@ -171,7 +171,7 @@ def test_a_service_of_another_tenant_is_not_there() -> None:
     async def body(it: Lab) -> None:
         await onboard(it, BRANCH, CAMPUS)
         campus, theirs = await service(it, "campus"), await service(it, "branch")
-        await it.node.store.write(lambda tx: _give_away(tx, theirs.id))
+        await it.node.store.write(lambda tx: give_away(tx, theirs.id))
         with pytest.raises(NotFoundError, match=f"cannot find NS instance {theirs.id}"):
             await it.run("ns.update", campus.id, taking(theirs.id))
         assert inside(it, campus) != [theirs.id]
@@ -179,7 +179,8 @@ def test_a_service_of_another_tenant_is_not_there() -> None:
     lab(body)
 
 
-def _give_away(tx: Transaction, id: str) -> None:
+def give_away(tx: Transaction, id: str) -> None:
+    """The NS is another tenant's."""
     aggregates.ns_instances.change(tx, id, lambda ns: msgspec.structs.replace(ns, tenant="someone else"))
 
 

@@ -82,7 +82,8 @@ def normal(params: Any) -> Any:
         if name in plain:
             plain[name] = [links.of_vnf(entry) for entry in plain[name]]
     additional = dict(plain.get("additionalParamsForNs") or {})
-    _require_maps(additional)
+    _require_maps(additional, "/additionalParamsForNs")
+    _require_maps_of_nested(plain)
     if constraints := plain.pop("locationConstraints", None):
         additional["placement"] = {**_places(constraints), **additional.get("placement", {})}
         plain["additionalParamsForNs"] = additional
@@ -153,19 +154,25 @@ def _known(names: tuple[str, ...]) -> str:
     return f"leave it out; there are: {', '.join(names)}"
 
 
-def _require_maps(additional: Mapping[str, Any]) -> None:
-    """Our own keys in `additionalParamsForNs` have a form, which the standard's type cannot say."""
+def _require_maps(additional: Mapping[str, Any], at: str) -> None:
+    """Our own keys in `additionalParamsForNs` have a form, which the standard's type cannot say. `at` is where they are."""
     faults = [
-        Fault(message=f"{name} is no map", code="schema", path=f"/additionalParamsForNs/{name}", fix="write a map")
+        Fault(message=f"{name} is no map", code="schema", path=f"{at}/{name}", fix="write a map")
         for name in ("placement", "inputs", "steered")
         if not isinstance(additional.get(name, {}), dict)
     ]
     keys = additional.get("sshKeys", [])
     if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
-        path = "/additionalParamsForNs/sshKeys"
+        path = f"{at}/sshKeys"
         faults.append(Fault(message="sshKeys is no list of names", code="schema", path=path, fix="write a list"))
     if faults:
-        raise InvalidError("cannot accept the body: additionalParamsForNs is wrong", faults=faults)
+        raise InvalidError(f"cannot accept the body: {at[1:]} is wrong", faults=faults)
+
+
+def _require_maps_of_nested(plain: Mapping[str, Any]) -> None:
+    for number, entry in enumerate(plain.get("additionalParamsForNestedNs", ())):
+        for place, given in enumerate(entry.get("additionalParam", ())):
+            _require_maps(given, f"/additionalParamsForNestedNs/{number}/additionalParam/{place}")
 
 
 def _places(constraints: list[dict[str, Any]]) -> dict[str, str]:
