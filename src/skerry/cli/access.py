@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
@@ -10,7 +9,7 @@ import click
 from skerry.cli import output
 from skerry.cli.lazy import Lazy
 from skerry.cli.quotas import quota
-from skerry.cli.session import Session, command, pick
+from skerry.cli.session import Session, command, new_file, pick
 from skerry.client.access import AccessClient, ClientSecret
 from skerry.errors import InvalidError
 
@@ -46,15 +45,17 @@ def client() -> None:
 @command
 def list_clients(session: Session) -> None:
     """List clients."""
-    found = AccessClient(session.node.http).all()
-    if session.as_json:
-        session.emit(found)
-        return
-    rows = [
-        (output.short(one.id), one.name, one.tenant, one.role, " ".join(one.scopes) or "all of the role")
-        for one in found
-    ]
-    output.table(("ID", "NAME", "TENANT", "ROLE", "SCOPES"), rows)
+    session.table(
+        AccessClient(session.node.http).all(),
+        ("ID", "NAME", "TENANT", "ROLE", "SCOPES"),
+        lambda one: (
+            output.short(one.id),
+            one.name,
+            one.tenant,
+            one.role,
+            " ".join(one.scopes) or "all of the role",
+        ),
+    )
 
 
 @client.command()
@@ -100,21 +101,12 @@ def certificate(session: Session, client: str, certificate: Path, key: Path) -> 
         raise InvalidError(f"cannot write {' and '.join(taken)}: it exists", suggestion="name new files")
     made = node.certify(pick(node.all(), client, "client").id)
     for file, text in ((key, made.key), (certificate, made.certificate)):
-        _new(file, text)
+        with new_file(file) as out:
+            out.write(text)
     if session.as_json:
         session.emit({"certificate": str(certificate), "key": str(key)})
     else:
         output.note(f"certificate in {certificate}, key in {key}")
-
-
-def _new(file: Path, text: str) -> None:
-    """A new file that its owner alone can read."""
-    try:
-        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except OSError as error:
-        raise InvalidError(f"cannot write {file}: {error.strerror}", suggestion="name a new file") from error
-    with os.fdopen(handle, "w") as out:
-        out.write(text)
 
 
 @client.command()

@@ -83,12 +83,10 @@ def measure(
 @command
 def jobs(session: Session) -> None:
     """List PM jobs."""
-    found = _measuring(session).jobs()
-    if session.as_json:
-        session.emit(found)
-        return
-    rows = [
-        (
+    session.table(
+        _measuring(session).jobs(),
+        ("ID", "TYPE", "OF", "METRICS", "PERIOD", "REPORT", "REPORTS", "TOLD"),
+        lambda job: (
             output.short(job.id),
             job.object_type,
             job.name,
@@ -97,10 +95,8 @@ def jobs(session: Session) -> None:
             f"{job.reporting_s} s",
             str(job.reports),
             job.callback_uri,
-        )
-        for job in found
-    ]
-    output.table(("ID", "TYPE", "OF", "METRICS", "PERIOD", "REPORT", "REPORTS", "TOLD"), rows)
+        ),
+    )
 
 
 @pm.command()
@@ -147,15 +143,19 @@ def watch(
 @command
 def thresholds(session: Session) -> None:
     """List thresholds."""
-    found = _measuring(session).thresholds()
-    if session.as_json:
-        session.emit(found)
-        return
-    rows = [
-        (output.short(t.id), t.object_type, t.name, ", ".join(t.parts), t.metric, f"{t.value:g}", f"{t.hysteresis:g}")
-        for t in found
-    ]
-    output.table(("ID", "TYPE", "OF", "PARTS", "METRIC", "VALUE", "HYSTERESIS"), rows)
+    session.table(
+        _measuring(session).thresholds(),
+        ("ID", "TYPE", "OF", "PARTS", "METRIC", "VALUE", "HYSTERESIS"),
+        lambda one: (
+            output.short(one.id),
+            one.object_type,
+            one.name,
+            ", ".join(one.parts),
+            one.metric,
+            f"{one.value:g}",
+            f"{one.hysteresis:g}",
+        ),
+    )
 
 
 @pm.command()

@@ -40,12 +40,11 @@ def quota() -> None:
 @command
 def list_quotas(session: Session) -> None:
     """List the tenants that have limits, with what they use."""
-    found = QuotaClient(session.node.http).all()
-    if session.as_json:
-        session.emit(found)
-        return
-    rows = [(one.tenant, *(_share(one, name) for name in NAMES)) for one in found]
-    output.table(("TENANT", *(name.upper() for name in NAMES.values())), rows)
+    session.table(
+        QuotaClient(session.node.http).all(),
+        ("TENANT", *(name.upper() for name in NAMES.values())),
+        lambda one: (one.tenant, *(_share(one, name) for name in NAMES)),
+    )
 
 
 @quota.command()

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Any, Concatenate, ParamSpec, Protocol, TextIO, TypeVar
 
 import click
 import msgspec
@@ -16,10 +16,11 @@ import msgspec
 from skerry.cli import output
 from skerry.client.node import NodeClient
 from skerry.client.profile import Profile, find
-from skerry.errors import InvalidError, NotFoundError
+from skerry.errors import ConflictError, InvalidError, NotFoundError
 
 P = ParamSpec("P")
 R = TypeVar("R")
+L = TypeVar("L")
 
 
 class Named(Protocol):
@@ -59,6 +60,13 @@ class Session:
     def emit(self, value: Any) -> None:
         """The answer of a command as JSON, the form that programs read."""
         click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
+
+    def table(self, found: Sequence[L], columns: Sequence[str], row: Callable[[L], Sequence[str]]) -> None:
+        """A list: a table for people, JSON for programs."""
+        if self.as_json:
+            self.emit(found)
+        else:
+            output.table(columns, map(row, found))
 
 
 def command(function: Callable[Concatenate[Session, P], R]) -> Callable[P, R]:
@@ -114,6 +122,16 @@ def full_id(ids: Iterable[str], wanted: str, what: str, *, whole: bool = False) 
                 f"cannot tell which {what} {wanted} means: {', '.join(found[:8])}", suggestion="give more of the id"
             )
     return wanted
+
+
+def new_file(file: Path) -> TextIO:
+    """A new file that its owner alone can read."""
+    try:
+        return open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w")
+    except FileExistsError as error:
+        raise ConflictError(f"cannot write {file}: it exists", suggestion="name a new file") from error
+    except OSError as error:
+        raise InvalidError(f"cannot write {file}: {error.strerror}", suggestion="name a file in a folder") from error
 
 
 def pairs(given: Iterable[str], option: str) -> dict[str, Any]:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TextIO
 
 import click
 
 from skerry.cli import output
 from skerry.cli.lazy import Lazy
-from skerry.cli.session import Session, command, pick, text_of
+from skerry.cli.session import Session, command, new_file, pick, text_of
 from skerry.client.stores import Stores
-from skerry.errors import ConflictError, InvalidError, SkerryError
+from skerry.errors import InvalidError, SkerryError
 
 
 @click.group(cls=Lazy)
@@ -24,14 +23,11 @@ def image() -> None:
 @command
 def list_images(session: Session) -> None:
     """List the images of the node's repository."""
-    found = Stores(session.node.http).images()
-    if session.as_json:
-        session.emit(found)
-        return
-    rows = [
-        (output.short(one.id), one.name, one.state, output.size(one.size_bytes), one.checksum[:12]) for one in found
-    ]
-    output.table(("ID", "NAME", "STATE", "SIZE", "SHA-256"), rows)
+    session.table(
+        Stores(session.node.http).images(),
+        ("ID", "NAME", "STATE", "SIZE", "SHA-256"),
+        lambda one: (output.short(one.id), one.name, one.state, output.size(one.size_bytes), one.checksum[:12]),
+    )
 
 
 @image.command("add")
@@ -90,13 +86,10 @@ def key() -> None:
 @command
 def list_keys(session: Session) -> None:
     """List keys."""
-    found = Stores(session.node.http).keys()
-    if session.as_json:
-        session.emit(found)
-        return
-    output.table(
+    session.table(
+        Stores(session.node.http).keys(),
         ("ID", "NAME", "TYPE", "FINGERPRINT"),
-        [(output.short(one.id), one.name, one.key_type, one.fingerprint) for one in found],
+        lambda one: (output.short(one.id), one.name, one.key_type, one.fingerprint),
     )
 
 
@@ -119,7 +112,7 @@ def add_key(session: Session, name: str, file: Path) -> None:
 @command
 def generate(session: Session, name: str, file: Path) -> None:
     """Make a key pair; the private key goes to the new FILE here and is kept nowhere else."""
-    with _new(file) as out:
+    with new_file(file) as out:
         try:
             made = Stores(session.node.http).generate_key(name)
         except SkerryError:
@@ -130,18 +123,6 @@ def generate(session: Session, name: str, file: Path) -> None:
         session.emit({"key": made.key, "file": str(file)})
     else:
         click.echo(made.key.fingerprint)
-
-
-def _new(file: Path) -> TextIO:
-    """A new file that its owner alone can read."""
-    try:
-        return open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w")
-    except FileExistsError as error:
-        raise ConflictError(
-            f"cannot write the private key to {file}: it exists", suggestion="name a new file"
-        ) from error
-    except OSError as error:
-        raise InvalidError(f"cannot write {file}: {error.strerror}", suggestion="name a file in a folder") from error
 
 
 @key.command("rm")

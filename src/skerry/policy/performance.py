@@ -140,14 +140,7 @@ class Performance:
 
     async def delete_job(self, id: str, api: str, *, match: Revs = None, tenant: str) -> None:
         """Measure no more; its reports go with it. `PreconditionError` where it is in none of the revisions `match`."""
-
-        def work(tx: Transaction) -> None:
-            self._of(store.jobs, store.jobs.matching(tx, id, tenant, match), api)
-            store.remove_job(tx, id)
-
-        await self._database.write(work)
-        self.collector.forget(id)
-        await self._callbacks.detach(id)
+        await self._end(store.jobs, store.remove_job, id, api, match, tenant)
 
     def reports(self, job: PmJob) -> Sequence[Report]:
         """Its reports that are not over, oldest first."""
@@ -187,14 +180,7 @@ class Performance:
 
     async def delete_threshold(self, id: str, api: str, *, match: Revs = None, tenant: str) -> None:
         """Compare no more. `PreconditionError` where it is in none of the revisions `match`."""
-
-        def work(tx: Transaction) -> None:
-            self._of(store.thresholds, store.thresholds.matching(tx, id, tenant, match), api)
-            store.remove_threshold(tx, id)
-
-        await self._database.write(work)
-        self.collector.forget(id)
-        await self._callbacks.detach(id)
+        await self._end(store.thresholds, store.remove_threshold, id, api, match, tenant)
 
     async def redirect(
         self,
@@ -243,6 +229,23 @@ class Performance:
         return found
 
     # -- inside -------------------------------------------------------------------------------------------------------
+
+    async def _end(
+        self,
+        where: Collection[R],
+        remove: Callable[[Transaction, str], None],
+        id: str,
+        api: str,
+        match: Revs,
+        tenant: str,
+    ) -> None:
+        def work(tx: Transaction) -> None:
+            self._of(where, where.matching(tx, id, tenant, match), api)
+            remove(tx, id)
+
+        await self._database.write(work)
+        self.collector.forget(id)
+        await self._callbacks.detach(id)
 
     def _of(self, collection: Collection[R], record: R, api: str) -> R:
         if record.api != api:

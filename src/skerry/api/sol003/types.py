@@ -113,99 +113,91 @@ class CreateVnfRequest(Wire, frozen=True, kw_only=True):
     metadata: KeyValuePairs = {}
 
 
-class InstantiateVnfRequest(Wire, frozen=True, kw_only=True):
+class TaskRequest(Wire, frozen=True, kw_only=True):
+    """What requests of tasks on VNFs have in common (5.5.2.4 to 5.5.2.26)."""
+
+    additional_params: KeyValuePairs | None = None
+
+
+class ConnectingRequest(TaskRequest, frozen=True, kw_only=True):
+    """What those of them have in common that say how a VNF is connected, and may change its values."""
+
+    ext_virtual_links: list[ExtVirtualLinkData] | None = None
+    ext_managed_virtual_links: list[ExtManagedVirtualLinkData] | None = None
+    vim_connection_info: VimConnections | None = None
+    extensions: KeyValuePairs | None = None
+    vnf_configurable_properties: KeyValuePairs | None = None
+
+
+class InstantiateVnfRequest(ConnectingRequest, frozen=True, kw_only=True):
     """InstantiateVnfRequest (5.5.2.4); `target_scale_level_info` is of V4."""
 
     flavour_id: Identifier
     instantiation_level_id: str | None = None
     target_scale_level_info: list[ScaleInfo] | None = None
-    ext_virtual_links: list[ExtVirtualLinkData] | None = None
-    ext_managed_virtual_links: list[ExtManagedVirtualLinkData] | None = None
-    vim_connection_info: VimConnections | None = None
     localization_language: str | None = None
-    additional_params: KeyValuePairs | None = None
-    extensions: KeyValuePairs | None = None
-    vnf_configurable_properties: KeyValuePairs | None = None
 
 
-class ScaleVnfRequest(Wire, frozen=True, kw_only=True):
+class ScaleVnfRequest(TaskRequest, frozen=True, kw_only=True):
     """ScaleVnfRequest (5.5.2.5)."""
 
     type: Literal["SCALE_OUT", "SCALE_IN"]
     aspect_id: Identifier
     number_of_steps: Positive | None = None
-    additional_params: KeyValuePairs | None = None
 
 
-class ScaleVnfToLevelRequest(Wire, frozen=True, kw_only=True):
+class ScaleVnfToLevelRequest(TaskRequest, frozen=True, kw_only=True):
     """ScaleVnfToLevelRequest (5.5.2.6)."""
 
     instantiation_level_id: str | None = None
     scale_info: list[ScaleInfo] | None = None
-    additional_params: KeyValuePairs | None = None
 
     def __post_init__(self) -> None:
         if (self.instantiation_level_id is None) == (self.scale_info is None):
             raise ValueError("give either instantiationLevelId or scaleInfo")
 
 
-class OperateVnfRequest(Wire, frozen=True, kw_only=True):
+class OperateVnfRequest(TaskRequest, frozen=True, kw_only=True):
     """OperateVnfRequest (5.5.2.10). `vnfc_instance_id` is of SOL002: only these VNFCs."""
 
     change_state_to: Literal["STARTED", "STOPPED"]
     stop_type: Literal["FORCEFUL", "GRACEFUL"] | None = None
     graceful_stop_timeout: NotNegative | None = None
     vnfc_instance_id: list[str] | None = None
-    additional_params: KeyValuePairs | None = None
 
 
-class HealVnfRequest(Wire, frozen=True, kw_only=True):
+class HealVnfRequest(TaskRequest, frozen=True, kw_only=True):
     """HealVnfRequest (5.5.2.9). `vnfc_instance_id` is of SOL002: only these VNFCs."""
 
     cause: str | None = None
     vnfc_instance_id: list[str] | None = None
-    additional_params: KeyValuePairs | None = None
 
 
-class TerminateVnfRequest(Wire, frozen=True, kw_only=True):
+class TerminateVnfRequest(TaskRequest, frozen=True, kw_only=True):
     """TerminateVnfRequest (5.5.2.8)."""
 
     termination_type: Literal["FORCEFUL", "GRACEFUL"]
     graceful_termination_timeout: NotNegative | None = None
-    additional_params: KeyValuePairs | None = None
 
 
-class ChangeVnfFlavourRequest(Wire, frozen=True, kw_only=True):
+class ChangeVnfFlavourRequest(ConnectingRequest, frozen=True, kw_only=True):
     """ChangeVnfFlavourRequest (5.5.2.7)."""
 
     new_flavour_id: Identifier
     instantiation_level_id: str | None = None
-    ext_virtual_links: list[ExtVirtualLinkData] | None = None
-    ext_managed_virtual_links: list[ExtManagedVirtualLinkData] | None = None
-    vim_connection_info: VimConnections | None = None
-    additional_params: KeyValuePairs | None = None
-    extensions: KeyValuePairs | None = None
-    vnf_configurable_properties: KeyValuePairs | None = None
 
 
-class ChangeExtVnfConnectivityRequest(Wire, frozen=True, kw_only=True):
+class ChangeExtVnfConnectivityRequest(TaskRequest, frozen=True, kw_only=True):
     """ChangeExtVnfConnectivityRequest (5.5.2.11)."""
 
     ext_virtual_links: list[ExtVirtualLinkData]
     vim_connection_info: VimConnections | None = None
-    additional_params: KeyValuePairs | None = None
 
 
-class ChangeCurrentVnfPkgRequest(Wire, frozen=True, kw_only=True):
+class ChangeCurrentVnfPkgRequest(ConnectingRequest, frozen=True, kw_only=True):
     """ChangeCurrentVnfPkgRequest (5.5.2.11a)."""
 
     vnfd_id: Identifier
-    ext_virtual_links: list[ExtVirtualLinkData] | None = None
-    ext_managed_virtual_links: list[ExtManagedVirtualLinkData] | None = None
-    vim_connection_info: VimConnections | None = None
-    additional_params: KeyValuePairs | None = None
-    extensions: KeyValuePairs | None = None
-    vnf_configurable_properties: KeyValuePairs | None = None
 
 
 class VnfInfoModificationRequest(Wire, frozen=True, kw_only=True):
@@ -450,21 +442,19 @@ class VnfStateSnapshotInfo(Wire, frozen=True, kw_only=True):
     metadata: KeyValuePairs | None = None
 
 
-class CreateVnfSnapshotRequest(Wire, frozen=True, kw_only=True):
+class CreateVnfSnapshotRequest(TaskRequest, frozen=True, kw_only=True):
     """CreateVnfSnapshotRequest (5.5.2.21). `vnfc_instance_id` is of SOL002: only this VNFC."""
 
     vnf_snapshot_info_id: Identifier
     vnfc_instance_id: str | None = None
-    additional_params: KeyValuePairs | None = None
     user_defined_data: KeyValuePairs | None = None
 
 
-class RevertToVnfSnapshotRequest(Wire, frozen=True, kw_only=True):
+class RevertToVnfSnapshotRequest(TaskRequest, frozen=True, kw_only=True):
     """RevertToVnfSnapshotRequest (5.5.2.26). `vnfc_instance_id` is of SOL002: only this VNFC."""
 
     vnf_snapshot_info_id: Identifier
     vnfc_instance_id: str | None = None
-    additional_params: KeyValuePairs | None = None
 
 
 class VnfcSnapshotInfo(Wire, frozen=True, kw_only=True):
