@@ -34,6 +34,16 @@ def test_an_idle_node_loads_nothing_heavy() -> None:
     assert not set(HEAVY) & set(loaded)
 
 
+def test_help_loads_nothing_heavy() -> None:
+    code = "import sys; from skerry.cli import root; root(['--help'], standalone_mode=False); print(*sys.modules)"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    *lines, modules = told.splitlines()
+    loaded = set(modules.split())
+    assert "Commands:" in lines
+    assert "skerry.cli.vnf" in loaded
+    assert not {*HEAVY, "uvicorn", "starlette", "sqlite3", "skerry.wiring"} & loaded
+
+
 async def test_what_is_answered_before_the_node_is_there() -> None:
     transport = httpx.ASGITransport(Front())
     async with httpx.AsyncClient(transport=transport, base_url="http://node") as client:
