@@ -102,6 +102,24 @@ async def test_requests_that_wait_on_one_connection_are_bounded_in_number(rig: R
         assert b" 400 " in await exchanged(url, one * (MOST_WAITING * 4))
 
 
+async def test_who_goes_away_in_the_middle_is_no_defect(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    async with served(rig) as url:
+        target = urlsplit(url)
+        _, writer = await asyncio.open_connection(target.hostname, target.port)
+        writer.write(
+            b"POST /vnfpkgm/v2/vnf_packages HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            b"Content-Length: 100\r\nAuthorization: Bearer " + TOKEN.encode() + b"\r\n\r\n{"
+        )
+        await writer.drain()
+        await asyncio.sleep(0.1)
+        writer.close()
+        async with asyncio.timeout(30):
+            while not (told := [one for one in rig.node.engine.events.since(0) if one.kind == "audit"]):
+                await asyncio.sleep(0.01)
+    assert [one.state for one in told] == ["400"]
+    assert not [line for line in caplog.records if line.levelname == "ERROR"]
+
+
 class Hasty(Bounded):
     """Waits no longer than tests may take."""
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from skerry import errors
@@ -152,8 +152,14 @@ async def on_unknown_error(request: Request, error: Exception) -> Response:
     )
 
 
+async def on_disconnect(request: Request, error: Exception) -> Response:
+    """The caller went away in the middle of its request: nobody reads the answer, and it is no defect of ours."""
+    return answer(Problem(status=400, detail="cannot read the rest of the request: the caller is gone"))
+
+
 HANDLERS: Mapping[Any, Any] = {
     errors.SkerryError: on_skerry_error,
+    ClientDisconnect: on_disconnect,
     HTTPException: on_http_error,
     Exception: on_unknown_error,
 }
