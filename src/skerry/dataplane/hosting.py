@@ -92,7 +92,7 @@ class Hosting:
             reasons.append(f"{name} {missing[0]}")
         raise UnsupportedError(
             f"cannot put this on the device {device.id}: {'; '.join(reasons)}",
-            suggestion="name an engine that can, or ask for less",
+            suggestion="name an engine that can, or ask for less; `skerry doctor` says what to install",
         )
 
     def _lacks(self, name: str, state: DeviceState) -> list[str]:

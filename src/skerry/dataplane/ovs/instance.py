@@ -50,7 +50,7 @@ def missing() -> str:
     """What the machine lacks to run Open vSwitch; "" when it has all."""
     lacking = [one for one in PROGRAMS if not program(one)]
     if lacking or not SCHEMA.exists():
-        return "not installed: openvswitch-switch"
+        return "is not installed (apt-get install openvswitch-switch)"
     return "" if os.geteuid() == 0 else "needs root"
 
 

@@ -99,7 +99,10 @@ class Containers(Edge):
         if os.geteuid() != 0:
             raise UnsupportedError("cannot run containers: Skerry is not root", suggestion="run it as root")
         if not shim:
-            raise UnsupportedError("cannot run containers: conmon is missing", suggestion="apt-get install conmon")
+            raise UnsupportedError(
+                "cannot run containers: conmon is missing",
+                suggestion="apt-get install conmon; `skerry doctor` names all that is missing",
+            )
         self.data.mkdir(parents=True, exist_ok=True)
         runtime = probe.known(self.data / "runtime.json", self._settings.runtime, groups)
         return supervise.Runner(

@@ -120,7 +120,8 @@ def known(note: Path, wanted: str, groups: cgroups.Layout) -> str:
     runtime, reason = choose(wanted, groups)
     if not runtime:
         raise UnsupportedError(
-            f"cannot run containers: no OCI runtime works here ({reason})", suggestion="apt-get install runc"
+            f"cannot run containers: no OCI runtime works here ({reason})",
+            suggestion="apt-get install runc; `skerry doctor` says more",
         )
     records.write_bytes(note, msgspec.json.encode((mark, runtime)))
     return runtime
