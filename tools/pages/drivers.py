@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import inspect
 import re
+from types import ModuleType
 
 import msgspec
 
+from skerry.vim import cabling
 from skerry.vim import driver as contract
 from skerry.vim.catalogue import abilities, driver_types, load
 from tools.pages import code, page, paragraph, prose, table
@@ -16,7 +18,7 @@ A driver makes one kind of infrastructure usable. All do everything of the contr
 networks, compute resources with addresses, limits, files and environment. What not every infrastructure can do is an ability
 of its own. One [conformance suite](../how-to/add-a-driver.md) runs over every driver in the folder.
 """
-ABILITIES = ("events", "exec", "logs", "resize", "snapshots", "stats", "strangers", "taps", "written")
+ABILITIES = ("cabled", "events", "exec", "logs", "resize", "snapshots", "stats", "strangers", "taps", "written")
 
 
 def drivers() -> str:
@@ -26,7 +28,7 @@ def drivers() -> str:
         (f"[{code(type_)}](#{type_.lower()})", *("yes" if one in abilities(load(type_)) else "no" for one in ABILITIES))
         for type_ in own
     ]
-    meaning = [(code(one), prose(getattr(contract, one.capitalize()).__doc__)) for one in ABILITIES]
+    meaning = [(code(one), prose(getattr(_home(one), one.capitalize()).__doc__)) for one in ABILITIES]
     return page(
         "VIM drivers",
         INTRODUCTION,
@@ -35,6 +37,10 @@ def drivers() -> str:
         table(("Ability", "What it does"), meaning),
         *(part for type_ in own for part in _driver(type_)),
     )
+
+
+def _home(ability: str) -> ModuleType:
+    return cabling if ability == "cabled" else contract
 
 
 def _driver(type_: str) -> list[str]:
