@@ -152,7 +152,7 @@ async def on_unknown_error(request: Request, error: Exception) -> Response:
     )
 
 
-async def on_disconnect(request: Request, error: Exception) -> Response:
+async def on_disconnect(_request: Request, _error: Exception) -> Response:
     """The caller went away in the middle of its request: nobody reads the answer, and it is no defect of ours."""
     return answer(Problem(status=400, detail="cannot read the rest of the request: the caller is gone"))
 
