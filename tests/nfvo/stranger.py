@@ -1,7 +1,7 @@
 """A VNF manager of somebody else, in a process of its own: SOL003 VNF life-cycle management written without Skerry.
 
-`python stranger.py PORT NFVO`. `GET /seen` tells what it was asked; `POST /moods` with `{"fail": TASK}` or `{"slow": SECONDS}`
-how it behaves next.
+`python stranger.py PORT NFVO [MAJOR]`. `GET /seen` tells what it was asked; `POST /moods` with `{"fail": TASK}` or
+`{"slow": SECONDS}` how it behaves next.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-ROOT = "/vnflcm/v2"
+MAJOR = sys.argv[3] if len(sys.argv) > 3 else "2"
+ROOT = f"/vnflcm/v{MAJOR}"
 OPERATIONS = {"instantiate": "INSTANTIATE", "scale": "SCALE", "heal": "HEAL", "operate": "OPERATE"}
 OPERATIONS |= {"terminate": "TERMINATE", "change_vnfpkg": "CHANGE_VNFPKG", "": "MODIFY_INFO"}
 
@@ -93,7 +94,9 @@ class Stranger:
             grant = self.grant(occurrence, vnf, request)
             (place,) = grant["addResources"]
             vnf["instantiatedVnfInfo"] = self.info(request, place["vimConnectionId"])
-            vnf["vimConnectionInfo"] = grant["vimConnectionInfo"]
+            vnf["vimConnectionInfo"] = grant["vimConnectionInfo" if MAJOR == "2" else "vimConnections"]
+            (point,) = request["extVirtualLinks"][0]["extCps"]
+            assert isinstance(point["cpConfig"], dict if MAJOR == "2" else list)
             vnf["instantiationState"] = "INSTANTIATED"
         elif task == "terminate":
             vnf.pop("instantiatedVnfInfo")
@@ -163,7 +166,7 @@ class Handler(BaseHTTPRequestHandler):
     def reply(self, status: int, body: Any = None, location: str = "", link: str = "") -> None:
         raw = b"" if body is None else json.dumps(body).encode()
         self.send_response(status)
-        self.send_header("Version", "2.0.0")
+        self.send_header("Version", f"{MAJOR}.0.0")
         if location:
             self.send_header("Location", location)
         if link:
@@ -184,6 +187,8 @@ class Handler(BaseHTTPRequestHandler):
         body = self.body()
         if parts.path == "/seen":
             return self.reply(200, {"asked": me.seen, "vnfs": list(me.vnfs.values())})
+        if parts.path == "/vnflcm/api_versions":
+            return self.reply(200, {"uriPrefix": "/vnflcm", "apiVersions": [{"version": f"{MAJOR}.0.0"}]})
         if parts.path == "/moods":
             me.moods |= body
             return self.reply(204)

@@ -15,14 +15,16 @@ import msgspec
 
 from skerry.engine.engine import Engine
 from skerry.engine.kinds import StepContext
-from skerry.errors import ConflictError, DriverError, UnavailableError
+from skerry.errors import ConflictError, DriverError, UnavailableError, UnsupportedError
 from skerry.model.vnf import VnfInstance
 from skerry.notifications.wire import Answer
 from skerry.vnfm.desk import Desk
 from skerry.vnfm.foreign import Exchange, next_page, place, read_object, reason_of
-from skerry.vnfm.managed import MANAGED, TASKS, Shown
+from skerry.vnfm.managed import MANAGED, TASKS, Shown, as_version_1
 
-VERSION = "2.0.0"
+VERSIONS = {1: "1.3.0", 2: "2.0.0"}
+"""Major version of the API -> what is asked for."""
+
 MARK = "skerryVnfInstanceId"
 """Metadata of a VNF at its manager: whose it is here."""
 
@@ -64,9 +66,24 @@ class Manager:
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.infos = tuple(infos)
-        self._root = f"{endpoint.rstrip('/')}/vnflcm/v2"
+        self._api = f"{endpoint.rstrip('/')}/vnflcm"
+        self._major = 0
         self._exchange = exchange
         self._pause = pause
+
+    @property
+    def _root(self) -> str:
+        return f"{self._api}/v{self._major or max(VERSIONS)}"
+
+    async def agree(self) -> None:
+        """Learn which version to speak: the newest of both; version 2 where the manager does not say."""
+        if self._major:
+            return
+        answer = await self._call("GET", f"{self._api}/api_versions", allowed=(404,))
+        listed = read_object(answer.body).get("apiVersions")
+        told = [str(one.get("version", "")) for one in listed or () if isinstance(one, Mapping)]
+        both = [major for major in VERSIONS if any(version.startswith(f"{major}.") for version in told)]
+        self._major = max(both, default=max(VERSIONS))
 
     async def find(self, vnf_id: str) -> str:
         """The identifier there of a VNF of ours; "" if it has none."""
@@ -89,11 +106,24 @@ class Manager:
     async def show(self, id: str) -> dict[str, Any]:
         """The VNF as the manager shows it, as far as it counts here."""
         told = read_object((await self._call("GET", f"/vnf_instances/{id}")).body)
+        if isinstance(told.get("vimConnectionInfo"), list):
+            told["vimConnectionInfo"] = {str(one.get("id")): one for one in told["vimConnectionInfo"]}
         try:
             msgspec.convert(told, Shown)
         except msgspec.ValidationError as error:
             raise DriverError(f"cannot read the VNF that the VNF manager shows: {error}") from error
         return {name: told[name] for name in SHOWN if name in told}
+
+    def _written(self, kind: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The request in the version that the manager speaks."""
+        if self._major != 1:
+            return request
+        if kind == "vnf.change_package":
+            raise UnsupportedError(
+                "cannot change the package: the VNF manager speaks version 1 of the API, which has no such task",
+                suggestion="terminate the VNF and make another",
+            )
+        return as_version_1(request)
 
     async def run(self, id: str, kind: str, request: Mapping[str, Any], since: str) -> None:
         """Have one operation done. `since` is the time from which one that is there counts as this one ("" = none does)."""
@@ -109,7 +139,7 @@ class Manager:
                 await self._decide(going[0], "retry")
             await self._follow(self._of(going[0]))
         elif not since or not any(one.start_time >= since for one in done):
-            await self._follow(await self._ask(id, TASKS[kind], request))
+            await self._follow(await self._ask(id, TASKS[kind], self._written(kind, request)))
 
     async def undo(self, id: str, kind: str, since: str) -> None:
         """Take back an operation that stopped half-way. `ConflictError` where the manager did it all."""
@@ -202,7 +232,7 @@ class Manager:
     ) -> Answer:
         """`once`: nobody may repeat it before he has looked whether it was done."""
         uri = where if "://" in where else self._root + where
-        headers = {"Version": VERSION, "Accept": "application/json"}
+        headers = {"Version": VERSIONS[self._major or max(VERSIONS)], "Accept": "application/json"}
         raw = b""
         if body is not None:
             raw = msgspec.json.encode(body)
@@ -267,31 +297,33 @@ class ManagedSteps:
         self._desk = desk
 
     async def create(self, context: StepContext) -> Mapping[str, Any]:
-        vnf, manager = self._both(context)
+        vnf, manager = await self._both(context)
         id = await manager.make(vnf)
         return await self._done(context, manager, id)
 
     async def run(self, context: StepContext) -> Mapping[str, Any]:
-        vnf, manager = self._both(context)
+        vnf, manager = await self._both(context)
         return await self._done(context, manager, await self._id(vnf, manager))
 
     async def undo(self, context: StepContext) -> Mapping[str, Any]:
-        vnf, manager = self._both(context)
+        vnf, manager = await self._both(context)
         id = await self._id(vnf, manager)
         await manager.undo(id, context.operation.kind, context.operation.started_at)
         return {"shown": await manager.show(id)}
 
     async def delete(self, context: StepContext) -> None:
-        vnf, manager = self._both(context)
+        vnf, manager = await self._both(context)
         if not (id := await self._id(vnf, manager)):
             return
         request = context.args.get("request", {"terminationType": "FORCEFUL"})
         self._managers.works_on(id, vnf.id)
         await manager.remove(id, request, _since(context))
 
-    def _both(self, context: StepContext) -> tuple[VnfInstance, Manager]:
+    async def _both(self, context: StepContext) -> tuple[VnfInstance, Manager]:
         vnf = self._desk.instance(context.operation.subject)
-        return vnf, self._managers.manager(context.args["spec"]["manager"])
+        manager = self._managers.manager(context.args["spec"]["manager"])
+        await manager.agree()
+        return vnf, manager
 
     async def _id(self, vnf: VnfInstance, manager: Manager) -> str:
         have = vnf.resources.get(MANAGED)

@@ -187,6 +187,15 @@ def _any_address(point: Mapping[str, Any]) -> dict[str, Any]:
     return {point["cpdId"]: {"cpProtocolData": [{"layerProtocol": "IP_OVER_ETHERNET", "ipOverEthernet": over}]}}
 
 
+def as_version_1(request: Mapping[str, Any]) -> dict[str, Any]:
+    """A request in the form of V2.6.1: configurations of connection points as a list."""
+    links = [
+        {**link, "extCps": [{**cp, "cpConfig": list(cp.get("cpConfig", {}).values())} for cp in link.get("extCps", ())]}
+        for link in request.get("extVirtualLinks", ())
+    ]
+    return {**request, "extVirtualLinks": links} if links else dict(request)
+
+
 def moved(instance: VnfInstance, operation: Operation, state: OperationState) -> VnfInstance:
     """The record when an operation came to rest at `state`."""
     have = instance.resources.get(MANAGED)
