@@ -132,7 +132,7 @@ class Node:
         self.keys = Keys(self.store, self.clock, self.ids, os.urandom)
         self.coordinations = Coordinations(self.store, self.engine, self.clock, self.ids)
         self.managers = self._vnf_managers()
-        self.grants = Grants(self.store, self.granter, self.clock, self.ids, self._places_of)
+        self.grants = Grants(self.store, self.granter, self.clock, self.ids, self._places_of, self.managers.vnf_of)
         self.catalogue = self._catalogue()
         self.snapshot_packages = SnapshotPackages(
             self.store,

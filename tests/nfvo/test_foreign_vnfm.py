@@ -165,6 +165,24 @@ async def test_a_vnf_manager_in_another_process_has_the_server_of_a_service(tmp_
         assert (await rig.client.delete(ns)).status_code == 204
 
 
+@pytest.mark.feature("A40", "A64")
+async def test_a_quota_counts_what_the_other_manager_has_once(tmp_path: Path) -> None:
+    quota = "/skerry/v1/access/quotas/default"
+    port = free_port()
+    async with stranger(port) as manager, orchestrator(tmp_path, port, manager.endpoint) as rig:
+        await onboarded(rig)
+        ns = await service(rig)
+        await rig.client.put(quota, json={"instances": 1})
+        refused = await done(rig, f"{ns}/instantiate", WANTED, ends="ROLLED_BACK")
+        assert "instances: the limit is 1, used are 0, asked for are 2" in refused["error"]["detail"]
+        assert await manager.vnfs() == []
+        await rig.client.put(quota, json={"instances": 2})
+        await done(rig, f"{ns}/instantiate", WANTED)
+        assert (await rig.client.get(quota)).json()["usage"]["instances"] == 2
+        await done(rig, f"{ns}/terminate", {})
+        assert (await rig.client.get(quota)).json()["usage"]["instances"] == 0
+
+
 @pytest.mark.feature("A64", "A65")
 async def test_what_fails_there_is_told_repeated_and_taken_back(tmp_path: Path) -> None:
     port = free_port()

@@ -11,9 +11,11 @@ from skerry.errors import RejectedError
 from skerry.model.grants import Asked, GrantRecord
 from skerry.model.quotas import Limits, Needed, TenantUsage, beyond, total
 from skerry.model.states import OperationState
+from skerry.nfvo.grants import takes
 from skerry.nfvo.tenant_quotas import elsewhere, exceeded
+from skerry.placement.solve import CONTAINER, FUNCTION, Choice, Demand
 from skerry.store.quotas import claims
-from tests.vnfm.builder import Lab, lab
+from tests.vnfm.builder import Lab, csar, lab, vnf_folder
 
 WEB = "{id: web, vdus: {one: {nics: {pub: ext}, vcpus: 1}}, aspects: {more: {max: 3, deltas: {one: [1]}}}}"
 PAIR = "{id: pair, vnfs: {a: {vnfd: web, links: {pub: net}, count: 2}}, links: {net: ''}}"
@@ -143,6 +145,33 @@ def test_who_was_refused_is_told_once_the_quota_has_room() -> None:
         assert told() == [("", "COMPUTE")] * 2
 
     lab(body)
+
+
+@pytest.mark.feature("A40")
+def test_what_stays_and_gets_bigger_counts() -> None:
+    async def body(it: Lab) -> None:
+        small = "{id: v1, product: p, vdus: {one: {nics: {pub: ext}, vcpus: 1}}}"
+        await limit(it, vcpus=2)
+        vnf = await it.vnf(small)
+        await it.onboard(csar(vnf_folder(small.replace("v1", "v2").replace("vcpus: 1", "vcpus: 3"))))
+        refused = await it.run("vnf.change_package", vnf.id, {"vnfdId": "v2"})
+        assert refused.state is OperationState.ROLLED_BACK
+        assert "vCPUs: the limit is 2, used are 1, asked for are 2" in refused.error
+        assert (it.node.vnfm.instance(vnf.id).vnfd_id, used(it).vcpus) == ("v1", 1.0)
+        await limit(it, vcpus=3)
+        await it.done("vnf.change_package", vnf.id, {"vnfdId": "v2"})
+        assert used(it).vcpus == 3.0
+
+    lab(body)
+
+
+@pytest.mark.feature("A40")
+def test_a_micro_network_function_counts_as_what_it_takes() -> None:
+    either = Demand(name="f", vcpus=2, memory_bytes=1 << 30, forms=(CONTAINER, FUNCTION), function_bytes=8 << 20)
+    as_function = Choice(placement={"f": "s"}, verdicts=(), functions=frozenset({"f"}))
+    assert takes([either], as_function) == {"f": Needed(memory_bytes=8 << 20, instances=1)}
+    as_container = Choice(placement={"f": "s"}, verdicts=())
+    assert takes([either], as_container) == {"f": Needed(vcpus=2, memory_bytes=1 << 30, instances=1)}
 
 
 def grant(operation: str, takes: float = 0, gives: float = 0) -> GrantRecord:

@@ -52,10 +52,11 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 class GrantRecord(Record, frozen=True, kw_only=True, omit_defaults=True):
     """Grant (9.5.2.3): where each resource goes (definition -> VIM connection). `links` are those of the request; `takes` and
-    `gives` what quotas count."""
+    `gives` what quotas count, `vnf` the VNF of this node that its manager asks for ("" = one of its own)."""
 
     asked: Asked
     places: Mapping[str, str] = {}
     links: Mapping[str, Any] = {}
     takes: Needed = Needed()
     gives: Needed = Needed()
+    vnf: str = ""

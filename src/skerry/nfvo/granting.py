@@ -26,6 +26,10 @@ def _nowhere(_vnf_instance_id: str) -> Mapping[str, str]:
     return {}
 
 
+def _nobodys(_vnf_instance_id: str) -> str:
+    return ""
+
+
 class Grants:
     """Answers grant requests and keeps the answers."""
 
@@ -36,8 +40,11 @@ class Grants:
         clock: Clock,
         ids: Ids,
         places_of: Callable[[str], Mapping[str, str]] = _nowhere,
+        vnf_of: Callable[[str], str] = _nobodys,
     ) -> None:
-        """`places_of` says where this node wants the VDUs ("*" = all others) of a VNF that its manager asks about."""
+        """`places_of` says where this node wants the VDUs ("*" = all others) of a VNF that its manager asks about, `vnf_of`
+        which VNF of this node that is."""
+        self._vnf_of = vnf_of
         self._places_of = places_of
         self._database = database
         self._granter = granter
@@ -78,6 +85,7 @@ class Grants:
             asked=asked,
             places={**{one.id: one.vim for one in (*asked.remove, *asked.update) if one.vim}, **places},
             links=links,
+            vnf=self._vnf_of(asked.vnf_instance_id),
             takes=total(taken.values()),
             gives=total(
                 needed(_demand(one, gone[one.id], ""), function=False) for one in asked.remove if one.id in gone

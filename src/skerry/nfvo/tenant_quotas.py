@@ -27,7 +27,7 @@ from skerry.model.quotas import (
     beyond,
     total,
 )
-from skerry.model.states import FINAL, OperationState
+from skerry.model.states import FINAL, InstantiationState, OperationState
 from skerry.model.time import Clock, stamp
 from skerry.store import aggregates, applications, journal
 from skerry.store.database import Database, Transaction
@@ -149,8 +149,9 @@ def usage(source: Source, tenant: str) -> TenantUsage:
     """What counts towards a tenant's limits: what there is, what is granted, and what others manage on its behalf."""
     there = allocated(source, tenant)
     parts = [one for vnfcs in there.values() for one in vnfcs.values()]
-    parts += _granted(source, tenant, there)
-    parts += elsewhere(aggregates.grants.select(source, tenant=tenant)).values()
+    grants = [one for one in aggregates.grants.select(source, tenant=tenant) if _stands(source, one)]
+    parts += _granted(source, tenant, there, grants)
+    parts += elsewhere(grants).values()
     counted = {name: getattr(total(parts), name) for name in AMOUNTS}
     return TenantUsage(**counted, ns=services(source, tenant), apps=applications.instances.count(source, tenant=tenant))
 
@@ -161,7 +162,19 @@ def services(source: Source, tenant: str) -> int:
     return sum(not ns.users and ns.id not in apps for ns in aggregates.ns_instances.select(source, tenant=tenant))
 
 
-def _granted(source: Source, tenant: str, there: Mapping[str, Mapping[str, Needed]]) -> list[Needed]:
+def _stands(source: Source, grant: GrantRecord) -> bool:
+    """Whether a grant for a manager of others still counts: not when this node knows that the VNF is gone."""
+    if not grant.vnf:
+        return True
+    vnf = aggregates.vnf_instances.find(source, grant.vnf)
+    if vnf is None:
+        return False
+    return vnf.instantiation_state is InstantiationState.INSTANTIATED or journal.holder(source, vnf.id) is not None
+
+
+def _granted(
+    source: Source, tenant: str, there: Mapping[str, Mapping[str, Needed]], grants: Sequence[GrantRecord]
+) -> list[Needed]:
     """What was granted to operations that go on, as far as it is not there."""
     known = claims.select(source, tenant=tenant)
     found: list[Needed] = []
@@ -174,6 +187,7 @@ def _granted(source: Source, tenant: str, there: Mapping[str, Mapping[str, Neede
             found += [beyond(one, has.get(name, Needed())) for name, one in claim.takes.items()]
         else:
             drawn = [one for child in known if _drew(source, child, claim.id) for one in child.takes.values()]
+            drawn += [one.takes for one in grants if _drawn(source, one, claim.id)]
             found.append(beyond(total(claim.takes.values()), total(drawn)))
     return found
 
@@ -183,7 +197,13 @@ def _drew(source: Source, child: Claim, parent: str) -> bool:
     if child.parent != parent:
         return False
     operation = journal.operations.find(source, child.id)
-    return operation is not None and operation.state not in _UNDONE
+    return operation is not None and operation.kind.startswith("vnf.") and operation.state not in _UNDONE
+
+
+def _drawn(source: Source, grant: GrantRecord, parent: str) -> bool:
+    """Whether a manager of others asked for this on behalf of an operation that `parent` began."""
+    held = journal.holder(source, grant.vnf) if grant.vnf else None
+    return held is not None and held.parent == parent
 
 
 def _sweep(tx: Transaction, tenant: str) -> None:
