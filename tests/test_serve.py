@@ -158,16 +158,22 @@ async def test_who_lets_the_node_wait_is_cut_off(rig: Rig, begun: bytes, answere
         writer.close()
 
 
+class Patient(Bounded):
+    """Waits much longer than between two bytes of the test, and not as long as for all of them."""
+
+    body_s = 2.0
+
+
 async def test_who_is_slow_but_there_is_served(rig: Rig) -> None:
-    async with served(rig, http=Hasty) as url:
+    async with served(rig, http=Patient) as url:
         body = b"grant_type=client_credentials&client_id=a&client_secret=b"
         target = urlsplit(url)
         reader, writer = await asyncio.open_connection(target.hostname, target.port)
         writer.write(POST + b"Content-Length: %d\r\nConnection: close\r\n\r\n" % len(body))
-        for byte in body[:20]:
+        for byte in body[:30]:
             writer.write(bytes([byte]))
             await asyncio.sleep(0.1)
-        writer.write(body[20:])
+        writer.write(body[30:])
         async with asyncio.timeout(20):
             assert (await reader.read(-1)).startswith(b"HTTP/1.1 401 ")
         writer.close()
