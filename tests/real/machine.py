@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,9 +31,10 @@ class Machine:
     def mac(self) -> str:
         return self.run("cat", "/sys/class/net/eth/address").strip()
 
-    def plugged_out(self) -> bool:
-        """Whether the interface is this machine's own."""
-        return subprocess.run(["ip", "link", "show", self.plug], capture_output=True, check=False).returncode == 0
+    def outside(self) -> list[str]:
+        """The interfaces that are this machine's own."""
+        shown = subprocess.run(["ip", "-j", "link", "show"], capture_output=True, check=True).stdout
+        return [one["ifname"] for one in json.loads(shown)]
 
 
 @contextmanager

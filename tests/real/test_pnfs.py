@@ -165,14 +165,14 @@ async def test_a_container_talks_to_a_machine_of_the_site(tmp_path: Path, plc: M
         async with site(tmp_path, {"plc-7/lan": plc.plug}) as it:
             await it.deploy(FACTORY, [PANEL], ["lan"], addPnfData=machines)
             await it.hears("panel-0", ASKS.format("$PRESS"), "pressing")
-            assert not plc.plugged_out()
+            assert plc.plug not in plc.outside()
             await it.update("REMOVE_PNF", removePnfId=["plc-7"])
-            assert plc.plugged_out()
+            assert plc.plug in plc.outside()
             assert await it.says("panel-0", "ping -c 1 -W 1 -w 1 10.87.0.2 >/dev/null && echo there") == ""
             await it.update("ADD_PNF", addPnfData=machines)
             await it.hears("panel-0", ASKS.format("10.87.0.2"), "pressing")
             await it.run("ns.terminate", it.ns.id, {})
-            assert plc.plugged_out()
+            assert plc.plug in plc.outside()
 
 
 @pytest.mark.feature("A57", "C21")
@@ -181,18 +181,24 @@ async def test_a_path_ends_at_a_machine_of_the_site(engine: str, tmp_path: Path,
     require(engine, tmp_path)
     plc.has("10.87.0.2/24")
     with serving(plc, tmp_path):
-        async with site(tmp_path, {"plc-7/lan": plc.plug}, dataplane_engine=engine) as it:
+        other = f"{plc.plug[:-1]}b"
+        plc.cable(other, "other")
+        async with site(tmp_path, {"plc-7/lan": plc.plug, "plc-8/lan": other}, dataplane_engine=engine) as it:
             machines = [pnf("plc-7", at("10.87.0.2", mac=plc.mac()))]
             await it.deploy(BEHIND, [CLIENT, WALL], ["lan"], addPnfData=machines)
             await it.hears("client-0", ASKS.format("10.87.0.2"), "pressing")
             before = await it.passed("wall-0")
             await it.hears("client-0", ASKS.format("10.87.0.2"), "pressing")
             assert await it.passed("wall-0") > before
+            await it.update("ADD_PNF", addPnfData=[pnf("plc-8")])
+            await it.update("REMOVE_PNF", removePnfId=["plc-8"])
+            assert other in plc.outside()
+            await it.hears("client-0", ASKS.format("10.87.0.2"), "pressing")
             gone = [{"vnffgInfoId": "graph", "nfpInfoId": ["web"]}]
             await it.update("UPDATE_VNFFG", updateVnffg=gone)
             await it.hears("client-0", ASKS.format("10.87.0.2"), "pressing")
             await it.update("REMOVE_PNF", removePnfId=["plc-7"])
-            assert plc.plugged_out()
+            assert plc.plug in plc.outside()
             await it.run("ns.terminate", it.ns.id, {})
             assert [*it.node.dataplane.ports(), *it.node.dataplane.intents()] == []
 
@@ -225,5 +231,5 @@ async def test_a_chain_passes_through_a_machine_of_the_site(engine: str, tmp_pat
         assert seen() > before
         await it.hears("client-0", asks.format(server, 81), "other")
         await it.run("ns.terminate", it.ns.id, {})
-        assert plc.plugged_out()
+        assert plc.plug in plc.outside()
         assert [*it.node.dataplane.ports(), *it.node.dataplane.intents()] == []

@@ -25,7 +25,7 @@ from skerry.nfvo.desk import NsDesk
 from skerry.nfvo.goal import NsGoal, current, flavour_of
 from skerry.nfvo.graph import Layout, external_points, members_of, wanted
 from skerry.nfvo.joining import Joints
-from skerry.nfvo.pnf_steps import cabled, with_pnfs
+from skerry.nfvo.pnf_steps import after_paths, cabled, with_pnfs
 from skerry.nfvo.virtual_links import after_members, with_links
 from skerry.nfvo.waiting import delayed
 from skerry.placement.solve import Demand
@@ -107,7 +107,7 @@ class NsOperation:
         graph = with_links(graph, instance, flavour, goal.virtual_links)
         graph |= nested.wanted(goal, self._joints(instance, flavour, goal, graph))
         steps, changes = diff(graph, instance.resources)
-        steps = [self.adjust(step, operation.params) for step in after_members(steps)]
+        steps = [self.adjust(step, operation.params) for step in after_members(after_paths(steps))]
         besides = await self.besides(instance, operation.params)
         steps += besides
         steps += _configure(_to_tell(graph, steps, bool(besides), again), steps)

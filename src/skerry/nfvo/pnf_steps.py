@@ -14,6 +14,7 @@ from skerry.engine.kinds import StepContext
 from skerry.errors import ConflictError, Fault, InvalidError, SkerryError
 from skerry.model.descriptors import NsDeploymentFlavour, VirtualLink
 from skerry.model.ns import FORWARDING, NsInstance
+from skerry.model.operations import Step
 from skerry.model.pnfs import KIND, PREFIX, Pnf, PnfPoint, Pnfs, pnfs_of
 from skerry.model.resources import Wanted
 from skerry.nfvo.desk import NsDesk
@@ -147,6 +148,18 @@ def _behind(want: Wanted, pnfs: Pnfs) -> Wanted:
         if pnf.profile in sources or any(point.link in links for point in pnf.points)
     ]
     return msgspec.structs.replace(want, after=(*want.after, *first))
+
+
+def after_paths(steps: Sequence[Step]) -> list[Step]:
+    """A PNF that goes for good goes when the data plane has let go of its ports."""
+    paths = tuple(step.key for step in steps if step.resource == FORWARDING)
+    made = {step.resource for step in steps if step.action == f"{KIND}.create"}
+    return [
+        msgspec.structs.replace(step, needs=tuple(dict.fromkeys((*step.needs, *paths))))
+        if step.action == f"{KIND}.delete" and step.resource not in made
+        else step
+        for step in steps
+    ]
 
 
 class PnfSteps:
