@@ -90,6 +90,11 @@ def faults(request: Any) -> list[str]:
     return [fault.message[:300] for fault in jsonschema.Draft202012Validator(schema).iter_errors(request)]
 
 
+async def occurrences(rig: Rig) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = (await rig.client.get("/vnflcm/v2/vnf_lcm_op_occs")).json()
+    return found
+
+
 @pytest.mark.feature("A66")
 async def test_a_vnf_is_asked_about_what_its_descriptor_names(rig: Rig, element: Element) -> None:
     one = await created(rig, element)
@@ -105,6 +110,12 @@ async def test_a_vnf_is_asked_about_what_its_descriptor_names(rig: Rig, element:
     assert element.actions() == ["greet"]
     assert (await run(rig, one, "terminate", terminationType="GRACEFUL"))["operationState"] == "COMPLETED"
     assert element.actions() == ["greet", "drain", "warn"]
+    (newest,) = [one for one in await occurrences(rig) if one["operation"] == "TERMINATE"]
+    shown = (await rig.client.get(f"/vnflcm/v2/vnf_lcm_op_occs/{newest['id']}")).json()
+    told = [(one["id"], one["coordinationActionName"], one["coordinationResult"]) for one in shown["lcmCoordinations"]]
+    assert told == [("c1", "drain", "CONTINUE"), ("c1", "warn", "CONTINUE")]
+    assert all(one["startTime"] <= one["endTime"] and one["endpointType"] == "VNF" for one in shown["lcmCoordinations"])
+    assert shown["warnings"] == ["mind the gap"] * 2
 
 
 @pytest.mark.feature("A66")

@@ -13,13 +13,14 @@ import msgspec
 
 
 class Shape:
-    """The attributes of one wire type."""
+    """The attributes of one wire type. Of those in its `ONE_OF` one is mandatory, whichever it is."""
 
     def __init__(self, kind: type[msgspec.Struct]) -> None:
         fields = msgspec.structs.fields(kind)
         self._hints = get_type_hints(kind, include_extras=True)
         self._names = {field.encode_name: field.name for field in fields}
-        self.required = frozenset(field.encode_name for field in fields if field.required)
+        either: frozenset[str] = getattr(kind, "ONE_OF", frozenset())
+        self.required = frozenset(field.encode_name for field in fields if field.required) | either
 
     def inside(self, name: str) -> Shape | None:
         """The shape of an attribute's value, or of the entries that it lists; None where it has no attributes of ours."""

@@ -83,7 +83,7 @@ class Coordinator:
         answer = told.body if isinstance(told.body, dict) else {}
         result = answer.get("coordinationResult")
         if told.status in (200, 201) and result == "CONTINUE":
-            kept = {key: answer[key] for key in ("outputParams", "warnings") if key in answer}
+            kept = {key: answer[key] for key in ("id", "outputParams", "warnings") if key in answer}
             return {"action": name, "result": result, **kept}
         error = answer.get("error") if told.status in (200, 201) else answer
         detail = error.get("detail", "") if isinstance(error, dict) else ""

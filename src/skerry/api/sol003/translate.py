@@ -85,7 +85,7 @@ def instantiated(record: VnfInstance, flavour: DeploymentFlavour | None, version
         ext_cp_info=external,
         scale_status=_scale(record.scale_status),
         max_scale_levels=_scale(record.max_scale_levels),
-        ext_virtual_link_info=_ext_links(record.ext_links, version) or None,
+        ext_virtual_link_info=ext_links(record.ext_links, version) or None,
         ext_managed_virtual_link_info=[_managed(name, link) for name, link in record.managed_links.items()] or None,
         monitoring_parameters=[
             wire.MonitoringParameter(id=p.id, performance_metric=p.performance_metric, name=p.name or None)
@@ -217,7 +217,8 @@ def _network(
     )
 
 
-def _ext_links(links: Mapping[str, ExtLink], version: int) -> list[wire.ExtVirtualLinkInfo]:
+def ext_links(links: Mapping[str, ExtLink], version: int) -> list[wire.ExtVirtualLinkInfo]:
+    """External virtual links with the connection points that are on them."""
     grouped: dict[str, list[tuple[str, ExtLink]]] = {}
     for cpd, link in sorted(links.items()):
         grouped.setdefault(link.link_id or link.network, []).append((cpd, link))

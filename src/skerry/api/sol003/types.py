@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 from msgspec import Meta
@@ -404,9 +404,22 @@ class OperationError(Wire, frozen=True, kw_only=True):
     suggestion: str | None = None
 
 
-class VnfLcmOpOcc(Wire, frozen=True, kw_only=True):
-    """VnfLcmOpOcc (5.5.2.13). The official V3.7.1 file requires `changedInfo`: it is empty where nothing was modified."""
+class LcmCoordination(Wire, frozen=True, kw_only=True):
+    """An entry of `lcmCoordinations` (5.5.2.13)."""
 
+    id: str
+    coordination_action_name: str
+    start_time: str
+    endpoint_type: Literal["VNF", "MGMT"]
+    coordination_result: str | None = None
+    end_time: str | None = None
+
+
+class VnfLcmOpOcc(Wire, frozen=True, kw_only=True):
+    """VnfLcmOpOcc (5.5.2.13). The official V3.7.1 file requires `changedInfo` where there is no
+    `modificationsTriggeredByVnfPkgChange`: it is empty where nothing was modified."""
+
+    ONE_OF: ClassVar[frozenset[str]] = frozenset({"changedInfo", "modificationsTriggeredByVnfPkgChange"})
     id: str
     operation_state: str
     state_entered_time: str
@@ -416,11 +429,16 @@ class VnfLcmOpOcc(Wire, frozen=True, kw_only=True):
     is_automatic_invocation: bool
     is_cancel_pending: bool
     operation_params: Mapping[str, Any]
-    changed_info: Mapping[str, Any]
     links: Links = msgspec.field(name="_links")
+    changed_info: Mapping[str, Any] | None = None
     cancel_mode: str | None = None
     error: OperationError | None = None
     resource_changes: ResourceChanges | None = None
+    changed_ext_connectivity: list[ExtVirtualLinkInfo] | None = None
+    modifications_triggered_by_vnf_pkg_change: KeyValuePairs | None = None
+    vnf_snapshot_info_id: str | None = None
+    lcm_coordinations: list[LcmCoordination] | None = None
+    warnings: list[str] | None = None
 
 
 class CreateVnfSnapshotInfoRequest(Wire, frozen=True, kw_only=True):

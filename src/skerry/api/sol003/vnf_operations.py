@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from skerry.api.occurrences import Occurrences
 from skerry.api.route import LIST_QUERY, Call, Endpoint
-from skerry.api.sol003 import translate
+from skerry.api.sol003 import told, translate
 from skerry.api.sol003 import types as wire
 from skerry.api.wire import Links, links
 from skerry.errors import NotFoundError
@@ -15,8 +15,9 @@ from skerry.model.operations import Operation
 from skerry.model.states import OperationState, lcm_operation_type
 from skerry.model.vnf import VnfInstance
 
-HIDDEN = ("operationParams", "error", "resourceChanges")
-"""The standard hides `changedInfo` too, which its own official file requires: that one stays."""
+HIDDEN = ("operationParams", "error", "resourceChanges", "changedExtConnectivity", "lcmCoordinations", "warnings")
+"""The standard hides `changedInfo` and `modificationsTriggeredByVnfPkgChange` too, of which its own official file requires one:
+they stay."""
 
 INFO = ("vnfInstanceName", "vnfInstanceDescription", "vnfConfigurableProperties", "metadata", "extensions")
 
@@ -24,6 +25,9 @@ INFO = ("vnfInstanceName", "vnfInstanceDescription", "vnfConfigurableProperties"
 def render(call: Call, operation: Operation) -> wire.VnfLcmOpOcc:
     """The operation on the wire."""
     changed = {key: operation.params[key] for key in INFO if key in operation.params}
+    record = _instance(call, operation)
+    package = told.of_new_package(operation, record)
+    asked = call.services.engine.steps(operation.id) if told.asks(operation) else ()
     return wire.VnfLcmOpOcc(
         id=operation.id,
         operation_state=operation.state,
@@ -34,11 +38,16 @@ def render(call: Call, operation: Operation) -> wire.VnfLcmOpOcc:
         is_automatic_invocation=operation.automatic or bool(operation.parent),
         is_cancel_pending=translate.is_cancel_pending(operation),
         operation_params=shown(operation.params),
-        changed_info=shown(changed) if operation.kind == "vnf.modify" else {},
+        changed_info=None if package else shown(changed) if operation.kind == "vnf.modify" else {},
         links=_links(call, operation),
         cancel_mode=operation.cancel or None,
         error=translate.problem(operation),
-        resource_changes=translate.changes(operation, _instance(call, operation)),
+        resource_changes=translate.changes(operation, record),
+        changed_ext_connectivity=told.connections(operation, record, call.version) or None,
+        modifications_triggered_by_vnf_pkg_change=package,
+        vnf_snapshot_info_id=told.snapshot(operation) or None,
+        lcm_coordinations=told.coordinations(operation, asked) or None,
+        warnings=told.warnings(asked) or None,
     )
 
 
@@ -51,7 +60,12 @@ def _instance(call: Call, operation: Operation) -> VnfInstance | None:
 
 def _links(call: Call, operation: Operation) -> Links:
     base = call.href(f"/vnf_lcm_op_occs/{operation.id}")
-    return {**links(vnfInstance=call.href(f"/vnf_instances/{operation.subject}")), **actions(base, operation)}
+    of_snapshot = told.snapshot(operation)
+    others = links(
+        vnfInstance=call.href(f"/vnf_instances/{operation.subject}"),
+        vnfSnapshot=call.href(f"/vnf_snapshots/{of_snapshot}") if of_snapshot else "",
+    )
+    return {**others, **actions(base, operation)}
 
 
 def actions(base: str, operation: Operation) -> Links:
