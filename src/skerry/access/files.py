@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import time
@@ -51,11 +52,12 @@ def only_user(folder: Path) -> Generator[None]:
 
 
 def _locked(file: TextIO) -> bool:
-    """Take the lock if it is free. It ends with the process, however that ends, and no child has it."""
+    """Take the lock if it is free. It ends with the process, however that ends, and no child has it. Where the file system
+    has no locks, it counts as taken."""
     try:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):
-        return False
+    except OSError as error:
+        return error.errno not in (errno.EACCES, errno.EAGAIN)
     return True
 
 
