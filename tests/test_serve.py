@@ -16,6 +16,8 @@ import pytest
 from skerry.api import openapi
 from skerry.api.app import APIS
 from skerry.connection import MOST_WAITING, Bounded
+from skerry.errors import InvalidError
+from skerry.settings import load
 from tests.api.conftest import rig as rig  # noqa: PLC0414 - the fixture
 from tests.api.rig import TOKEN, Rig, running
 from tests.serving import served
@@ -208,6 +210,23 @@ async def test_an_address_that_a_caller_claims_does_not_dodge_its_limit(tmp_path
             claimed = {"X-Forwarded-For": f"192.0.2.{number}", "Forwarded": f"for=192.0.2.{number}"}
             statuses.append((await stranger.post("/oauth2/token", data=form, headers=claimed)).status_code)
         assert statuses == [401] * 3 + [429] * 3
+
+
+async def test_what_a_proxy_of_the_node_says_counts(tmp_path: Path) -> None:
+    form = {"grant_type": "client_credentials", "client_id": "a", "client_secret": "b"}
+    async with (
+        running(tmp_path, proxies=("127.0.0.0/8",), client_rate_per_s=0.01, client_burst=1.0) as rig,
+        served(rig) as url,
+        httpx.AsyncClient(base_url=url) as proxy,
+    ):
+        for number, status in ((1, 401), (2, 401), (1, 429)):
+            said = {"X-Forwarded-For": f"192.0.2.{number}", "X-Forwarded-Proto": "https"}
+            assert (await proxy.post("/oauth2/token", data=form, headers=said)).status_code == status
+        said = {"X-Forwarded-Proto": "https", "Authorization": f"Bearer {TOKEN}"}
+        made = await proxy.post("/vnfpkgm/v2/vnf_packages", json={}, headers=said)
+        assert made.headers["location"].startswith("https://127.0.0.1:")
+    with pytest.raises(InvalidError):
+        load(None, {"SKERRY_PROXIES": "*"})
 
 
 async def test_the_open_description_of_all_apis_is_made_once(rig: Rig) -> None:

@@ -185,7 +185,8 @@ def configured(app: ASGI, settings: Settings, certificates: Certificates | None)
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,  # who writes X-Forwarded-For is a caller like others: it says nothing about the address
+        proxy_headers=bool(settings.proxies),  # anybody else who writes X-Forwarded-For is a caller like others
+        forwarded_allow_ips=list(settings.proxies),
         timeout_graceful_shutdown=max(1, int(settings.stop_grace_s)),
         ssl_certfile=str(certificates.certificate) if certificates else None,
         ssl_keyfile=str(certificates.key) if certificates else None,

@@ -25,7 +25,9 @@ OUTSIDE = frozenset({"SKERRY_CONFIG", "SKERRY_ENDPOINT", "SKERRY_TOKEN", "SKERRY
 """SKERRY_* variables that are not settings of a node: where its file is, the CLI's access, the tests' data."""
 
 
-LISTS = frozenset({"vims", "more_ports", "tls_names", "notification_targets", "mec_dns_forward", "mec_zones"})
+LISTS = frozenset(
+    {"vims", "more_ports", "tls_names", "notification_targets", "mec_dns_forward", "mec_zones", "proxies"}
+)
 """Settings that have several values; all but the first may be written with commas in a variable."""
 
 
@@ -152,6 +154,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     tls_names: Annotated[
         tuple[str, ...],
         Meta(description="More host names and addresses that the server certificate shall hold."),
+    ] = ()
+    proxies: Annotated[
+        tuple[Annotated[str, Meta(pattern=r"^[0-9a-fA-F.:]+(/[0-9]+)?$")], ...],
+        Meta(
+            description="Addresses or networks of reverse proxies of yours: what they say in `X-Forwarded-For` and "
+            "`X-Forwarded-Proto` counts. From anybody else it does not."
+        ),
     ] = ()
     vims: Annotated[
         tuple[Vim, ...], Meta(description="Infrastructures to register at start, as tables `[[vims]]`.")
