@@ -81,6 +81,8 @@ async def test_machines_come_and_go(site: Rig, spelling: str) -> None:
     left = await update(updateType="REMOVE_PNF", removePnfId=["plc-7"])
     assert left == [("plc-7", "plc", "plc", "press", "REMOVE", "COMPLETED")]
     assert {id: one["pnfName"] for id, one in (await shown()).items()} == {"plc-8": "big drill"}
+    (view,) = (await site.client.get("/skerry/v1/nss")).json()
+    assert view["machines"] == {"plc-8": "big drill"}
     listed = (await site.client.get("/nslcm/v2/ns_instances", params={"fields": "pnfInfo"})).json()
     assert [one["pnfId"] for one in listed[0]["pnfInfo"]] == ["plc-8"]
 

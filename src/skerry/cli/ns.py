@@ -60,7 +60,7 @@ def list_(session: Session) -> None:
 @click.argument("ns")
 @command
 def show(session: Session, ns: str) -> None:
-    """Show a network service with its VNFs, nested services and links."""
+    """Show a network service with its VNFs, nested services, machines and links."""
     view = find(session, ns)
     if session.as_json:
         session.emit(view)
@@ -73,6 +73,7 @@ def show(session: Session, ns: str) -> None:
             ("flavour", view.flavour_id),
             ("scale", ", ".join(f"{aspect}={level}" for aspect, level in view.scale.items())),
             ("links", ", ".join(f"{name} {cidr}".strip() for name, cidr in view.networks.items())),
+            ("machines", ", ".join(f"{id} ({told})" for id, told in view.machines.items())),
             ("last operation", view.operation),
         )
     )

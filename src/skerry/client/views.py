@@ -256,6 +256,7 @@ class NsView(View, frozen=True, kw_only=True):
     ns_state: str
     members: list[MemberView] = []
     nested: list[NestedView] = []
+    machines: Mapping[str, str] = {}  # PNF -> its name and addresses
     networks: Mapping[str, str] = {}
     scale: Mapping[str, int] = {}
     description: str = ""

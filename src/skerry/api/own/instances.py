@@ -17,6 +17,7 @@ from skerry.errors import InvalidError, MalformedError, NotFoundError
 from skerry.model import states
 from skerry.model.ns import NestedNs, NsInstance
 from skerry.model.operations import Event, Operation
+from skerry.model.pnfs import Pnf, pnfs_of
 from skerry.model.resources import Resource, ResourceState
 from skerry.model.states import FINAL, InstantiationState, VnfOperationalState
 from skerry.model.vnf import VnfInstance
@@ -107,6 +108,7 @@ def view_ns(call: Call, record: NsInstance) -> views.NsView:
         ns_state=record.ns_state,
         members=members,
         nested=nested,
+        machines={id: _machine(pnf) for id, pnf in pnfs_of(record.resources).items()},
         networks=networks,
         scale=record.scale_status,
         description=record.ns_instance_description,
@@ -114,6 +116,10 @@ def view_ns(call: Call, record: NsInstance) -> views.NsView:
         created_at=record.created_at,
         operation=latest.id if latest else "",
     )
+
+
+def _machine(pnf: Pnf) -> str:
+    return " ".join((pnf.name, *(ip for point in pnf.points for ip in point.ips)))
 
 
 def _nested(call: Call, key: str, one: NestedNs) -> views.NestedView | None:
