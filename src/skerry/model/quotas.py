@@ -34,11 +34,13 @@ AMOUNTS = Needed.__struct_fields__
 
 def total(parts: Iterable[Needed]) -> Needed:
     """All of these together."""
-    sums: dict[str, float] = dict.fromkeys(AMOUNTS, 0)
-    for part in parts:
-        for name in AMOUNTS:
-            sums[name] += getattr(part, name)
-    return msgspec.convert(sums, Needed)
+    known = list(parts)
+    return Needed(
+        vcpus=sum(one.vcpus for one in known),
+        memory_bytes=sum(one.memory_bytes for one in known),
+        storage_bytes=sum(one.storage_bytes for one in known),
+        instances=sum(one.instances for one in known),
+    )
 
 
 def beyond(wanted: Needed, there: Needed) -> Needed:

@@ -11,7 +11,7 @@ from skerry.model.grants import Asked, Definition, GrantRecord
 from skerry.model.quotas import total
 from skerry.model.time import Clock, Ids, stamp
 from skerry.nfvo.grants import PlacingGranter, needed, takes
-from skerry.nfvo.tenant_quotas import require, usage
+from skerry.nfvo.tenant_quotas import within
 from skerry.placement.affinity import Rule, broken
 from skerry.placement.solve import Demand
 from skerry.store import aggregates
@@ -93,10 +93,7 @@ class Grants:
         )
 
         def work(tx: Transaction) -> GrantRecord:
-            before = usage(tx, tenant)
-            made = aggregates.grants.insert(tx, record)
-            require(tx, tenant, before, usage(tx, tenant))
-            return made
+            return within(tx, tenant, lambda: aggregates.grants.insert(tx, record))
 
         return await self._database.write(work)
 

@@ -9,7 +9,7 @@ growth, nothing else.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -46,6 +46,7 @@ _UNDONE = frozenset({OperationState.FAILED, OperationState.ROLLED_BACK})
 _NOTHING: Mapping[str, Needed] = {}
 
 Source = Transaction | Database
+T = TypeVar("T")
 
 
 class TenantQuotas:
@@ -113,19 +114,15 @@ class TenantQuotas:
         if known is not None:  # it was planned before, and is again
             claims.delete(tx, operation)
         _sweep(tx, tenant)
-        before = usage(tx, tenant)
-        claims.insert(
-            tx,
-            Claim(
-                id=operation,
-                tenant=tenant,
-                created_at=stamp(self._clock.now()),
-                subject=doing.subject,
-                takes=takes,
-                parent=doing.parent,
-            ),
+        claim = Claim(
+            id=operation,
+            tenant=tenant,
+            created_at=stamp(self._clock.now()),
+            subject=doing.subject,
+            takes=takes,
+            parent=doing.parent,
         )
-        require(tx, tenant, before, usage(tx, tenant))
+        within(tx, tenant, lambda: claims.insert(tx, claim))
 
     def require(self, tenant: str, takes: Iterable[Needed]) -> None:
         """`RejectedError` where the quota has no room for this besides what there is now."""
@@ -145,14 +142,15 @@ class TenantQuotas:
 # -- counting --------------------------------------------------------------------------------------------------------
 
 
-def usage(source: Source, tenant: str) -> TenantUsage:
-    """What counts towards a tenant's limits: what there is, what is granted, and what others manage on its behalf."""
-    there = allocated(source, tenant)
+def usage(source: Source, tenant: str, there: Mapping[str, Mapping[str, Needed]] | None = None) -> TenantUsage:
+    """What counts towards a tenant's limits: what there is (`there` where that is known), what is granted, and what others
+    manage on its behalf."""
+    there = allocated(source, tenant) if there is None else there
     parts = [one for vnfcs in there.values() for one in vnfcs.values()]
     grants = [one for one in aggregates.grants.select(source, tenant=tenant) if _stands(source, one)]
     parts += _granted(source, tenant, there, grants)
     parts += elsewhere(grants).values()
-    counted = {name: getattr(total(parts), name) for name in AMOUNTS}
+    counted = msgspec.structs.asdict(total(parts))
     return TenantUsage(**counted, ns=services(source, tenant), apps=applications.instances.count(source, tenant=tenant))
 
 
@@ -256,6 +254,17 @@ def require(source: Source, tenant: str, before: TenantUsage, after: TenantUsage
         suggestion="terminate something, or ask whoever runs the node for a higher limit",
         faults=[Fault(message=line, code="quota", path=f"/{name}") for name, line in lines],
     )
+
+
+def within(tx: Transaction, tenant: str, grant: Callable[[], T]) -> T:
+    """Write a grant down. `RejectedError` where that exceeds a limit of the tenant: the transaction is to be given up."""
+    if tenant_quotas.find(tx, tenant) is None:
+        return grant()
+    there = allocated(tx, tenant)
+    before = usage(tx, tenant, there)
+    made = grant()
+    require(tx, tenant, before, usage(tx, tenant, there))
+    return made
 
 
 def require_one_more(tx: Transaction, tenant: str, kind: str) -> None:

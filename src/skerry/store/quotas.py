@@ -44,7 +44,12 @@ def allocated(source: Transaction | Database, tenant: str) -> dict[str, dict[str
     for (doc,) in rows(source, "SELECT doc FROM vnf_instances WHERE tenant = ?", (tenant,)):
         vnf = _vnf(doc)
         vnfcs = {
-            key.removeprefix("compute:"): Needed(**msgspec.structs.asdict(one.spec), instances=1)
+            key.removeprefix("compute:"): Needed(
+                vcpus=one.spec.vcpus,
+                memory_bytes=one.spec.memory_bytes,
+                storage_bytes=one.spec.storage_bytes,
+                instances=1,
+            )
             for key, one in vnf.resources.items()
             if one.kind == "compute"
         }
