@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from tests.api.rig import Rig
-from tests.api.test_saps import shed
+from tests.api.test_saps import SERVICE, VNF, shed, upload
+from tests.vnfm.builder import ns_folder, vnf_folder
 
 Changes = dict[str, list[tuple[str, str, str]]]
 NAMES = {
@@ -68,3 +70,22 @@ async def test_rules_of_affinity_are_shown_in_both_spellings(rig: Rig) -> None:
     url = await shed(rig, additionalAffinityOrAntiAffinityRule=[given])
     (shown,) = (await rig.client.get(url)).json()["additionalAffinityOrAntiAffinityRule"]
     assert shown == {**given, "affinityOrAntiAffinity": "AFFINITY"}
+
+
+@pytest.mark.feature("A27", "B33")
+async def test_what_the_descriptor_wants_measured_is_shown_while_it_runs(rig: Rig) -> None:
+    files = ns_folder(SERVICE)
+    ((name, content),) = files.items()
+    template = json.loads(content)
+    parameter = {"name": "load", "performance_metric": "VcpuUsageMeanVnf", "collection_period": "10 s"}
+    policy = {"type": "tosca.policies.nfv.NsMonitoring", "targets": ["one"]}
+    properties = {"ns_monitoring_parameters": {"busy": parameter}}
+    template["topology_template"]["policies"].append({"watch": {**policy, "properties": properties}})
+    await upload(rig, "/vnfpkgm/v2/vnf_packages", "package_content", {**vnf_folder(VNF)})
+    await upload(rig, "/nsd/v2/ns_descriptors", "nsd_content", {name: json.dumps(template)})
+    made = {"nsdId": "shed", "nsName": "shed", "nsDescription": ""}
+    url = (await rig.client.post("/nslcm/v2/ns_instances", json=made)).headers["Location"]
+    assert "monitoringParameter" not in (await rig.client.get(url)).json()
+    await rig.finished(await rig.client.post(f"{url}/instantiate", json={"nsFlavourId": "default"}))
+    (shown,) = (await rig.client.get(url)).json()["monitoringParameter"]
+    assert shown == {"id": "busy", "name": "load", "performanceMetric": "VcpuUsageMeanVnf"}

@@ -62,6 +62,7 @@ def render(call: Call, record: NsInstance) -> wire.NsInstance:
         sap_info=saps.shown(access_points(flavour, record.saps)) if flavour and running else None,
         nested_ns_instance_id=[inner.ns_instance_id for inner in record.nested.values()] or None,
         ns_scale_status=levels or None,
+        monitoring_parameter=_monitored(flavour) if flavour and running else None,
         additional_affinity_or_anti_affinity_rule=[_rule(one) for one in record.affinity] or None,
         wan_connection_info=wan.shown(record, _members(call, record)) if record.wan else None,
     )
@@ -73,6 +74,13 @@ def _members(call: Call, record: NsInstance) -> list[VnfInstance]:
         with suppress(NotFoundError):
             found.append(call.services.vnfm.instance(member.vnf_instance_id, tenant=call.tenant))
     return found
+
+
+def _monitored(flavour: NsDeploymentFlavour) -> list[wire.NsMonitoringParameter] | None:
+    return [
+        wire.NsMonitoringParameter(id=one.id, name=one.name or None, performance_metric=one.performance_metric)
+        for one in flavour.monitoring_parameters
+    ] or None
 
 
 def _rule(rule: Mapping[str, Any]) -> wire.AffinityOrAntiAffinityRule:

@@ -480,6 +480,14 @@ class NsVirtualLinkInfo(Wire, frozen=True, kw_only=True):
     resource_handle: list[ResourceHandle] | None = None
 
 
+class NsMonitoringParameter(Wire, frozen=True, kw_only=True):
+    """NsMonitoringParameter (6.5.3.68)."""
+
+    id: str
+    performance_metric: str
+    name: str | None = None
+
+
 class NsInstance(Wire, frozen=True, kw_only=True):
     """NsInstance (6.5.2.10). A VNF instance in it has the form of SOL003, with `vnfPkgId`."""
 
@@ -498,6 +506,7 @@ class NsInstance(Wire, frozen=True, kw_only=True):
     sap_info: list[SapInfo] | None = None
     nested_ns_instance_id: list[str] | None = None
     ns_scale_status: list[NsScaleInfo] | None = None
+    monitoring_parameter: list[NsMonitoringParameter] | None = None
     additional_affinity_or_anti_affinity_rule: list[AffinityOrAntiAffinityRule] | None = None
     wan_connection_info: list[WanConnectionInfo] | None = None
 
