@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import stat
 from base64 import urlsafe_b64decode
 from collections.abc import Callable
@@ -15,7 +16,8 @@ import pytest
 
 from skerry.access.authority import Authority, Peer, Policy
 from skerry.access.certificates import ensure_certificates
-from skerry.access.clients import Client
+from skerry.access.clients import MOST_OF_TENANT, Client, Clients
+from skerry.access.files import private_folder, write_private
 from skerry.access.keys import StoredKey, current
 from skerry.access.roles import Principal, Right, role_allows, scopes_allow, scopes_of
 from skerry.access.tokens import Tokens
@@ -23,6 +25,7 @@ from skerry.errors import (
     ConflictError,
     InvalidError,
     NotFoundError,
+    RejectedError,
     UnauthorizedError,
     UnavailableError,
     UnsupportedError,
@@ -114,6 +117,16 @@ def test_what_ends_a_token_before_its_time(authority: Authority, clock: Hands, t
     again.clients.delete(client.id)
     with pytest.raises(UnauthorizedError, match="gone"):
         again.principal(third, None)
+
+
+def test_a_tenant_has_so_many_clients_and_no_more(tmp_path: Path) -> None:
+    full = [Client(id=str(number), name=str(number), tenant="red") for number in range(MOST_OF_TENANT)]
+    write_private(private_folder(tmp_path / "access") / "clients.json", msgspec.json.encode(full))
+    clients = Clients(tmp_path / "access", os.urandom)
+    with pytest.raises(RejectedError, match="the tenant red has"):
+        clients.add(Client(id="x", name="x", tenant="red"))
+    clients.add(Client(id="y", name="y", tenant="blue"))
+    clients.add(Client(id="z", name="z"))
 
 
 @pytest.mark.feature("A21")

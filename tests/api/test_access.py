@@ -447,6 +447,20 @@ async def test_every_changing_call_is_recorded(rig: Rig) -> None:
     assert "secret" not in repr([one for one in log if one.kind == "audit"])
 
 
+async def test_a_tenant_gives_its_clients_no_more_than_the_node_allows(rig: Rig) -> None:
+    boss = await as_client(rig, "boss", "admin", tenant="t2")
+    manager = await as_client(rig, "manager", "account_manager")
+    usual = rig.node.settings.client_rate_per_s
+    for name, headers, rate, status in (
+        ("a", boss, usual, 201),
+        ("b", boss, usual + 1, 403),
+        ("c", manager, usual + 1, 403),
+        ("d", {}, usual + 1, 201),
+    ):
+        body = {"name": name, "tenant": "t2", "rate_per_s": rate}
+        assert (await rig.client.post(CLIENTS, json=body, headers=headers)).status_code == status, name
+
+
 @pytest.mark.feature("A42")
 async def test_refused_calls_are_recorded_and_fill_no_log(tmp_path: Path) -> None:
     async with running(tmp_path, client_rate_per_s=0.01, client_burst=30.0) as rig:

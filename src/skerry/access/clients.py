@@ -14,10 +14,14 @@ import msgspec
 from skerry.access.files import private_folder, write_private
 from skerry.access.roles import NODE_TENANT, Role
 from skerry.access.tokens import digest
-from skerry.errors import ConflictError, NotFoundError, UnauthorizedError, UnavailableError
+from skerry.errors import ConflictError, NotFoundError, RejectedError, UnauthorizedError, UnavailableError
 
 PREFIX = "ss_"
 """Marks a client secret, so that scanners for leaked secrets can find one."""
+
+
+MOST_OF_TENANT = 1000
+"""Each has a rate of its own, and every change writes all of them."""
 
 
 class Client(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,7 +117,13 @@ class Clients:
 
     def add(self, client: Client) -> tuple[Client, str]:
         """Record a client; returns it with its secret, which nobody can ask for again."""
-        if any(other.name == client.name for other in self.all(client.tenant)):
+        others = self.all(client.tenant)
+        if client.tenant != NODE_TENANT and len(others) >= MOST_OF_TENANT:
+            raise RejectedError(
+                f"cannot create the client {client.name}: the tenant {client.tenant} has {MOST_OF_TENANT}",
+                suggestion="delete those that nobody uses",
+            )
+        if any(other.name == client.name for other in others):
             raise ConflictError(
                 f"cannot create the client {client.name}: the tenant {client.tenant} has one of this name",
                 suggestion="choose another name, or rotate the secret of the one there is",

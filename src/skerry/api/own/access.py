@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from skerry.access.authority import Authority
 from skerry.access.clients import Client
-from skerry.access.roles import MANAGED, NODE_TENANT, OF_NODE, Role, RoleName, covered, role_of
+from skerry.access.roles import MANAGED, NODE_TENANT, OF_NODE, Right, Role, RoleName, covered, role_allows, role_of
 from skerry.api.own.types import Asked, Tenant
 from skerry.api.route import Call, Endpoint
 from skerry.client.access import Caller, ClientCertificate, ClientSecret, ClientView
@@ -107,6 +107,7 @@ async def create(call: Call) -> Response:
             "cannot make this client as an account manager",
             suggestion=f"name another tenant than {NODE_TENANT}, a role of its users, and no scopes",
         )
+    _require_rate(call, asked.rate_per_s)
     role = role_of(asked.role, tenant)
     scopes = () if _manages(call) else _scopes(call, asked.scopes)
     if role is Role.ACCOUNT_MANAGER:
@@ -115,6 +116,16 @@ async def create(call: Call) -> Response:
         asked.name, tenant=tenant, role=role, scopes=scopes, rate_per_s=asked.rate_per_s
     )
     return _once(call, client, secret, status=201)
+
+
+def _require_rate(call: Call, wanted: float) -> None:
+    """More requests than others may make are for the node's administrators to give."""
+    usual = call.services.settings.client_rate_per_s
+    if 0 < usual < wanted and not role_allows(call.principal, Right.NODE):
+        raise ForbiddenError(
+            f"cannot give a client {wanted:g} requests a second: clients of this node may make {usual:g}",
+            suggestion=f"ask for less, or ask an administrator of the tenant {NODE_TENANT}",
+        )
 
 
 def _scopes(call: Call, asked: tuple[str, ...]) -> tuple[str, ...]:
