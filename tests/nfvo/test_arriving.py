@@ -11,6 +11,7 @@ import pytest
 from skerry.errors import ConflictError
 from skerry.model.notifications import Authentication
 from skerry.model.states import OnboardingState
+from skerry.nfvo.arriving import Turns
 from tests.api.conftest import rig as rig  # noqa: PLC0414 - the fixture
 from tests.api.rig import Rig
 
@@ -75,3 +76,26 @@ async def test_a_package_that_is_deleted_while_it_is_fetched_is_gone(
     gc.collect()
     assert "never retrieved" not in caplog.text
     server.close()
+
+
+async def test_archives_of_one_tenant_are_read_one_after_the_other_and_hold_up_no_other() -> None:
+    turns, reading, most = Turns(at_once=3), Counter[str](), Counter[str]()
+    go_on = asyncio.Event()
+
+    async def read(tenant: str) -> None:
+        async with turns.turn(tenant):
+            reading.update((tenant, "all"))
+            most[tenant], most["all"] = max(most[tenant], reading[tenant]), max(most["all"], reading["all"])
+            await go_on.wait()
+            reading.subtract((tenant, "all"))
+
+    hostile = [asyncio.create_task(read("red")) for _ in range(20)]
+    await asyncio.sleep(0)
+    others = [asyncio.create_task(read(tenant)) for tenant in ("blue", "green", "white")]
+    async with asyncio.timeout(30):
+        while reading["all"] < 3:
+            await asyncio.sleep(0)
+        assert (reading["red"], reading["blue"]) == (1, 1)
+        go_on.set()
+        await asyncio.gather(*hostile, *others)
+    assert (most["red"], most["all"]) == (1, 3)

@@ -1,8 +1,10 @@
-"""When a record takes in an archive: of all who send one at the same time, one goes on."""
+"""When a record takes in an archive: of all who send one at the same time, one goes on; and whose archives are read now."""
 
 from __future__ import annotations
 
-from collections.abc import Container
+import asyncio
+from collections.abc import AsyncGenerator, Container
+from contextlib import asynccontextmanager
 from typing import TypeVar
 
 import msgspec
@@ -17,6 +19,7 @@ from skerry.store.documents import Collection
 Info = TypeVar("Info", VnfPkgInfo, NsdInfo, PnfdInfo)
 EMPTY = (OnboardingState.CREATED, OnboardingState.ERROR)
 FETCHED = (OnboardingState.UPLOADING,)
+AT_ONCE = 3
 ARRIVING = (OnboardingState.UPLOADING, OnboardingState.PROCESSING)
 
 
@@ -39,3 +42,18 @@ def enter(
     info = where.get(tx, id)
     require(where, info, before)
     return where.put(tx, msgspec.structs.replace(info, onboarding_state=state, problem={}))
+
+
+class Turns:
+    """Archives are read in the threads that everything else of the node needs, too, and a large one takes minutes: of each
+    tenant one is read at a time, of all together a few."""
+
+    def __init__(self, at_once: int = AT_ONCE) -> None:
+        self._all = asyncio.Semaphore(at_once)
+        self._own: dict[str, asyncio.Semaphore] = {}
+
+    @asynccontextmanager
+    async def turn(self, tenant: str) -> AsyncGenerator[None]:
+        """Wait for the tenant's turn, and have it."""
+        async with self._own.setdefault(tenant, asyncio.Semaphore(1)), self._all:
+            yield

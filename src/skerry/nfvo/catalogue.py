@@ -26,7 +26,7 @@ from skerry.model.operations import Event
 from skerry.model.states import OnboardingState, OperationalState, UsageState
 from skerry.model.time import Clock, Ids, stamp
 from skerry.model.vnf import VnfPkgInfo
-from skerry.nfvo.arriving import ARRIVING, EMPTY, FETCHED, Info, enter, require
+from skerry.nfvo.arriving import ARRIVING, EMPTY, FETCHED, Info, Turns, enter, require
 from skerry.nfvo.fetch import Fetcher
 from skerry.nfvo.redesign import returning_to
 from skerry.notifications import facts
@@ -76,6 +76,7 @@ class Catalogue:
     ) -> None:
         self._fetcher = fetcher
         self._fetching: set[asyncio.Task[None]] = set()
+        self._turns = Turns()
         self._signatures: Literal["require", "warn", "off"] = signatures
         self._trust_store = trust_store
         self._database = database
@@ -372,7 +373,8 @@ class Catalogue:
         state = OnboardingState.PROCESSING
         await self._database.write(lambda tx: enter(where, tx, id, state, before))
         try:
-            found, digest, size = await asyncio.to_thread(self._read, source, vouched)
+            async with self._turns.turn(tenant):
+                found, digest, size = await asyncio.to_thread(self._read, source, vouched)
             mec = found if isinstance(found, AppPackage) and found.nfv is not None else None
             package = check(mec.nfv if mec is not None else found, tenant)
             await asyncio.to_thread(self._keep, id, source, package.signature.option)
