@@ -418,3 +418,35 @@ def test_an_existing_service_survives_whatever_happens_to_the_one_that_uses_it()
                 await again.node.stop()
 
     lab(body)
+
+
+@pytest.mark.feature("A87", "D49")
+def test_a_crash_while_nested_services_are_taken_back() -> None:
+    async def body(it: Lab) -> None:
+        await onboard(it, BRANCH, {**CAMPUS, "nested": {"wing": {"nsd": "branch", "count": 2}}, "aspects": {}})
+        old = await service(it, "branch")
+        campus = await service(it, "campus", instantiate=False)
+        before = shape(it)
+        asked = {
+            "nestedNsInstanceData": [{"nestedNsInstanceId": old.id}],
+            "additionalParamsForNs": {"rollbackOnFailure": True},
+        }
+        it.world.fail("create_compute", times=1000, transient=False)
+        camera = Camera(it)
+        assert (await it.run("ns.instantiate", campus.id, asked)).state is S.ROLLED_BACK
+        assert shape(it) == before
+        for moment in camera.moments[::9]:
+            for again in reborn(it, moment):
+                again.world.fail("create_compute", times=1000, transient=False)
+                await again.node.start()
+                newest = again.node.engine.newest(campus.id)
+                if newest is not None:
+                    ended = await again.node.engine.wait(newest.id, 10_000)
+                    if ended.state is S.FAILED_TEMP:  # the process died before it began to roll back: people decide
+                        await again.node.engine.rollback(ended.id)
+                        ended = await again.node.engine.wait(newest.id, 10_000)
+                    assert ended.state is S.ROLLED_BACK, f"{moment.name}: {ended.error}"
+                    assert shape(again) == before, moment.name
+                await again.node.stop()
+
+    lab(body)
