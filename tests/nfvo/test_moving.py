@@ -258,7 +258,7 @@ def shape(it: Lab) -> dict[str, Any]:
     }
 
 
-STRIDE = 11
+STRIDE = 17
 """A move has some hundred moments; those in between are alike."""
 
 

@@ -274,7 +274,7 @@ def test_a_crash_at_every_kind_of_moment(case: str) -> None:
         await it.done("ns.update", ns.id, CASES[case])
         expected, happened = shape(it), effects(it.world)
         design = (record(it, ns).nsd_id, record(it, ns).flavour_id)
-        for moment in camera.moments[::7]:
+        for moment in camera.moments[::11]:
             for again in reborn(it, moment):
                 await again.node.start()
                 newest = again.node.engine.newest(ns.id)
@@ -300,7 +300,7 @@ def test_a_crash_while_a_failed_change_is_rolled_back() -> None:
         camera = Camera(it)
         assert (await it.run("ns.update", ns.id, change("large"))).state is S.ROLLED_BACK
         assert shape(it) == before
-        for moment in camera.moments[::7]:
+        for moment in camera.moments[::11]:
             for again in reborn(it, moment):
                 again.world.fail("create_network", times=100)
                 await again.node.start()
