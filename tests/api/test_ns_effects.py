@@ -57,6 +57,10 @@ async def test_occurrences_say_what_became_of_everything(rig: Rig) -> None:
         ),
     ):
         assert (await done(task, **request))["affectedVnfs"] == [("shed-one-0", words, "COMPLETED")]
+    occurrences = (await rig.client.get("/nslcm/v2/ns_lcm_op_occs", params={"all_fields": ""})).json()
+    told_of = [vnf for one in occurrences for vnf in one["resourceChanges"].get("affectedVnfs", ())]
+    changed = [vnf["changedInfo"]["changedVnfInfo"] for vnf in told_of if "changedInfo" in vnf]
+    assert changed == [{**named, "vnfInstanceName": "hut"}]
     assert await done("terminate") == {
         "affectedVnfs": [("hut", "TERMINATE", "COMPLETED")],
         "affectedVls": [("lan", "DELETE", "COMPLETED")],

@@ -33,6 +33,7 @@ class VnfChange(msgspec.Struct, frozen=True, kw_only=True):
     profile: str
     name: str
     change_type: str
+    changed: Mapping[str, Any] = {}  # what a modification says
 
 
 class GraphChange(msgspec.Struct, frozen=True, kw_only=True):

@@ -45,7 +45,8 @@ def of_members(
         known = [(name, member) for name, member in instance.members.items() if member.vnf_instance_id == id]
         for name, _ in known if verb else ():
             one = _member(instance, graph, name, "update", called)
-            found[name] = msgspec.structs.replace(one, change_type=verb)
+            changed = step.args["params"] if verb == "MODIFY_INFORMATION" else {}
+            found[name] = msgspec.structs.replace(one, change_type=verb, changed=changed)
     return {VNFS: msgspec.to_builtins(list(found.values()))} if found else {}
 
 

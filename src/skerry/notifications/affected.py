@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from skerry.model import nesting, pnfs
+from skerry.model.configuration import shown
 from skerry.model.nesting import NestedChange
 from skerry.model.ns import NsInstance
 from skerry.model.ns_changes import VnfChange, graphs_in, vnfs_in
@@ -67,6 +68,7 @@ def of_ns(
 
 def _vnf(one: VnfChange) -> dict[str, Any]:
     """AffectedVnf. The official V3.7.1 file asks for `changedExtConnectivity` beside `changedInfo`, where the text has it."""
+    changed = {"vnfInstanceId": one.vnf_instance_id, **shown(one.changed)}
     return {
         "vnfInstanceId": one.vnf_instance_id,
         "vnfdId": one.vnfd_id,
@@ -74,6 +76,7 @@ def _vnf(one: VnfChange) -> dict[str, Any]:
         "vnfName": one.name,
         "changeType": one.change_type,
         "changedExtConnectivity": [],
+        **({"changedInfo": {"changedVnfInfo": changed}} if one.changed else {}),
     }
 
 

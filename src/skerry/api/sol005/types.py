@@ -521,6 +521,7 @@ class AffectedVnf(Wire, frozen=True, kw_only=True):
     change_type: str
     change_result: Literal["COMPLETED", "ROLLED_BACK", "FAILED"]
     changed_ext_connectivity: list[KeyValuePairs]
+    changed_info: KeyValuePairs | None = None
 
 
 class AffectedVirtualLink(Wire, frozen=True, kw_only=True):
