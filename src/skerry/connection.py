@@ -47,6 +47,7 @@ class Bounded(HttpToolsProtocol):
     _in_head = True
     _moved = False  # whether the data at hand held the end of a head, a piece of a body or the end of a message
     _quiet = 0  # bytes since something moved
+    _open = 0  # requests without their whole answer
     _since = 0.0
     _answered = 0.0
     _unsent = 0
@@ -72,11 +73,14 @@ class Bounded(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """The head was whole."""
         self._in_head, self._moved = False, True
+        parser = self.parser
+        assert parser is not None  # noqa: S101  # it is calling
         hosts = sum(name == b"host" for name, _ in self.headers)
-        if hosts > 1 or (hosts == 0 and self.parser.get_http_version() == "1.1"):
+        if hosts > 1 or (hosts == 0 and parser.get_http_version() == "1.1"):
             raise NoRequestError("a request names its host once (RFC 9112 3.2)")
         if len(self.pipeline) >= MOST_WAITING:
             raise NoRequestError("too many requests wait on this connection")
+        self._open += 1
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -92,6 +96,7 @@ class Bounded(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """The time for the next head begins."""
         self._answered = self.loop.time()
+        self._open -= 1
         if self._in_head:
             self._since = self._answered
         super().on_response_complete()
@@ -118,10 +123,9 @@ class Bounded(HttpToolsProtocol):
 
     def _late(self, now: float) -> bool:
         """Whether a head or the rest of a body is overdue."""
-        open = self.cycle is not None and not self.cycle.response_complete
         if self._in_head:
-            return not open and now - self._since > self.head_s
-        if not open:
+            return not self._open and now - self._since > self.head_s
+        if not self._open:
             return now - self._answered > self.body_s
         return not self.flow.read_paused and now - self._since > self.body_s
 
