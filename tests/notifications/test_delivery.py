@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import tracemalloc
 
 import pytest
 
 from skerry.engine.clock import Virtual, run_virtual
 from skerry.errors import InvalidError, NotFoundError, RejectedError
+from skerry.notifications.delivery import BATCH
 from skerry.notifications.sending import Outcome
 from tests.notifications.bench import Bench
 
@@ -288,6 +290,26 @@ def test_subscribers_that_let_the_node_wait_hold_up_no_other_tenant() -> None:
         await bench.create("b")
         await asyncio.sleep(10.5)
         assert bench.told("http://good/n") == ["b"]
+        await bench.service.stop()
+
+    run_virtual(story)
+
+
+def test_what_waits_for_dead_subscribers_fills_no_memory() -> None:
+    async def story(virtual: Virtual) -> None:
+        bench = Bench(virtual.clock, virtual.ids)
+        await bench.start()
+        for number in range(200):
+            await bench.subscribe(f"http://{number}/n")
+            bench.world.fail(f"http://{number}/n", DOWN)
+        tracemalloc.start()
+        for number in range(BATCH):
+            await bench.create(str(number), vnfInstanceName=f"{number}" * 2000)
+        await asyncio.sleep(100)
+        held, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert len(bench.world.tried["http://7/n"]) > 2
+        assert held < 200 * BATCH * 2000 / 8, (held, most)
         await bench.service.stop()
 
     run_virtual(story)

@@ -164,36 +164,42 @@ class Delivery:
     # -- one subscriber -----------------------------------------------------------------------------------------------
 
     async def _carry(self, line: Line) -> None:
-        """Deliver until nothing waits or the subscriber is parked."""
+        """Deliver until nothing waits or the subscriber is parked. Nothing is held while it waits for the next try."""
         try:
             while not line.progress.parked_at:
                 try:
-                    batch = store.messages(self._database, line.subscription, line.progress.position, BATCH)
-                    if not batch:
-                        return
-                    await self._round(line, batch)
+                    pause = await self._round(line)
                 except UnavailableError as error:
                     log.warning("notifications wait for the store: %s", error)
-                    await asyncio.sleep(AGAIN_S)
+                    pause = AGAIN_S
+                if pause is None:
+                    return
+                if pause:
+                    await asyncio.sleep(pause)
         finally:
             line.courier = None
 
-    async def _round(self, line: Line, batch: Sequence[Message]) -> None:
-        """Try what waits once; after trouble, wait."""
+    async def _round(self, line: Line) -> float | None:
+        """Try what waits once. The answer is how long to wait before the next try; None where nothing waits. Of what waits
+        for a subscriber in trouble, little is read: there may be thousands of them."""
+        most = LANES if line.progress.failing_since else BATCH
+        batch = store.messages(self._database, line.subscription, line.progress.position, most)
+        if not batch:
+            return None
         waiting = [m for m in batch if m.number not in line.delivered and matches(line.subscription.filter, m)]
         trouble = await self._deliver(line, waiting)
         if trouble is None:
             line.attempts = 0
             done = msgspec.structs.replace(line.progress, position=batch[-1].number, failing_since="", error="")
             await self._record(line, done)
-            return
+            return 0.0
         line.attempts += 1
         open = {message.number for message in waiting} - line.delivered
         position = max((m.number for m in batch if m.number < min(open)), default=line.progress.position)
-        await self._fail(line, position, trouble)
+        return await self._fail(line, position, trouble)
 
-    async def _fail(self, line: Line, position: int, trouble: Outcome) -> None:
-        """Record the trouble; park the subscriber, or wait for the next try."""
+    async def _fail(self, line: Line, position: int, trouble: Outcome) -> float:
+        """Record the trouble; park the subscriber, or say how long to wait for the next try."""
         now = self._clock.now()
         since = line.progress.failing_since or stamp(now)
         failing = msgspec.structs.replace(line.progress, position=position, failing_since=since, error=trouble.detail)
@@ -201,10 +207,10 @@ class Delivery:
             parked = msgspec.structs.replace(failing, parked_at=stamp(now))
             log.warning("subscriber of %s is parked: %s", line.subscription.id, trouble.detail)
             await self._record(line, parked, "PARKED", trouble.detail)
-            return
+            return 0.0
         await self._record(line, failing)
         pause = backoff.delay(line.attempts, trouble.retry_after_s)
-        await asyncio.sleep(min(pause, backoff.until_over(since, now, self._park_after_s)))
+        return min(pause, backoff.until_over(since, now, self._park_after_s))
 
     async def _deliver(self, line: Line, waiting: Sequence[Message]) -> Outcome | None:
         """Send each resource's notifications one after the other, some resources side by side. The first trouble ends
