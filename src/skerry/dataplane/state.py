@@ -119,9 +119,7 @@ def check_change(change: Change) -> None:
     """`InvalidError` for rules of a change that no state may have."""
     faults = _rule_faults(change.put_rules)
     if faults:
-        raise InvalidError(
-            f"cannot change {change.device} so", faults=faults[:100], suggestion="mend what is named"
-        )
+        raise InvalidError(f"cannot change {change.device} so", faults=faults[:100], suggestion="mend what is named")
 
 
 def _rule_faults(rules: Iterable[Rule]) -> list[Fault]:
