@@ -57,6 +57,12 @@ def package(folder: Path) -> Path:
     return build(folder, folder.with_suffix(".csar"))
 
 
+def _toml(value: object) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(key)} = {_toml(one)}" for key, one in value.items()) + "}"
+    return json.dumps(value)
+
+
 class Victim:
     """`interrupted` counts the kills that cut an operation off on its way."""
 
@@ -69,7 +75,7 @@ class Victim:
         self.kills = 0
         self.interrupted = 0
         self.latest_s = 0.1 if type == "LOCAL" else 0.4  # about what an operation takes
-        settings = "\n".join(f"{key} = {json.dumps(value)}" for key, value in rig.settings().items())
+        settings = "\n".join(f"{key} = {_toml(value)}" for key, value in rig.settings().items())
         vim = f'[[vims]]\nid = "real"\ntype = "{type.lower()}"\n[vims.settings]\n{settings}\n'
         (folder / "skerry.toml").write_text(f'node = "{self.name}"\nport = 0\n{vim}')
         self._log = (folder / "log").open("a")

@@ -98,6 +98,8 @@ async def test_nothing_is_lost_while_no_queue_takes_it_or_the_connection_ends(ri
         proxy.cut()
         ids += [await created(rig, "three")]
         (last,) = await asyncio.to_thread(broker.take, "late", 1)
+        while last.properties.message_id in {one.properties.message_id for one in first}:
+            (last,) = await asyncio.to_thread(broker.take, "late", 1)  # its confirmation was cut off: it came again
     assert [one.body["vnfInstanceId"] for one in (*first, last)] == ids
 
 

@@ -13,6 +13,7 @@ class Machine:
 
     def __init__(self, name: str, plug: str) -> None:
         self.name, self.plug = name, plug
+        self._ends: list[str] = []
 
     def run(self, *argv: str) -> str:
         """What a command prints in it."""
@@ -22,7 +23,15 @@ class Machine:
     def cable(self, plug: str, name: str) -> None:
         """Connect an interface of it with one of this machine."""
         ip("link", "add", plug, "type", "veth", "peer", "name", name, "netns", self.name)
+        self._ends.append(name)
         self.run("ip", "link", "set", name, "up")
+
+    def uncable(self) -> None:
+        """Take all cables away, now: the kernel takes its time with those of a namespace that goes."""
+        for name in self._ends:
+            subprocess.run(
+                ["ip", "-n", self.name, "link", "delete", name], check=False, capture_output=True, timeout=60
+            )
 
     def has(self, address: str) -> None:
         """Give it an address, as `192.0.2.1/24`."""
@@ -47,6 +56,7 @@ def machine(name: str, plug: str) -> Iterator[Machine]:
         there.cable(plug, "eth")
         yield there
     finally:
+        there.uncable()
         ip("netns", "delete", name)
 
 

@@ -284,6 +284,19 @@ async def test_two_at_once_run_once(key: str, tmp_path: Path) -> None:
     assert (tmp_path / "ran").read_text() == "x\n"
 
 
+async def test_who_has_not_yet_said_which_process_it_is_was_not_killed(key: str, tmp_path: Path) -> None:
+    folder = next(base / "skerry" / key for base in (Path("/run"), Path("/tmp")) if os.access(base, os.W_OK))
+    (folder / "lock").mkdir(parents=True)
+    second = await sh(key, f"#!/bin/sh\necho x >> {tmp_path}/ran\n")
+    await asyncio.sleep(0.4)
+    assert second.returncode is None
+    (folder / "lock" / "pid").write_text(str(os.getpid()))
+    for name, text in (("out", "first\n"), ("err", ""), ("rc", "0")):
+        (folder / name).write_text(text)
+    assert await said(second) == (0, "first\n", "")
+    assert not (tmp_path / "ran").exists()
+
+
 @pytest.mark.feature("A70")
 async def test_one_that_failed_runs_again(key: str, tmp_path: Path) -> None:
     script = f"#!/bin/sh\necho x >> {tmp_path}/ran\n[ -f {tmp_path}/mended ] || exit 7\n"

@@ -29,8 +29,14 @@ if mkdir "$d/lock" 2>/dev/null; then
   echo $? > "$d/rc.new"
   mv "$d/rc.new" "$d/rc"
 else
+  n=0
   while [ ! -f "$d/rc" ]; do
-    kill -0 "$(cat "$d/lock/pid" 2>/dev/null)" 2>/dev/null || [ -f "$d/rc" ] || { rm -rf "$d/lock"; exit 75; }
+    [ -s "$d/lock/pid" ] && n=50
+    if [ $n -ge 50 ] && ! kill -0 "$(cat "$d/lock/pid" 2>/dev/null)" 2>/dev/null && [ ! -f "$d/rc" ]; then
+      rm -rf "$d/lock"
+      exit 75
+    fi
+    n=$((n + 1))
     sleep 0.1
   done
 fi
@@ -39,7 +45,8 @@ cat "$d/err" >&2
 exit "$(cat "$d/rc")"
 """
 """Runs the script on standard input once for its key, in whatever way Skerry itself is interrupted: a second call with the
-same key waits for the first or gives its output again; a script that failed runs again. 75: the first call was killed."""
+same key waits for the first or gives its output again; a script that failed runs again. 75: the first call was killed;
+one that has not yet said which process it is has 5 s for it."""
 
 BIRTH = ("instantiate", "instantiate_end")
 
