@@ -18,7 +18,7 @@ PAIRS = [
     if decision is not PLAIN
     and case.ends == "COMPLETED"
     # what changes nothing of the infrastructure cannot fail there
-    and not (decision.breaks and case.name in ("vnf-modify-idle", "ns-update-rename"))
+    and not (decision.breaks and case.name in ("vnf-modify-idle", "ns-update-add", "ns-update-rename"))
     # what goes back by itself leaves nothing to decide
     and not (decision.breaks and case.name.startswith("ns-update") and case.name.endswith(("-sap", "-pnf", "-link")))
 ]
