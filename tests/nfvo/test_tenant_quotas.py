@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from skerry.errors import RejectedError
 from skerry.model.grants import Asked, GrantRecord
 from skerry.model.quotas import Limits, Needed, TenantUsage, beyond, total
 from skerry.model.states import OperationState
+from skerry.model.time import stamp
 from skerry.nfvo.grants import takes
 from skerry.nfvo.tenant_quotas import elsewhere, exceeded
 from skerry.placement.solve import CONTAINER, FUNCTION, Choice, Demand
@@ -166,6 +168,39 @@ def test_what_stays_and_gets_bigger_counts() -> None:
 
 
 @pytest.mark.feature("A40")
+def test_a_plan_asks_for_what_it_takes_more_than_there_is() -> None:
+    async def body(it: Lab) -> None:
+        small = "{id: v1, product: p, vdus: {one: {nics: {pub: ext}, vcpus: 1}}}"
+        await limit(it, vcpus=3)
+        vnf = await it.vnf(small)
+        await it.onboard(csar(vnf_folder(small.replace("v1", "v2").replace("vcpus: 1", "vcpus: 3"))))
+        await it.node.vnfm.plan("vnf.change_package", vnf.id, {"vnfdId": "v2"})
+        await limit(it, vcpus=2)
+        with pytest.raises(RejectedError, match="the limit is 2, used are 1, asked for are 2"):
+            await it.node.vnfm.plan("vnf.change_package", vnf.id, {"vnfdId": "v2"})
+
+    lab(body)
+
+
+@pytest.mark.feature("A40")
+def test_a_plan_leaves_what_another_operation_was_granted() -> None:
+    async def body(it: Lab) -> None:
+        ns = await it.ns(PAIR, WEB)
+        await limit(it, instances=9)
+        two = {"updateType": "INSTANTIATE_VNF", "instantiateVnfData": [{"vnfProfileId": "a"}] * 2}
+        at = stamp(it.node.engine.clock.now() + timedelta(hours=1))
+        waiting = await it.start("ns.update", ns.id, {**two, "updateTime": at})
+        await asyncio.sleep(1)
+        assert used(it).instances == 4
+        await it.node.nfvo.plan("ns.update", ns.id, {**two, "instantiateVnfData": [{"vnfProfileId": "a"}]})
+        assert used(it).instances == 4
+        ended = await it.node.engine.wait(waiting.id, 3700)
+        assert (ended.state, used(it).instances) == (OperationState.COMPLETED, 4)
+
+    lab(body)
+
+
+@pytest.mark.feature("A40")
 def test_a_micro_network_function_counts_as_what_it_takes() -> None:
     either = Demand(name="f", vcpus=2, memory_bytes=1 << 30, forms=(CONTAINER, FUNCTION), function_bytes=8 << 20)
     as_function = Choice(placement={"f": "s"}, verdicts=(), functions=frozenset({"f"}))
@@ -192,6 +227,7 @@ def test_only_growth_beyond_a_limit_exceeds_it() -> None:
     limits = Limits(vcpus=2, instances=3)
     assert exceeded(limits, TenantUsage(vcpus=1), TenantUsage(vcpus=2, memory_bytes=9)) == []
     assert exceeded(limits, TenantUsage(vcpus=5), TenantUsage(vcpus=5)) == []
+    assert exceeded(Limits(vcpus=0.3), TenantUsage(vcpus=0.1), TenantUsage(vcpus=0.1 + 0.2)) == []
     assert exceeded(limits, TenantUsage(instances=3), TenantUsage(instances=5)) == [("instances", 3, 3, 2)]
     assert total([Needed(vcpus=0.5, memory_bytes=2**60), Needed(memory_bytes=1)]) == Needed(
         vcpus=0.5, memory_bytes=2**60 + 1

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from skerry.errors import DriverError, RejectedError, UnauthorizedError, UnavailableError
-from skerry.model.quotas import Needed, total
+from skerry.model.quotas import Needed
 from skerry.model.time import Ids
 from skerry.model.vnf import VimConnection
 from skerry.nfvo.tenant_quotas import TenantQuotas
@@ -44,7 +44,8 @@ class PlacingGranter:
         demands = [demand(asked.vnfc, asked) for asked in request.add]
         choice = await self.choose(demands, here, tenant=request.tenant, operation=request.operation_id)
         changed = {one.vnfc: needed(demand(one.vnfc, one), function=one.function) for one in request.update}
-        await self._claim(request.tenant, request.operation_id, {**takes(demands, choice), **changed})
+        wanted = {**takes(demands, choice), **changed}
+        await self._claim(request.tenant, request.operation_id, wanted, request.vnf_instance_id)
         functions = tuple(sorted(choice.functions))
         return Grant(id=self._ids.new(), placement=choice.placement, verdicts=choice.verdicts, functions=functions)
 
@@ -54,14 +55,14 @@ class PlacingGranter:
         await self._claim(tenant, operation, takes(demands, choice))
         return choice
 
-    async def _claim(self, tenant: str, operation: str, wanted: Mapping[str, Needed]) -> None:
+    async def _claim(self, tenant: str, operation: str, wanted: Mapping[str, Needed], vnf: str = "") -> None:
         if self._quotas is None:
             return
         try:
-            await self._quotas.claim(tenant, operation, wanted)
+            await self._quotas.claim(tenant, operation, wanted, vnf)
         except RejectedError:
             if self.on_over_quota:
-                await self.on_over_quota(tenant, total(wanted.values()), operation)
+                await self.on_over_quota(tenant, self._quotas.growth(tenant, vnf, wanted), operation)
             raise
 
     def require(self, demands: Sequence[Demand], *, tenant: str) -> None:

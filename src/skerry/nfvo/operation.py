@@ -29,13 +29,12 @@ from skerry.nfvo.pnf_steps import after_paths, cabled, with_pnfs
 from skerry.nfvo.virtual_links import after_members, with_links
 from skerry.nfvo.waiting import delayed
 from skerry.placement.solve import Demand
-from skerry.store import aggregates, journal
+from skerry.store import aggregates
 from skerry.store.database import Transaction
 from skerry.vnfm.forms import forms, function_bytes
 from skerry.vnfm.goal import check_level, counts_for, scale_at_level
 
 _PROVIDING = ("member.create", "member.delete", "pnf.create", "pnf.update", "pnf.delete")
-PREVIEW = "preview"  # stands for an operation that is planned and not begun
 
 
 class NsOperation:
@@ -99,7 +98,7 @@ class NsOperation:
         again: set[str] = set()
         verdicts: tuple[Verdict, ...] = ()
         if goal.groups or goal.pnfs:
-            layout, again = await self._layout(instance, flavour, goal, cyclic=nsd.cyclic_dependencies)
+            layout, again = await self._layout(instance, flavour, goal, operation.id, cyclic=nsd.cyclic_dependencies)
             graph = with_pnfs(wanted(instance.id, flavour, goal, layout), instance, flavour, layout)
             graph = redesign.keeping(self.desk, graph, instance.resources, instance.tenant)
             verdicts = layout.verdicts
@@ -199,7 +198,7 @@ class NsOperation:
     # -- the layout ---------------------------------------------------------------------------------------------------
 
     async def _layout(
-        self, instance: NsInstance, flavour: NsDeploymentFlavour, goal: NsGoal, *, cyclic: bool
+        self, instance: NsInstance, flavour: NsDeploymentFlavour, goal: NsGoal, operation: str, *, cyclic: bool
     ) -> tuple[Layout, set[str]]:
         """Where everything goes and who waits for whom; the second answer is the profiles that are part of a cycle."""
         used = {id: p for id, p in flavour.vnf_profiles.items() if goal.groups.get(id)}
@@ -212,7 +211,7 @@ class NsOperation:
         borrowed = {**self._borrowed(instance, flavour, goal), **goal.joined}
         pnfs = await cabled(self.desk, instance, goal.pnfs)
         layout = Layout(places={}, flavours=flavours, pairs=pairs, order=order, borrowed=borrowed, pnfs=pnfs)
-        places, verdicts = await self._places(instance, flavour, goal, layout)
+        places, verdicts = await self._places(instance, flavour, goal, layout, operation)
         return msgspec.structs.replace(layout, places=places, verdicts=verdicts), again
 
     def _borrowed(self, instance: NsInstance, flavour: NsDeploymentFlavour, goal: NsGoal) -> dict[str, tuple[str, str]]:
@@ -245,9 +244,10 @@ class NsOperation:
         return found
 
     async def _places(
-        self, instance: NsInstance, flavour: NsDeploymentFlavour, goal: NsGoal, layout: Layout
+        self, instance: NsInstance, flavour: NsDeploymentFlavour, goal: NsGoal, layout: Layout, operation: str
     ) -> tuple[dict[str, dict[str, str]], tuple[Verdict, ...]]:
-        """Member → VDU → VIM: who is there stays, the others are placed together; with the reasons."""
+        """Member → VDU → VIM: who is there stays, the others are placed together and granted to this operation; with the
+        reasons."""
         places: dict[str, dict[str, str]] = {}
         demands: list[Demand] = []
         for profile_id, names in goal.groups.items():
@@ -264,8 +264,6 @@ class NsOperation:
         here = [vim for there in places.values() for vim in there.values()]
         near = [point.vim for pnf in layout.pnfs.values() for point in pnf.points if point.vim]
         prefer = tuple(dict.fromkeys((*near, *(vim for vim, _ in layout.borrowed.values()), *here)))
-        held = journal.holder(self.desk.database, instance.id)
-        operation = held.id if held else PREVIEW
         choice = await self.desk.granter.reserve(demands, prefer, tenant=instance.tenant, operation=operation)
         for asked, vim in choice.placement.items():
             member, vdu, _number = asked.split("/")

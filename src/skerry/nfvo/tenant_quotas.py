@@ -42,6 +42,7 @@ WORDS = {
     "ns": "network services",
     "apps": "applications",
 }
+_HAIR = 1e-9  # sums of fractions of a vCPU are not exact
 _UNDONE = frozenset({OperationState.FAILED, OperationState.ROLLED_BACK})
 _NOTHING: Mapping[str, Needed] = {}
 
@@ -98,13 +99,13 @@ class TenantQuotas:
 
     # -- who grants ---------------------------------------------------------------------------------------------------
 
-    async def claim(self, tenant: str, operation: str, takes: Mapping[str, Needed]) -> None:
-        """Grant this to an operation. `RejectedError` names each limit, what is used and what was asked for. Of an operation
-        that is not recorded, which is only planned, nothing is kept."""
+    async def claim(self, tenant: str, operation: str, takes: Mapping[str, Needed], vnf: str = "") -> None:
+        """Grant this to an operation (on `vnf`, if it is of one). `RejectedError` names each limit, what is used and what was
+        asked for. Of an operation that is not recorded, which is only planned, nothing is kept."""
         if tenant_quotas.find(self._database, tenant) is None:
             return
         if journal.operations.find(self._database, operation) is None:
-            self.require(tenant, takes.values())
+            self.require(tenant, [self.growth(tenant, vnf, takes)])
             return
         await self._database.write(lambda tx: self._claim(tx, tenant, operation, takes))
 
@@ -123,6 +124,11 @@ class TenantQuotas:
             parent=doing.parent,
         )
         within(tx, tenant, lambda: claims.insert(tx, claim))
+
+    def growth(self, tenant: str, vnf: str, takes: Mapping[str, Needed]) -> Needed:
+        """What is asked for more than the VNF has: VNFCs that are there are made anew, or get another size."""
+        has = allocated(self._database, tenant).get(vnf, _NOTHING)
+        return total(beyond(one, has.get(name, Needed())) for name, one in takes.items())
 
     def require(self, tenant: str, takes: Iterable[Needed]) -> None:
         """`RejectedError` where the quota has no room for this besides what there is now."""
@@ -235,7 +241,7 @@ def exceeded(limits: Limits, before: TenantUsage, after: TenantUsage) -> list[tu
     found: list[tuple[str, float, float, float]] = []
     for name in WORDS:
         most, had, has = (getattr(one, name) for one in (limits, before, after))
-        if most is not None and has > most and has > had:
+        if most is not None and has > most + _HAIR and has > had + _HAIR:
             found.append((name, most, had, has - had))
     return found
 
