@@ -8,10 +8,13 @@ import json
 import socket
 import time
 from pathlib import Path
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
 from skerry.api import openapi
 from skerry.api.app import APIS
@@ -178,6 +181,57 @@ async def test_who_is_slow_but_there_is_served(rig: Rig) -> None:
         writer.write(body[30:])
         async with asyncio.timeout(20):
             assert (await reader.read(-1)).startswith(b"HTTP/1.1 401 ")
+        writer.close()
+
+
+class Untended(Bounded):
+    """Looked after by the test alone."""
+
+    made: ClassVar[list[Untended]] = []
+    got = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.made.append(self)
+
+    def data_received(self, data: bytes) -> None:
+        self.got += len(data)
+        super().data_received(data)
+
+    def tend(self, now: float) -> None:
+        """Nothing."""
+
+
+async def test_who_waits_for_the_node_to_read_on_is_not_cut_off(rig: Rig) -> None:
+    """The time in which the node itself does not read does not count."""
+    begin = asyncio.Event()
+
+    async def slow(scope: Any, receive: Any, send: Any) -> None:
+        await begin.wait()
+        while (await receive()).get("more_body"):
+            pass
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    other = Rig(rig.node, rig.client, rig.folder, Starlette(routes=[Mount("/", slow)]))
+    async with served(other, http=Untended) as url, asyncio.timeout(60):
+        target = urlsplit(url)
+        reader, writer = await asyncio.open_connection(target.hostname, target.port)
+        head, size = b"PUT /x HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n", 0
+        writer.write(head)
+        while not Untended.made or not Untended.made[-1].flow.read_paused:
+            writer.write(b"a" * 1000)
+            size += 1000
+            while not Untended.made or Untended.made[-1].got < len(head) + size:
+                await asyncio.sleep(0)
+        connection, now = Untended.made[-1], asyncio.get_running_loop().time()
+        Bounded.tend(connection, now + 1000)
+        begin.set()
+        while connection.flow.read_paused:
+            await asyncio.sleep(0)
+        Bounded.tend(connection, now + 1001)
+        writer.write(b"a" * (1_000_000 - size))
+        assert (await reader.read(100)).startswith(b"HTTP/1.1 204 ")
         writer.close()
 
 

@@ -108,6 +108,8 @@ class Bounded(HttpToolsProtocol):
 
     def tend(self, now: float) -> None:
         """End the connection where the other side lets the node wait too long. To be called now and then."""
+        if self.flow.read_paused:
+            self._since = now  # it is the node that lets the other side wait
         if self._stalled(now):
             self.transport.abort()
         elif not self.transport.is_closing() and self._late(now):
@@ -127,7 +129,7 @@ class Bounded(HttpToolsProtocol):
             return not self._open and now - self._since > self.head_s
         if not self._open:
             return now - self._answered > self.body_s
-        return not self.flow.read_paused and now - self._since > self.body_s
+        return now - self._since > self.body_s
 
 
 class Mutual(Bounded):
