@@ -186,6 +186,7 @@ async def test_images_outside_are_fetched_and_checked(tmp_path: Path) -> None:
         await there.onboard("server")
         vnf = await there.vnf()
         other = await uploaded(there, content)
+        assert (await there.client.get(f"{other}/artifacts/")).status_code == 404
         server.answer = lambda got: Reply(200, kept.content if got.path == "/good" else b"something else")
         for path, wanted in (("/bad", "ERROR_EXTRACTING"), ("/good", "AVAILABLE")):
             access = {"artifact": [{"artifactUri": image["imageUri"], "overrideUri": server.uri(path)}]}

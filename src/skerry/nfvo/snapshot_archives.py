@@ -14,6 +14,7 @@ import os
 import re
 import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -99,8 +100,9 @@ class Writer:
             os.fsync(file.fileno())
 
     def abandon(self) -> None:
-        """Let go of the file."""
-        self._zip.close()
+        """Let go of the file. A thread that still writes, of a building that was cancelled, lets go of it at its end."""
+        with suppress(ValueError):
+            self._zip.close()
 
 
 def read(source: Path) -> Content:

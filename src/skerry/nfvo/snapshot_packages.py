@@ -199,7 +199,7 @@ class SnapshotPackages:
     def external(self, id: str, path: str, *, tenant: str) -> Path | None:
         """The file of an image that a package refers to and this node keeps; None where `path` is none of these."""
         info = self.get(id, tenant=tenant)
-        if not any(one.uri and one.path == path for one in info.images.values()):
+        if not path or not any(one.uri and one.path == path for one in info.images.values()):
             return None
         return self._outside(id) / path.rpartition("/")[2]
 
