@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import struct
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
@@ -13,7 +14,8 @@ import pytest
 
 from skerry.model.notifications import Subscription
 from skerry.notifications import amqp_frames as frames
-from skerry.notifications.amqp import AmqpSender
+from skerry.notifications.amqp import AmqpSender, Target
+from skerry.notifications.amqp import Broker as Address
 from skerry.notifications.http import Files
 from tests.api.rig import VNFD, Rig, running
 from tests.notifications.broker import MISSING, Broker, rabbitmq
@@ -216,3 +218,19 @@ async def test_silence_of_a_broker_has_an_end() -> None:
     server.close()
     await sender.close()
     assert "does not answer within 0.1 s" in outcome.detail
+
+
+@pytest.mark.feature("A66")
+async def test_a_broker_that_does_not_answer_is_not_remembered() -> None:
+    async def here(host: str, port: int) -> str:
+        raise OSError(111, "nobody is there")
+
+    sender = AmqpSender(here, lambda shown: Files().context(certificate=shown))
+    for number in range(3):
+        uri = f"amqp://unremembered.example/{number}?exchange=x"
+        outcome = await sender.test(Subscription(id="s", api="vnflcm", version="2.0.0", callback_uri=uri))
+        assert "nobody is there" in outcome.detail
+    gc.collect()
+    kept = [one for one in gc.get_objects() if isinstance(one, Target | Address) and "unremembered" in str(one)]
+    await sender.close()
+    assert kept == []

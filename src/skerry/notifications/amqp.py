@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -90,7 +91,7 @@ class AmqpSender:
         self._context = context
         self._timeout_s = timeout_s
         self._kept: dict[Broker, _Channel] = {}
-        self._turns: dict[Broker, asyncio.Lock] = {}
+        self._turns: WeakValueDictionary[Broker, asyncio.Lock] = WeakValueDictionary()  # of brokers that are being told
 
     async def test(self, subscription: Subscription) -> Outcome:
         """Whether the exchange or queue is there."""
@@ -124,8 +125,9 @@ class AmqpSender:
 
     async def _outcome(self, broker: Broker, work: Callable[[_Channel], Awaitable[None]]) -> Outcome:
         """Do it on the broker's connection; one that is not what it was is opened again, once."""
+        turn = self._turns.setdefault(broker, asyncio.Lock())
         try:
-            async with self._turns.setdefault(broker, asyncio.Lock()), asyncio.timeout(self._timeout_s):
+            async with turn, asyncio.timeout(self._timeout_s):
                 await self._do(broker, work)
         except TimeoutError:
             return Outcome(ok=False, detail=f"the broker {broker.host} does not answer within {self._timeout_s:g} s")
