@@ -15,8 +15,10 @@ from typing import Any
 import httpx
 import pytest
 
+from skerry.notifications.wire import Answer
 from skerry.settings import ForeignNfvo, ForeignVnfm
 from skerry.vim.simulated.world import world
+from skerry.vnfm.foreign_vnfm import Manager as ForeignManager
 from tests.api.rig import Rig, running
 from tests.nfvo.packages import CLIENT, PROBE, SERVER, SIP
 from tests.packages.samples import zipped
@@ -159,10 +161,26 @@ async def test_a_vnf_manager_in_another_process_has_the_server_of_a_service(tmp_
         assert asked == ["vnf_instances", "instantiate", "scale", "heal", "operate"]
         refused = await rig.client.post(f"{one}/create_snapshot", json={"vnfSnapshotInfoId": "none"})
         assert (refused.status_code, "theirs" in refused.text) == (422, True), refused.text
+        assert rig.node.managers.vnf_of(theirs["id"]) == shown["id"]
         await done(rig, f"{ns}/terminate", {})
         assert await manager.vnfs() == []
         assert machines == {}
+        assert rig.node.managers.vnf_of(theirs["id"]) == ""
         assert (await rig.client.delete(ns)).status_code == 204
+
+
+@pytest.mark.parametrize("major", [1, 2])
+@pytest.mark.feature("A64")
+async def test_how_the_manager_logs_in_at_an_infrastructure_is_not_kept(major: int) -> None:
+    vim = {"id": "sim", "vimType": "x", "accessInfo": {"username": "u", "password": "s3cret"}}
+    shown = {"vnfdId": "server", "vimConnectionInfo": [vim] if major == 1 else {"sim": vim}}
+
+    async def exchange(method: str, uri: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        return Answer(200, {}, json.dumps(shown).encode())
+
+    kept = await ForeignManager("http://manager", ("stranger",), exchange).show("1")
+    assert list(kept["vimConnectionInfo"]) == ["sim"]
+    assert "s3cret" not in json.dumps(kept)
 
 
 @pytest.mark.feature("A40", "A64")

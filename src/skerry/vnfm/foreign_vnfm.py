@@ -104,10 +104,9 @@ class Manager:
         return _read(answer.body, Known, "the VNF that it made").id
 
     async def show(self, id: str) -> dict[str, Any]:
-        """The VNF as the manager shows it, as far as it counts here."""
+        """The VNF as the manager shows it, as far as it counts here: of infrastructures not how to log in there."""
         told = read_object((await self._call("GET", f"/vnf_instances/{id}")).body)
-        if isinstance(told.get("vimConnectionInfo"), list):
-            told["vimConnectionInfo"] = {str(one.get("id")): one for one in told["vimConnectionInfo"]}
+        told["vimConnectionInfo"] = {id: {} for id in _vims(told.get("vimConnectionInfo"))}
         try:
             msgspec.convert(told, Shown)
         except msgspec.ValidationError as error:
@@ -264,7 +263,8 @@ class Managers:
         return next((name for name, manager in self._known.items() if set(infos) & set(manager.infos)), "")
 
     def vnf_of(self, id: str) -> str:
-        """Which VNF of this node a manager means by this identifier, while it works on it; "" if none."""
+        """Which VNF of this node a manager means by this identifier, from its first operation until its VNF is gone, or until
+        this node stops; "" if none."""
         return self._ours.get(id, "")
 
     def register(self, desk: Desk, engine: Engine) -> None:
@@ -287,6 +287,10 @@ class Managers:
     def works_on(self, id: str, vnf_id: str) -> None:
         """Remember whose VNF it is that the manager will ask a grant for."""
         self._ours[id] = vnf_id
+
+    def forget(self, id: str) -> None:
+        """The VNF is gone there."""
+        self._ours.pop(id, None)
 
 
 class ManagedSteps:
@@ -318,6 +322,7 @@ class ManagedSteps:
         request = context.args.get("request", {"terminationType": "FORCEFUL"})
         self._managers.works_on(id, vnf.id)
         await manager.remove(id, request, _since(context))
+        self._managers.forget(id)
 
     async def _both(self, context: StepContext) -> tuple[VnfInstance, Manager]:
         vnf = self._desk.instance(context.operation.subject)
@@ -334,6 +339,13 @@ class ManagedSteps:
         self._managers.works_on(id, context.operation.subject)
         await manager.run(id, context.operation.kind, context.args["request"], _since(context))
         return {"id": id, "shown": await manager.show(id)}
+
+
+def _vims(told: Any) -> list[str]:
+    """Identifiers of VIM connections: the keys of a map, in version 1 those of a list's entries."""
+    if isinstance(told, list):
+        return [str(one.get("id")) for one in told if isinstance(one, Mapping)]
+    return [str(id) for id in told] if isinstance(told, Mapping) else []
 
 
 def _read(raw: bytes, kind: type[T], what: str) -> T:
