@@ -100,6 +100,35 @@ async def test_what_fails_there_is_told_and_goes_on_after_a_retry(tmp_path: Path
         assert "no traffic can be led" in refused.text
 
 
+@pytest.mark.feature("E14")
+async def test_an_application_of_any_name(tmp_path: Path) -> None:
+    async with (
+        running(tmp_path, plain=True, anonymous=True) as nfvo,
+        served(nfvo) as endpoint,
+        orchestrator(tmp_path / "meo", endpoint=endpoint) as edge,
+    ):
+        id = await edge.running(appd(appName="Video, live (it's)"), **FAR)
+        (ns,) = (await nfvo.client.get("/nslcm/v2/ns_instances")).json()
+        assert ns["nsInstanceName"].startswith("Video, live (it's)-")
+        await edge.does(id, "terminate", {"terminationType": "FORCEFUL"})
+        assert (await nfvo.client.get("/nslcm/v2/ns_instances")).json() == []
+
+
+@pytest.mark.feature("E14")
+async def test_a_package_that_is_refused_there_leaves_nothing_there(tmp_path: Path) -> None:
+    async with (
+        running(tmp_path, plain=True, anonymous=True, max_upload_bytes=1000) as nfvo,
+        served(nfvo) as endpoint,
+        orchestrator(tmp_path / "meo", endpoint=endpoint) as edge,
+    ):
+        await edge.onboard(appd())
+        id = await edge.created()
+        failed = await edge.does(id, "instantiate", FAR)
+        assert failed["operationState"] == "FAILED_TEMP"
+        assert "the NFVO refuses" in edge.error(id)
+        assert (await nfvo.client.get("/vnfpkgm/v2/vnf_packages")).json() == []
+
+
 class OsmNorthbound:
     """What the northbound interface of OSM answers, as its documentation has it."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import quote
@@ -203,23 +204,29 @@ class Sol005(Caller):
         await self.call("DELETE", one, allowed=(404,))
 
     async def _handed_over(self, api: str, kind: str, attribute: str, id: str, content: str, archive: Path) -> None:
-        """A descriptor is onboarded there."""
+        """A descriptor is onboarded there. A record that was made for it and got none is taken back."""
         states = "nsdOnboardingState" if api == "nsd" else "onboardingState"
         root = f"/{api}/v2/{kind}"
-        known = await self.all(f"{root}?filter={quote(f'(eq,{attribute},{id})')}")
-        if not known:
-            known = [read_object((await self.call("POST", root, {})).body)]
-            raw = await asyncio.to_thread(archive.read_bytes)
-            await self.call("PUT", f"{root}/{known[0]['id']}/{content}", raw)
         going = ("CREATED", "UPLOADING", "PROCESSING")
-        await self.until(f"{root}/{known[0]['id']}", states, ("ONBOARDED",), going)
+        if known := await self.all(f"{root}?{_where(attribute, id)}"):
+            await self.until(f"{root}/{known[0]['id']}", states, ("ONBOARDED",), going)
+            return
+        made = f"{root}/{read_object((await self.call('POST', root, {})).body)['id']}"
+        try:
+            raw = await asyncio.to_thread(archive.read_bytes)
+            await self.call("PUT", f"{made}/{content}", raw)
+            await self.until(made, states, ("ONBOARDED",), going)
+        except DriverError:
+            with suppress(DriverError):
+                await self.call("DELETE", made)
+            raise
 
     async def _named(self, name: str) -> dict[str, Any] | None:
-        found = await self.all(f"/nslcm/v2/ns_instances?filter={quote(f'(eq,nsInstanceName,{name})')}")
+        found = await self.all(f"/nslcm/v2/ns_instances?{_where('nsInstanceName', name)}")
         return next((one for one in found if one.get("nsInstanceName") == name), None)
 
     async def _open(self, id: str) -> list[dict[str, Any]]:
-        found = await self.all(f"/nslcm/v2/ns_lcm_op_occs?filter={quote(f'(eq,nsInstanceId,{id})')}")
+        found = await self.all(f"/nslcm/v2/ns_lcm_op_occs?{_where('nsInstanceId', id)}")
         return [one for one in found if one.get("nsInstanceId") == id and one["operationState"] not in ENDED]
 
     async def _run(self, id: str, where: str, request: Mapping[str, Any]) -> None:
@@ -241,6 +248,13 @@ class Sol005(Caller):
     @staticmethod
     def _of(occurrence: Mapping[str, Any]) -> str:
         return f"/nslcm/v2/ns_lcm_op_occs/{occurrence['id']}"
+
+
+def _where(attribute: str, value: str) -> str:
+    """A filter for one value, in quotes where it has what filters are made of (SOL013 5.2.2)."""
+    if set(value) & set("(),'"):
+        value = "'" + value.replace("'", "''") + "'"
+    return f"filter={quote(f'(eq,{attribute},{value})')}"
 
 
 _GOING = ("STARTING", "PROCESSING", "ROLLING_BACK")
