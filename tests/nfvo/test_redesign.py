@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from skerry.errors import ConflictError, InvalidError
 from skerry.model.ns import NsInstance
 from skerry.model.states import FINAL, OperationState
+from skerry.model.time import stamp
 from tests.nfvo.looking import members, ns_scale
 from tests.nfvo.nesting import BRANCH, UNIT, nesting_folder, onboard, running, service
 from tests.nfvo.test_nested import inside, record, shape, update
@@ -202,6 +204,24 @@ def test_the_version_that_a_service_may_have_to_go_back_to_stays() -> None:
         assert (await it.node.engine.wait(operation.id, 1000)).state is S.ROLLED_BACK
         assert record(it, ns).nsd_id == "street"
         assert sizes(it, ns) == {"gate-0": 1, "hut-0": 1}
+
+    lab(body)
+
+
+@pytest.mark.feature("A28")
+def test_the_version_that_a_service_waits_for_stays() -> None:
+    async def body(it: Lab) -> None:
+        await prepare(it, version(SMALL, "street"), version(NEW, "street-2"))
+        ns = await service(it, "street")
+        at = stamp(it.node.engine.clock.now() + timedelta(seconds=100))
+        operation = await it.start("ns.update", ns.id, {**follow("street-2", sync=True), "updateTime": at})
+        await asyncio.sleep(10)
+        for nsd in ("street", "street-2"):
+            with pytest.raises(ConflictError, match="in use"):
+                await forget(it, nsd)
+        assert record(it, ns).nsd_id == "street"
+        assert (await it.node.engine.wait(operation.id, 1000)).state is S.COMPLETED
+        assert record(it, ns).nsd_id == "street-2"
 
     lab(body)
 

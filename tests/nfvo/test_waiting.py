@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from skerry.api.sol005.ns_instances import TASKS
@@ -96,5 +97,44 @@ def test_times_that_are_over_are_now_and_no_times_are_refused() -> None:
             assert [fault.path for fault in refusal.value.faults] == ["/startTime"]
         start = await begun(it, ns.id, "instantiate", nsFlavourId="default", startTime="2001-01-01t00:00:00z")
         assert (await it.node.engine.wait(start.id, 60)).state is OperationState.COMPLETED
+
+    lab(body)
+
+
+@pytest.mark.feature("A27")
+def test_an_ns_is_what_it_was_until_its_time_has_come_and_where_that_never_comes() -> None:
+    async def body(it: Lab) -> None:
+        ns = await it.ns(SERVICE, VNF, instantiate=False)
+        await it.done("ns.instantiate", ns.id, {"nsFlavourId": "default"})
+        before = it.node.nfvo.instance(ns.id)
+        for task, request in (
+            ("terminate", {"terminationTime": later(it, HOUR)}),
+            ("scale", {**ns_scale("SCALE_OUT"), "scaleTime": later(it, HOUR)}),
+        ):
+            waiting = await begun(it, ns.id, task, **request)
+            await asyncio.sleep(10)
+            assert now(it, waiting) is OperationState.PROCESSING
+            assert msgspec.structs.replace(it.node.nfvo.instance(ns.id), rev=before.rev) == before
+            await it.node.engine.cancel(waiting.id)
+            await it.node.engine.wait(waiting.id, 60)
+            await it.node.engine.fail(waiting.id)
+            assert msgspec.structs.replace(it.node.nfvo.instance(ns.id), rev=before.rev) == before
+
+    lab(body)
+
+
+@pytest.mark.feature("A26", "A27")
+def test_what_waited_and_failed_is_rolled_back() -> None:
+    async def body(it: Lab) -> None:
+        ns = await it.ns(SERVICE, VNF, instantiate=False)
+        await it.done("ns.instantiate", ns.id, {"nsFlavourId": "default"})
+        before = it.node.nfvo.instance(ns.id)
+        waiting = await begun(it, ns.id, "scale", **ns_scale("SCALE_OUT"), scaleTime=later(it, HOUR))
+        it.world.fail("create_compute", "*", times=1000)
+        stuck = await it.node.engine.wait(waiting.id, 2 * HOUR)
+        assert (stuck.state, it.node.nfvo.instance(ns.id).scale_status) == (OperationState.FAILED_TEMP, {"size": 1})
+        await it.node.engine.rollback(stuck.id)
+        assert (await it.node.engine.wait(stuck.id)).state is OperationState.ROLLED_BACK
+        assert msgspec.structs.replace(it.node.nfvo.instance(ns.id), rev=before.rev) == before
 
     lab(body)

@@ -27,7 +27,7 @@ from skerry.nfvo.graph import Layout, external_points, members_of, wanted
 from skerry.nfvo.joining import Joints
 from skerry.nfvo.pnf_steps import after_paths, cabled, with_pnfs
 from skerry.nfvo.virtual_links import after_members, with_links
-from skerry.nfvo.waiting import delayed
+from skerry.nfvo.waiting import ACTION, delayed, early
 from skerry.placement.solve import Demand
 from skerry.store import aggregates
 from skerry.store.database import Transaction
@@ -153,6 +153,9 @@ class NsOperation:
         return vnf.vnf_instance_name if vnf else ""
 
     def stepped(self, tx: Transaction, operation: Operation, step: Step, phase: str, result: Mapping[str, Any]) -> None:
+        if step.action == ACTION and phase == "done" and operation.plan:
+            goal = msgspec.convert(operation.plan.outcome["goal"], NsGoal)
+            aggregates.ns_instances.change(tx, operation.subject, lambda doc: applied(doc, goal))
         if not step.resource:
             return
         now = stamp(self.desk.clock.now())
@@ -181,6 +184,8 @@ class NsOperation:
     def moved(self, tx: Transaction, operation: Operation, state: OperationState) -> None:
         outcome = operation.plan.outcome if operation.plan else {}
         change = aggregates.ns_instances.change
+        if early(tx, operation):
+            return  # the NS is what it was
         if state is OperationState.PROCESSING:
             goal = msgspec.convert(outcome["goal"], NsGoal)
             change(tx, operation.subject, lambda doc: applied(doc, goal))

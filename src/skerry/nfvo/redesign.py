@@ -10,6 +10,7 @@ import msgspec
 from skerry.errors import ConflictError, Fault, InvalidError
 from skerry.model.descriptors import NsDeploymentFlavour, NsProfile, VnfProfile
 from skerry.model.ns import NsInstance
+from skerry.model.operations import Operation
 from skerry.model.resources import Resource, Wanted
 from skerry.model.saps import access_points
 from skerry.model.states import OperationState
@@ -129,13 +130,23 @@ def fitting(now: NsGoal, flavour: NsDeploymentFlavour) -> NsGoal:
 
 
 def returning_to(source: Database | Transaction, nsd_info_id: str) -> int:
-    """How many NSs are on their way from this NSD to another version of it, and may be rolled back to it."""
+    """How many NSs are on their way from this NSD to another version of it, and may be rolled back to it, or wait until they
+    go to it."""
     under_way = (OperationState.PROCESSING, OperationState.FAILED_TEMP, OperationState.ROLLING_BACK)
     found = [
         one for state in under_way for one in journal.operations.select(source, kind="ns.update", state=state.value)
     ]
-    plans = [one.plan.outcome for one in found if one.plan]
-    return sum(plan["before"].get("nsd_info_id") == nsd_info_id != plan["goal"].get("nsd_info_id") for plan in plans)
+    return sum(_on_its_way(source, one, nsd_info_id) for one in found)
+
+
+def _on_its_way(source: Database | Transaction, update: Operation, nsd_info_id: str) -> bool:
+    """Whether an update ends with this NSD, and the NS's record does not say so now."""
+    outcome = update.plan.outcome if update.plan else {}
+    ends = {outcome.get(name, {}).get("nsd_info_id") for name in ("before", "goal")}
+    if nsd_info_id not in ends or len(ends) == 1:
+        return False
+    instance = aggregates.ns_instances.find(source, update.subject)
+    return instance is not None and instance.nsd_info_id != nsd_info_id
 
 
 # -- members that become others ----------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Operations that shall begin later (startTime, scaleTime, updateTime, terminationTime of SOL005 6.5.2): they wait first.
 
-The NS is held from the request on, and what is planned then is done at that time; a cancel ends the waiting.
+The NS is held from the request on, and what is planned then is done at that time; until then its record is what it was. A
+cancel ends the waiting.
 """
 
 from __future__ import annotations
@@ -15,15 +16,19 @@ import msgspec
 from skerry.engine.engine import Engine
 from skerry.engine.kinds import StepContext
 from skerry.errors import ConflictError
-from skerry.model.operations import Step
+from skerry.model.operations import Operation, Step
+from skerry.model.states import StepState
 from skerry.model.time import stamp
 from skerry.nfvo.desk import NsDesk
 from skerry.store import journal
+from skerry.store.database import Transaction
 
 TIMES = ("startTime", "scaleTime", "updateTime", "terminationTime")
 """The attribute of a request that says when it shall begin."""
 
 KEY = "wait"
+ACTION = "ns.wait"
+_OVER = (StepState.DONE, StepState.UNDOING, StepState.UNDONE)
 _LOOK_S = 1.0
 _MARGIN_S = 300.0
 
@@ -44,13 +49,20 @@ def delayed(steps: Sequence[Step], params: Mapping[str, Any], now: datetime) -> 
         return tuple(steps)
     wait = Step(
         key=KEY,
-        action="ns.wait",
+        action=ACTION,
         note=f"wait until {stamp(moment)}",
         args={"until": stamp(moment)},
         timeout_s=(moment - now).total_seconds() + _MARGIN_S,
         attempts=1,
     )
     return (wait, *(msgspec.structs.replace(step, needs=step.needs or (KEY,)) for step in steps))
+
+
+def early(tx: Transaction, operation: Operation) -> bool:
+    """Whether the time of an operation has not come: nothing was done yet."""
+    if operation.plan is None or not any(step.action == ACTION for step in operation.plan.steps):
+        return False
+    return not any(one.key == KEY and one.state in _OVER for one in journal.steps(tx, operation.id))
 
 
 class WaitingSteps:
@@ -60,7 +72,7 @@ class WaitingSteps:
         self.desk = desk
 
     def register(self, engine: Engine) -> None:
-        engine.add_handler("ns.wait", self.wait, waits=True)
+        engine.add_handler(ACTION, self.wait, waits=True)
 
     async def wait(self, context: StepContext) -> None:
         """Until its time has come. `ConflictError` where the operation is cancelled meanwhile."""
