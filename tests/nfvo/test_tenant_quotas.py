@@ -209,8 +209,8 @@ def test_a_micro_network_function_counts_as_what_it_takes() -> None:
     assert takes([either], as_container) == {"f": Needed(vcpus=2, memory_bytes=1 << 30, instances=1)}
 
 
-def grant(operation: str, takes: float = 0, gives: float = 0) -> GrantRecord:
-    asked = Asked(vnf_instance_id="v", vnf_lcm_op_occ_id=operation, vnfd_id="d", operation=operation)
+def grant(operation: str, takes: float = 0, gives: float = 0, occurrence: str = "") -> GrantRecord:
+    asked = Asked(vnf_instance_id="v", vnf_lcm_op_occ_id=occurrence or operation, vnfd_id="d", operation=operation)
     return GrantRecord(id=operation, asked=asked, takes=Needed(vcpus=takes), gives=Needed(vcpus=gives))
 
 
@@ -220,6 +220,8 @@ def test_what_managers_of_others_hold() -> None:
     assert elsewhere(grants) == {"v": Needed(vcpus=4)}
     assert elsewhere([*grants, grant("TERMINATE")]) == {}
     assert elsewhere([grant("SCALE", 0, 5)]) == {"v": Needed()}
+    assert elsewhere([*grants, grant("SCALE", 2, 1)]) == {"v": Needed(vcpus=4)}  # its manager asked again
+    assert elsewhere([grant("INSTANTIATE", 3), grant("INSTANTIATE", 3, occurrence="2")]) == {"v": Needed(vcpus=3)}
 
 
 @pytest.mark.feature("A40")

@@ -222,14 +222,16 @@ def _over(operation: Operation | None) -> bool:
 
 
 def elsewhere(grants: Iterable[GrantRecord]) -> dict[str, Needed]:
-    """VNF -> what managers of others have for it: what was granted to them without what they gave back. Pure."""
+    """VNF -> what managers of others have for it: what was granted to them without what they gave back. Of an operation that
+    was granted again the last grant counts, and who is instantiated had nothing before. Pure."""
     held: dict[str, Needed] = {}
-    for grant in grants:
-        vnf = grant.asked.vnf_instance_id
+    last = {(grant.asked.vnf_instance_id, grant.asked.vnf_lcm_op_occ_id): grant for grant in grants}
+    for (vnf, _), grant in last.items():
+        before = Needed() if grant.asked.operation == "INSTANTIATE" else held.get(vnf, Needed())
         if grant.asked.operation == "TERMINATE":
             held.pop(vnf, None)
         else:
-            held[vnf] = beyond(total((held.get(vnf, Needed()), grant.takes)), grant.gives)
+            held[vnf] = beyond(total((before, grant.takes)), grant.gives)
     return held
 
 
