@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from datetime import timedelta
 from typing import Any
 
@@ -14,8 +15,9 @@ from skerry.model.quotas import Limits, Needed, TenantUsage, beyond, total
 from skerry.model.states import OperationState
 from skerry.model.time import stamp
 from skerry.nfvo.grants import takes
-from skerry.nfvo.tenant_quotas import elsewhere, exceeded
+from skerry.nfvo.tenant_quotas import elsewhere, exceeded, within
 from skerry.placement.solve import CONTAINER, FUNCTION, Choice, Demand
+from skerry.store.database import Transaction
 from skerry.store.quotas import claims
 from tests.vnfm.builder import Lab, csar, lab, vnf_folder
 
@@ -196,6 +198,26 @@ def test_a_plan_leaves_what_another_operation_was_granted() -> None:
         assert used(it).instances == 4
         ended = await it.node.engine.wait(waiting.id, 3700)
         assert (ended.state, used(it).instances) == (OperationState.COMPLETED, 4)
+
+    lab(body)
+
+
+@pytest.mark.feature("A40")
+def test_a_grant_reads_no_services() -> None:
+    class Heard(Transaction):
+        def execute(self, sql: str, parameters: tuple[Any, ...] = ()) -> sqlite3.Cursor:
+            heard.append(sql)
+            return super().execute(sql, parameters)
+
+    heard: list[str] = []
+
+    async def body(it: Lab) -> None:
+        await it.ns(PAIR, WEB)
+        await limit(it, instances=2, ns=1)
+        await it.node.store.write(lambda tx: within(Heard(tx.connection), ME, lambda: None))
+        assert [sql for sql in heard if "FROM vnf_instances" in sql] != []
+        assert [sql for sql in heard if "FROM ns_instances" in sql] == []
+        assert used(it).ns == 1
 
     lab(body)
 

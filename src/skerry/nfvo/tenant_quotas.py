@@ -133,7 +133,7 @@ class TenantQuotas:
     def require(self, tenant: str, takes: Iterable[Needed]) -> None:
         """`RejectedError` where the quota has no room for this besides what there is now."""
         if tenant_quotas.find(self._database, tenant) is not None:
-            now = self.usage(tenant)
+            now = taken(self._database, tenant)
             require(self._database, tenant, now, _more(now, total(takes)))
 
     def lacking(self, tenant: str, needed: Needed) -> set[ResourceType]:
@@ -141,7 +141,7 @@ class TenantQuotas:
         quota = tenant_quotas.find(self._database, tenant)
         if quota is None:
             return set()
-        now = self.usage(tenant)
+        now = taken(self._database, tenant)
         return {_type(name) for name, *_ in exceeded(quota.limits, now, _more(now, needed))}
 
 
@@ -149,15 +149,21 @@ class TenantQuotas:
 
 
 def usage(source: Source, tenant: str, there: Mapping[str, Mapping[str, Needed]] | None = None) -> TenantUsage:
-    """What counts towards a tenant's limits: what there is (`there` where that is known), what is granted, and what others
-    manage on its behalf."""
+    """What counts towards a tenant's limits."""
+    counted = msgspec.structs.asdict(taken(source, tenant, there))
+    numbers = {"ns": services(source, tenant), "apps": applications.instances.count(source, tenant=tenant)}
+    return TenantUsage(**{**counted, **numbers})
+
+
+def taken(source: Source, tenant: str, there: Mapping[str, Mapping[str, Needed]] | None = None) -> TenantUsage:
+    """The amounts that count: what there is (`there` where that is known), what is granted, and what others manage on the
+    tenant's behalf. How many services there are is not looked for: a grant adds none."""
     there = allocated(source, tenant) if there is None else there
     parts = [one for vnfcs in there.values() for one in vnfcs.values()]
     grants = [one for one in aggregates.grants.select(source, tenant=tenant) if _stands(source, one)]
     parts += _granted(source, tenant, there, grants)
     parts += elsewhere(grants).values()
-    counted = msgspec.structs.asdict(total(parts))
-    return TenantUsage(**counted, ns=services(source, tenant), apps=applications.instances.count(source, tenant=tenant))
+    return TenantUsage(**msgspec.structs.asdict(total(parts)))
 
 
 def services(source: Source, tenant: str) -> int:
@@ -269,9 +275,9 @@ def within(tx: Transaction, tenant: str, grant: Callable[[], T]) -> T:
     if tenant_quotas.find(tx, tenant) is None:
         return grant()
     there = allocated(tx, tenant)
-    before = usage(tx, tenant, there)
+    before = taken(tx, tenant, there)
     made = grant()
-    require(tx, tenant, before, usage(tx, tenant, there))
+    require(tx, tenant, before, taken(tx, tenant, there))
     return made
 
 
