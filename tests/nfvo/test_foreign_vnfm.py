@@ -183,6 +183,31 @@ async def test_how_the_manager_logs_in_at_an_infrastructure_is_not_kept(major: i
     assert "s3cret" not in json.dumps(kept)
 
 
+@pytest.mark.parametrize(
+    ("begun", "asked"),
+    [
+        ("2026-01-01T19:00:04.900+02:00", 1),
+        ("2026-01-01T15:00:05.600-02:00", 0),
+        ("2026-01-01T17:00:05Z", 0),
+        ("2026-01-01T17:00:04Z", 1),
+    ],
+)
+@pytest.mark.feature("A64")
+async def test_what_was_done_is_known_by_its_time_in_any_zone(begun: str, asked: int) -> None:
+    scaled = {"id": "o", "vnfInstanceId": "1", "operation": "SCALE", "operationState": "COMPLETED", "startTime": begun}
+    tasks: list[str] = []
+
+    async def exchange(method: str, uri: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        if method == "POST":
+            tasks.append(uri)
+            return Answer(202, {"location": "/vnflcm/v2/vnf_lcm_op_occs/o"}, b"")
+        return Answer(200, {}, json.dumps([scaled] if "filter" in uri else scaled).encode())
+
+    manager = ForeignManager("http://manager", ("stranger",), exchange)
+    await manager.run("1", "vnf.scale", {}, "2026-01-01T17:00:05.500Z")
+    assert len(tasks) == asked
+
+
 @pytest.mark.feature("A40", "A64")
 async def test_a_quota_counts_what_the_other_manager_has_once(tmp_path: Path) -> None:
     quota = "/skerry/v1/access/quotas/default"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -137,7 +138,7 @@ class Manager:
             if going[0].operation_state == "FAILED_TEMP":
                 await self._decide(going[0], "retry")
             await self._follow(self._of(going[0]))
-        elif not since or not any(one.start_time >= since for one in done):
+        elif not since or not any(_is_since(one.start_time, since) for one in done):
             await self._follow(await self._ask(id, TASKS[kind], self._written(kind, request)))
 
     async def undo(self, id: str, kind: str, since: str) -> None:
@@ -145,7 +146,7 @@ class Manager:
         mine = [one for one in await self._occurrences(id) if one.operation == _word(kind)]
         going = [one for one in mine if one.operation_state not in ENDED]
         if not going:
-            if any(one.operation_state == "COMPLETED" and one.start_time >= since for one in mine):
+            if any(one.operation_state == "COMPLETED" and _is_since(one.start_time, since) for one in mine):
                 raise ConflictError(
                     "cannot take back what the VNF manager has completed",
                     suggestion="fail the operation, then change the VNF",
@@ -176,7 +177,9 @@ class Manager:
     async def _occurrences(self, id: str) -> list[Occurrence]:
         """The operations of a VNF, newest first."""
         found = await self._list("vnf_lcm_op_occs", f"(eq,vnfInstanceId,{id})", Occurrence)
-        return sorted((one for one in found if one.vnf_instance_id == id), key=lambda o: o.start_time, reverse=True)
+        return sorted(
+            (one for one in found if one.vnf_instance_id == id), key=lambda o: _time(o.start_time), reverse=True
+        )
 
     async def _ask(self, id: str, task: str, request: Mapping[str, Any]) -> str:
         path = f"/vnf_instances/{id}{f'/{task}' if task else ''}"
@@ -354,6 +357,21 @@ def _read(raw: bytes, kind: type[T], what: str) -> T:
         return msgspec.json.decode(raw, type=kind)
     except (msgspec.DecodeError, msgspec.ValidationError) as error:
         raise DriverError(f"cannot read {what} of the VNF manager: {error}") from error
+
+
+def _time(text: str) -> datetime:
+    """A date-time of a manager, in any zone; the earliest for what is none."""
+    try:
+        read = datetime.fromisoformat(text)
+    except ValueError:
+        return datetime.min.replace(tzinfo=UTC)
+    return read if read.tzinfo else read.replace(tzinfo=UTC)
+
+
+def _is_since(there: str, here: str) -> bool:
+    """Whether a manager's time is not before one of ours, as exactly as the manager tells it."""
+    begun = _time(here)
+    return _time(there) >= (begun if "." in there else begun.replace(microsecond=0))
 
 
 def _word(kind: str) -> str:
