@@ -36,8 +36,8 @@ root:
 demo: root run-ready ## SIP calls, an edge application, a cache in the mobile network; ONLY=sip, edge or cache for one
 	@$(BIN)/python examples/demo.py $(ONLY)
 
-test: dev-ready ## every test; PYTEST_ARGS="-k scale -x" for some
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+test: dev-ready ## every test, in two processes; PYTEST_ARGS="-k scale -x" for some, in one
+	@$(BIN)/python -m pytest $(or $(PYTEST_ARGS),--numprocesses 2 --dist loadfile)
 
 check: dev-ready ## lint, format, types, layers, documentation (changes nothing)
 	@$(MAKE) --keep-going $(CHECKS)
