@@ -134,6 +134,7 @@ class Node:
         self.managers = self._vnf_managers()
         self.grants = Grants(self.store, self.granter, self.clock, self.ids, self._places_of, self.managers.vnf_of)
         self.catalogue = self._catalogue()
+        self._nfvos_packages = self._foreign_packages()
         self.snapshot_packages = SnapshotPackages(
             self.store,
             data / "packages",
@@ -459,13 +460,17 @@ class Node:
 
     async def _fetch_package(self, vnfd_id: str, tenant: str) -> None:
         """Bring a package that this node lacks from the NFVO that grants, if there is one."""
+        if self._nfvos_packages:
+            await self._nfvos_packages.bring(vnfd_id, tenant)
+
+    def _foreign_packages(self) -> ForeignPackages | None:
         asked = self.settings.granting_nfvo
         if asked is None:
-            return
+            return None
         fetcher = Fetcher(ANYWHERE, self._trusting(asked.ca).context, self.settings.max_upload_bytes)
         scratch = self.settings.data_dir / "uploads"
         who = partial(_as_client_of, asked)
-        await ForeignPackages(self.catalogue, fetcher.fetch, asked.endpoint, who, scratch).bring(vnfd_id, tenant)
+        return ForeignPackages(self.catalogue, fetcher.fetch, asked.endpoint, who, scratch)
 
     def _caller_of(self, authority: Path | None, timeout_s: float = TIMEOUT_S) -> HttpSender:
         """Calls one whom the administrator named: no address is forbidden."""

@@ -358,3 +358,15 @@ async def test_a_package_that_the_orchestrator_lacks_is_told_and_leaves_nothing(
             assert refused.status_code in (422, 503)
             assert "404" in json.dumps(refused.json())
             assert (await other.client.get("/vnfpkgm/v2/vnf_packages")).json() == []
+
+
+@pytest.mark.feature("A65")
+async def test_a_package_that_several_want_is_fetched_once(tmp_path: Path) -> None:
+    port = free_port()
+    (tmp_path / "vnfm").mkdir()
+    async with running(tmp_path, plain=True, anonymous=True) as nfvo, served(nfvo, port) as endpoint:
+        await upload(nfvo, vnf_folder(SERVER), "/vnfpkgm/v2/vnf_packages", "package_content")
+        async with running(tmp_path / "vnfm", vims=(), granting_nfvo=ForeignNfvo(endpoint=endpoint)) as other:
+            made = await asyncio.gather(*(other.client.post(VNFS, json={"vnfdId": "server"}) for _ in range(4)))
+            assert [one.status_code for one in made] == [201] * 4, [one.text for one in made]
+            assert len((await other.client.get("/vnfpkgm/v2/vnf_packages")).json()) == 1
