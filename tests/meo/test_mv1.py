@@ -13,7 +13,11 @@ import dns.asyncquery
 import dns.message
 import pytest
 
+from skerry.errors import DriverError
+from skerry.meo.mv1 import Services, Sol005, Wish
+from skerry.meo.mv1_osm import Osm
 from skerry.mep.steering import SimulatedSteering
+from skerry.notifications.wire import Answer
 from skerry.settings import ServiceNfvo, Vim
 from skerry.vim.simulated.world import world
 from tests.api.rig import running
@@ -269,3 +273,20 @@ async def test_a_wrong_password_is_told_and_not_shown(tmp_path: Path) -> None:
         await edge.does(id, "instantiate", FAR)
         assert "who?" in edge.error(id)
         assert "not-that-one" not in edge.error(id)
+
+
+@pytest.mark.parametrize("dialect", ["sol005", "osm"])
+@pytest.mark.feature("E14")
+async def test_an_answer_without_identifiers_is_told_as_such(tmp_path: Path, dialect: str) -> None:
+    async def exchange(method: str, uri: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        if "ns_descriptors?id" in uri:
+            return Answer(200, {}, b'[{"id": "n", "_id": "1"}]')
+        if uri.endswith("/tokens"):
+            return Answer(200, {}, b'{"id": "t"}')
+        return Answer(200, {}, b"[]" if method == "GET" else b"{}")
+
+    other: Services = Sol005("http://nfvo", exchange)
+    if dialect == "osm":
+        other = Osm("http://nfvo", exchange, user="u", password="p", project="x", account="a")
+    with pytest.raises(DriverError, match=r"it has no (id|nslcmop_id)"):
+        await other.bring_up(Wish("name", "n", "v", tmp_path, tmp_path))

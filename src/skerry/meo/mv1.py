@@ -135,6 +135,14 @@ class Caller:
             delay = min(delay * 1.5, LONGEST_POLL_S)
 
 
+def identifier(answer: Answer, name: str = "id") -> str:
+    """An identifier that an answer must have. `DriverError` where it has none."""
+    found = read_object(answer.body).get(name)
+    if not isinstance(found, str) or not found:
+        raise DriverError(f"cannot read what the NFVO answers: it has no {name}")
+    return found
+
+
 def _reason(told: Mapping[str, Any]) -> str:
     for name in ("error", "onboardingFailureDetails", "nsdOnboardingFailureDetails"):
         if isinstance(told.get(name), Mapping):
@@ -149,14 +157,15 @@ class Sol005(Caller):
         """Hand over what it lacks, make the service, instantiate it."""
         await self._handed_over("vnfpkgm", "vnf_packages", "vnfdId", wish.vnfd_id, "package_content", wish.vnf_package)
         await self._handed_over("nsd", "ns_descriptors", "nsdId", wish.nsd_id, "nsd_content", wish.nsd)
-        known = await self._named(wish.name)
-        if known is None:
+        known = await self._named(wish.name) or {}
+        if known:
+            id = str(known["id"])
+        else:
             body = {"nsdId": wish.nsd_id, "nsName": wish.name, "nsDescription": "an edge application"}
-            known = read_object((await self.call("POST", "/nslcm/v2/ns_instances", body)).body)
-        one = f"/nslcm/v2/ns_instances/{known['id']}"
+            id = identifier(await self.call("POST", "/nslcm/v2/ns_instances", body))
         if known.get("nsState") != "INSTANTIATED":
-            await self._run(str(known["id"]), f"{one}/instantiate", {"nsFlavourId": FLAVOUR})
-        return str(known["id"])
+            await self._run(id, f"/nslcm/v2/ns_instances/{id}/instantiate", {"nsFlavourId": FLAVOUR})
+        return id
 
     async def points(self, id: str) -> list[Point]:
         """The external connection points of its VNFs."""
@@ -211,7 +220,7 @@ class Sol005(Caller):
         if known := await self.all(f"{root}?{_where(attribute, id)}"):
             await self.until(f"{root}/{known[0]['id']}", states, ("ONBOARDED",), going)
             return
-        made = f"{root}/{read_object((await self.call('POST', root, {})).body)['id']}"
+        made = f"{root}/{identifier(await self.call('POST', root, {}))}"
         try:
             raw = await asyncio.to_thread(archive.read_bytes)
             await self.call("PUT", f"{made}/{content}", raw)

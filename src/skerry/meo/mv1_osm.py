@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from skerry.errors import DriverError
-from skerry.meo.mv1 import Caller, Point, Wish
+from skerry.meo.mv1 import Caller, Point, Wish, identifier
 from skerry.vnfm.foreign import Exchange, read_object
 
 GOING = ("STARTING", "PROCESSING", "ROLLING_BACK", "QUEUED")
@@ -50,9 +50,9 @@ class Osm:
                 "vimAccountId": self._account,
             }
             where = f"{NSLCM}/ns_instances_content"
-            begun = read_object((await self._caller.call("POST", where, body, headers=who, once=True)).body)
-            await self._follow(str(begun["nslcmop_id"]), who)
-            return str(begun["id"])
+            begun = await self._caller.call("POST", where, body, headers=who, once=True)
+            await self._follow(identifier(begun, "nslcmop_id"), who)
+            return identifier(begun)
         id = str(known["_id"])
         for operation in await self._operations(id, who):
             await self._follow(str(operation["_id"]), who)
@@ -79,8 +79,8 @@ class Osm:
             entry = {"vnfInstanceId": vnf["_id"], "changeStateTo": "start" if running else "stop"}
             request = {"updateType": "OPERATE_VNF", "operateVnfData": {**entry, "additionalParam": {"run-day1": False}}}
             where = f"{INSTANCES}/{id}/update"
-            begun = read_object((await self._caller.call("POST", where, request, headers=who, once=True)).body)
-            await self._follow(str(begun["id"]), who)
+            begun = await self._caller.call("POST", where, request, headers=who, once=True)
+            await self._follow(identifier(begun), who)
 
     async def remove(self, name: str) -> None:
         """Terminate and delete; a service that failed there is terminated all the same."""
@@ -90,8 +90,8 @@ class Osm:
             return
         one = f"{INSTANCES}/{known['_id']}"
         if known.get("nsState") != "NOT_INSTANTIATED":
-            begun = read_object((await self._caller.call("POST", f"{one}/terminate", {}, headers=who, once=True)).body)
-            await self._follow(str(begun["id"]), who)
+            begun = await self._caller.call("POST", f"{one}/terminate", {}, headers=who, once=True)
+            await self._follow(identifier(begun), who)
         await self._caller.call("DELETE", one, headers=who, allowed=(404,))
 
     async def _who(self) -> dict[str, str]:
