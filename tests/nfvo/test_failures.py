@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import sqlite3
 
 import pytest
 
-from skerry.errors import ConflictError
+from skerry.errors import ConflictError, SkerryError
 from skerry.model.states import OperationState
+from skerry.store.database import Transaction
 from skerry.vim.driver import ComputeState
 from tests.nfvo.looking import check, machine_of, members, ns_scale, vnf_scale
 from tests.nfvo.packages import CLIENT, SERVER, SIP, VNFS
@@ -288,5 +290,26 @@ def test_the_members_of_a_service_recover_one_at_a_time() -> None:
         spans = sorted((o.started_at, o.state_entered_at) for o in heals)
         assert all(earlier[1] <= later[0] for earlier, later in itertools.pairwise(spans))
         assert {m.state for m in it.machines().values()} == {ComputeState.RUNNING}
+
+    lab(body)
+
+
+@pytest.mark.feature("A29")
+def test_a_snapshot_that_nobody_takes_has_no_record() -> None:
+    async def body(it: Lab) -> None:
+        vnf = "{id: host, vdus: {box: {nics: {eth: ext}}}}"
+        ns = await it.ns("{id: den, vnfs: {one: {vnfd: host, links: {eth: lan}}}, links: {lan: ''}}", vnf)
+        member = next(iter(it.node.nfvo.instance(ns.id).members.values())).vnf_instance_id
+        request = {"updateType": "CREATE_VNF_SNAPSHOT", "createSnapshotData": {"vnfInstanceId": member}}
+
+        def fill(tx: Transaction) -> None:
+            full = "BEGIN SELECT RAISE(ABORT, 'the disk is full'); END"
+            tx.execute(f"CREATE TRIGGER no_more BEFORE INSERT ON operations {full}")
+            tx.execute(f"CREATE TRIGGER no_less BEFORE DELETE ON vnf_snapshots {full}")
+
+        await it.node.store.write(fill)
+        with pytest.raises((SkerryError, sqlite3.Error)):
+            await it.node.nfvo.start("ns.update", ns.id, request)
+        assert it.node.vnfm.snapshots.all(tenant="") == []
 
     lab(body)

@@ -114,3 +114,19 @@ def test_all_that_is_wrong_with_links_is_told_at_once() -> None:
             await updated(it, ns, "CREATE_NS_VIRTUAL_LINK")
 
     lab(work)
+
+
+@pytest.mark.feature("A28")
+def test_an_infrastructure_that_only_links_are_on_stays() -> None:
+    async def body(it: Lab) -> None:
+        ns = await deployed(it)
+        await created(it, ns, "spare")
+        (vnf,) = (member.vnf_instance_id for member in it.node.nfvo.instance(ns.id).members.values())
+        await updated(it, ns, "REMOVE_VNF", removeVnfInstanceId=[vnf])
+        for vim in it.node.nfvo.vims():
+            with pytest.raises(ConflictError, match="virtual links are on"):
+                await it.node.nfvo.delete_vim(vim.id)
+        await it.done("ns.terminate", ns.id, {})
+        assert it.nothing_left()
+
+    lab(body)

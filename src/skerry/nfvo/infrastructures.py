@@ -22,6 +22,18 @@ from skerry.vim.driver import Driver, Image, ImageSpec, Present
 REMOTE = ("host:", "docker://", "vim:")
 
 
+def require_unused(database: Database, ids: Sequence[str]) -> None:
+    """`ConflictError` names every one of these VIMs that VNFs or virtual links are on."""
+    used = {vim for vnf in aggregates.vnf_instances.walk(database) for vim in vnf.vim_ids}
+    links = (ns.resources.values() for ns in aggregates.ns_instances.walk(database))
+    used |= {one.spec["vim"] for graph in links for one in graph if one.kind == "network"}
+    if busy := [id for id in ids if id in used]:
+        raise ConflictError(
+            f"cannot remove the VIMs {', '.join(busy)}: VNFs or virtual links are on them",
+            suggestion="terminate those first",
+        )
+
+
 class Infrastructures:
     """`fixed` are those of the settings file: that decides what they are. `scratch` is for contents on their way."""
 
@@ -75,14 +87,7 @@ class Infrastructures:
         """Forget some, all or none. `ConflictError` names every one that VNFs or virtual links are on."""
         for id in ids:
             self._vims.get(id)
-        used = {vim for vnf in aggregates.vnf_instances.walk(self._database) for vim in vnf.vim_ids}
-        links = (ns.resources.values() for ns in aggregates.ns_instances.walk(self._database))
-        used |= {one.spec["vim"] for graph in links for one in graph if one.kind == "network"}
-        if busy := [id for id in ids if id in used]:
-            raise ConflictError(
-                f"cannot remove the VIMs {', '.join(busy)}: VNFs or virtual links are on them",
-                suggestion="terminate those first",
-            )
+        require_unused(self._database, ids)
 
         def work(tx: object) -> None:
             for id in ids:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from skerry.engine.engine import Engine
-from skerry.errors import ConflictError, InvalidError, SkerryError
+from skerry.errors import ConflictError, InvalidError
 from skerry.model.ns import NsInstance
 from skerry.model.operations import Operation, Plan
 from skerry.model.states import InstantiationState, OperationalState
@@ -15,6 +15,7 @@ from skerry.model.vnf import VimConnection
 from skerry.nfvo.desk import NsDesk
 from skerry.nfvo.forwarding_steps import ForwardingSteps, PathKeeper, Paths
 from skerry.nfvo.heal import HealNs
+from skerry.nfvo.infrastructures import require_unused
 from skerry.nfvo.instantiate import InstantiateNs
 from skerry.nfvo.moving_steps import MovingSteps, ReceiveVnfs, ReleaseVnfs, unwind
 from skerry.nfvo.nested_steps import NestedSteps
@@ -136,17 +137,19 @@ class Nfvo:
         return aggregates.ns_instances.get(self.desk.database, id, tenant=tenant)
 
     async def start(self, kind: str, id: str, params: Mapping[str, Any], *, tenant: str = "") -> Operation:
-        """Begin an operation; it goes on by itself. A snapshot of a member gets its record here, for the operation to fill."""
+        """Begin an operation; it goes on by itself. The record of a snapshot that it takes is made with it."""
         self.instance(id, tenant=tenant)
         if params.get("updateType") != "CREATE_VNF_SNAPSHOT":
             return await self.engine.submit(kind, id, params, tenant=tenant)
-        record = await self.desk.vnfm.snapshots.create(tenant=tenant)
-        data = {**params["createSnapshotData"], "vnfSnapshotInfoId": record.id}
-        try:
-            return await self.engine.submit(kind, id, {**params, "createSnapshotData": data}, tenant=tenant)
-        except SkerryError:
-            await self.desk.vnfm.snapshots.delete(record.id, tenant=tenant)
-            raise
+        empty = self.desk.vnfm.snapshots.empty(tenant=tenant)
+        data = {**params["createSnapshotData"], "vnfSnapshotInfoId": empty.id}
+        return await self.engine.submit(
+            kind,
+            id,
+            {**params, "createSnapshotData": data},
+            tenant=tenant,
+            check=lambda tx: aggregates.vnf_snapshots.insert(tx, empty),
+        )
 
     async def plan(self, kind: str, id: str, params: Mapping[str, Any], *, tenant: str = "") -> Plan:
         """What an operation would do; nothing is changed."""
@@ -173,11 +176,7 @@ class Nfvo:
     async def delete_vim(self, id: str) -> None:
         """Forget a VIM that no instance uses."""
         self.desk.vims.get(id)
-        users = [vnf.id for vnf in aggregates.vnf_instances.walk(self.desk.database) if id in vnf.vim_ids]
-        if users:
-            raise ConflictError(
-                f"cannot remove VIM {id}: {len(users)} VNFs are on it", suggestion=f"terminate them first: {users[0]} …"
-            )
+        require_unused(self.desk.database, [id])
         await self.desk.database.write(lambda tx: aggregates.vims.delete(tx, id))
         await self.desk.vims.remove(id)
 

@@ -217,9 +217,13 @@ class SnapshotRecords:
         driver = await self._desk.vims.driver(context.args["vim"])
         await driver.delete_image(context.args["image"])
 
+    def empty(self, *, tenant: str) -> VnfSnapshotInfo:
+        """An empty record that is kept nowhere yet."""
+        return VnfSnapshotInfo(id=self._ids.new(), tenant=tenant, created_at=stamp(self._desk.clock.now()))
+
     async def create(self, *, tenant: str) -> VnfSnapshotInfo:
         """An empty record (5.4.21.3.1)."""
-        info = VnfSnapshotInfo(id=self._ids.new(), tenant=tenant, created_at=stamp(self._desk.clock.now()))
+        info = self.empty(tenant=tenant)
         return await self._desk.database.write(lambda tx: aggregates.vnf_snapshots.insert(tx, info))
 
     def all(self, *, tenant: str) -> list[VnfSnapshotInfo]:
