@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 
-from skerry.errors import ConflictError
+from skerry.errors import ConflictError, UnavailableError
 from skerry.model.notifications import Authentication
 from skerry.model.states import OnboardingState
 from skerry.nfvo.arriving import Turns
@@ -76,6 +76,21 @@ async def test_a_package_that_is_deleted_while_it_is_fetched_is_gone(
     gc.collect()
     assert "never retrieved" not in caplog.text
     server.close()
+
+
+@pytest.mark.feature("A25")
+async def test_an_archive_that_the_disk_does_not_take_can_be_sent_again(rig: Rig) -> None:
+    catalogue, folder = rig.node.catalogue, rig.folder / "node" / "packages"
+    id = (await rig.client.post("/vnfpkgm/v2/vnf_packages", json={})).json()["id"]
+    if folder.exists():
+        folder.rmdir()
+    folder.write_text("no folder")
+    with pytest.raises(UnavailableError, match="cannot keep the archive"):
+        await catalogue.upload_vnf_package(id, rig.archive("server"), tenant="default")
+    assert catalogue.vnf_package(id, tenant="default").onboarding_state is OnboardingState.ERROR
+    folder.unlink()
+    again = await catalogue.upload_vnf_package(id, rig.archive("server"), tenant="default")
+    assert again.onboarding_state is OnboardingState.ONBOARDED
 
 
 async def test_archives_of_one_tenant_are_read_one_after_the_other_and_hold_up_no_other() -> None:

@@ -392,6 +392,9 @@ class Catalogue:
             await self._database.write(lambda tx: self._refuse(where, tx, id, problem))
             self._forget(id)
             raise
+        except OSError as error:
+            await self._lost(where, id, wrong := f"cannot keep the archive: {error.strerror}")
+            raise UnavailableError(wrong, suggestion="make room on the disk, and send it again") from error
         if mec is None or not isinstance(info, VnfPkgInfo):
             return info
         await self._hand_over(info, mec)
