@@ -7,20 +7,24 @@ import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
+from starlette.types import ASGIApp
+
 from skerry.connection import Bounded, Quiet
 from skerry.serve import configured
 from tests.api.rig import Rig
 
 
 @asynccontextmanager
-async def served(rig: Rig, port: int = 0, http: type[Bounded] = Bounded) -> AsyncGenerator[str]:
-    """The node's URL while it is served, at this port or any."""
+async def served(
+    rig: Rig, port: int = 0, http: type[Bounded] = Bounded, app: ASGIApp | None = None
+) -> AsyncGenerator[str]:
+    """The node's URL while it is served, at this port or any; or that of another application in its place."""
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", port))
         listener.listen(128)
         listener.setblocking(False)
-        config = configured(rig.app, rig.node.settings, None)
+        config = configured(app or rig.app, rig.node.settings, None)
         config.http = http
         server = Quiet(config)
         task = asyncio.create_task(server.serve(sockets=[listener]))

@@ -163,6 +163,38 @@ async def test_who_lets_the_node_wait_is_cut_off(rig: Rig, begun: bytes, answere
         writer.close()
 
 
+class Impatient(Bounded):
+    """Waits a little, and no longer."""
+
+    stall_s = 2.0
+
+
+async def test_who_reads_slowly_all_the_time_gets_the_whole_answer(rig: Rig) -> None:
+    """The kernel takes much at once and then nothing for a while: that is no pause of the reader."""
+
+    async def large(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % (8 << 20))]})
+        for left in reversed(range(128)):
+            await send({"type": "http.response.body", "body": bytes(1 << 16), "more_body": left > 0})
+
+    async with served(rig, http=Impatient, app=large) as url:
+        target = urlsplit(url)
+        line = socket.socket()
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        line.connect((target.hostname, target.port))
+        reader, writer = await asyncio.open_connection(sock=line, limit=1 << 14)
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        got = 0
+        begun = asyncio.get_running_loop().time()
+        while asyncio.get_running_loop().time() < begun + 5:
+            got += len(await reader.read(1 << 12))
+            await asyncio.sleep(0.04)
+        while part := await reader.read(1 << 16):
+            got += len(part)
+        assert got > 8 << 20
+        writer.close()
+
+
 class Patient(Bounded):
     """Waits much longer than between two bytes of the test, and not as long as for all of them."""
 

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
+import sys
+import termios
 from collections.abc import Generator, Mapping
 from typing import Any
 
@@ -117,11 +120,22 @@ class Bounded(HttpToolsProtocol):
 
     def _stalled(self, now: float) -> bool:
         """Whether too little of what was answered was read for too long."""
-        unsent = self.transport.get_write_buffer_size()
+        unsent = self._unread()
         if unsent == 0 or unsent > self._unsent or unsent <= self._unsent - LEAST_READ_BYTES:
             self._unsent, self._unsent_at = unsent, now
             return False
         return now - self._unsent_at > self.stall_s
+
+    def _unread(self) -> int:
+        """Bytes that wait for the other side, those of the kernel included: over a slow line it takes minutes until the kernel
+        wants more. 0 where all are with the kernel."""
+        here = self.transport.get_write_buffer_size()
+        line = self.transport.get_extra_info("socket")
+        if here == 0 or line is None:
+            return here
+        with contextlib.suppress(OSError):  # it has just been closed
+            here += int.from_bytes(fcntl.ioctl(line.fileno(), termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+        return here
 
     def _late(self, now: float) -> bool:
         """Whether a head or the rest of a body is overdue."""
