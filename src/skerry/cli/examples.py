@@ -120,7 +120,7 @@ NODE: Mapping[str, tuple[str, ...]] = {
     "vim image list": ("skerry vim image list local",),
     "vim image add": (
         "skerry vim image add local tools host:curl,dig",
-        "skerry vim image add engine ubuntu docker://docker.io/library/ubuntu:24.04",
+        "skerry vim image add engine ubuntu docker://registry.example/ubuntu:24.04",
     ),
     "vim image rm": ("skerry vim image rm local tools",),
     "image": ("skerry image add sipp sipp.tar",),
