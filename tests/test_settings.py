@@ -56,6 +56,8 @@ def test_every_unknown_key_with_its_place(tmp_path: Path) -> None:
         ("", {"SKERRY_PORT": "many"}, False, 0, "SKERRY_PORT"),
         ('listen = "0.0.0.0"\nplain = true\n', {}, True, 2, "plain"),
         ('[[vims]]\nid="a"\ntype="t"\n[[vims]]\nid="a"\ntype="t"\n', {}, True, 1, "vims"),
+        (2 * '[[vnf_managers]]\nid="a"\nendpoint="https://m"\nvnfm_info=["m"]\n', {}, True, 1, "vnf_managers"),
+        (2 * '[[service_nfvos]]\nid="a"\nendpoint="https://o"\nzone="z"\n', {}, True, 1, "service_nfvos"),
         ('node = "Not A Name"\n', {}, True, 1, "node"),
         ("node = \n", {}, True, 1, ""),
     ],

@@ -347,9 +347,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
                 _require_network(entry)
         for subnet in (one for subnets in self.mec_zones.values() for one in subnets):
             _require_network(subnet, "mec_zones")
-        names = [vim.id for vim in self.vims]
-        if len(set(names)) != len(names):
-            raise ValueError(f"vims have the same id twice: {', '.join(sorted(names))}")
+        for setting, named in (
+            ("vims", self.vims),
+            ("vnf_managers", self.vnf_managers),
+            ("service_nfvos", self.service_nfvos),
+        ):
+            names = [one.id for one in named]
+            if len(set(names)) != len(names):
+                raise ValueError(f"{setting} have the same id twice: {', '.join(sorted(names))}")
 
 
 def _require_network(text: str, setting: str = "notification_targets") -> None:
@@ -532,12 +537,8 @@ def _structured(name: str, raw: str) -> Any:
 
 
 def _value_fault(message: str, text: str, file: Path, env: Mapping[str, str]) -> Fault:
-    found = re.search(r"at `\$\.([a-z_]+)", message)
-    key = (
-        found[1]
-        if found
-        else next((k for k in ("more_ports", "plain", "package_signatures", "vims") if message.startswith(k)), "")
-    )
+    found = re.search(r"at `\$\.([a-z_]+)", message) or re.match("([a-z_]+)", message)  # our own begin with the setting
+    key = found[1] if found else ""
     if f"SKERRY_{key.upper()}" in env:
         return Fault(message=message, code="value", file="environment", path=f"SKERRY_{key.upper()}")
     line = _line_of(key, text) if key else 0
