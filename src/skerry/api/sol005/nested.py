@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from skerry.api.sol003.types import Identifier
 from skerry.api.wire import KeyValuePairs, Wire
 
@@ -20,12 +18,3 @@ class ParamsForNestedNs(Wire, frozen=True, kw_only=True):
 
     ns_profile_id: Identifier
     additional_param: list[KeyValuePairs] | None = None
-
-
-class AffectedNs(Wire, frozen=True, kw_only=True):
-    """AffectedNs (6.5.3.6)."""
-
-    ns_instance_id: str
-    nsd_id: str
-    change_type: str
-    change_result: Literal["COMPLETED", "ROLLED_BACK", "FAILED"]

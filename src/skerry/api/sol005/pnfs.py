@@ -83,18 +83,6 @@ class PnfInfo(Wire, frozen=True, kw_only=True):
     cp_info: list[PnfExtCpInfo]
 
 
-class AffectedPnf(Wire, frozen=True, kw_only=True):
-    """AffectedPnf (6.5.3.3)."""
-
-    pnf_id: str
-    pnfd_id: str
-    pnf_profile_id: str
-    pnf_name: str
-    cp_instance_id: list[str]
-    change_type: Literal["ADD", "REMOVE", "MODIFY"]
-    change_result: Literal["COMPLETED", "ROLLED_BACK", "FAILED"]
-
-
 def shown(record: NsInstance) -> list[PnfInfo] | None:
     """The PNFs that an NS has."""
     return [

@@ -14,11 +14,19 @@ from skerry.api.sol003.types import (
     Positive,
     ScaleInfo,
 )
+from skerry.api.sol005.affected import (
+    AffectedNs,
+    AffectedPnf,
+    AffectedSap,
+    AffectedVirtualLink,
+    AffectedVnf,
+    AffectedVnffg,
+)
 from skerry.api.sol005.designs import AssocNewNsdVersionData, ChangeNsFlavourData, MoveVnfInstanceData
 from skerry.api.sol005.forwarding import AddVnffgData, UpdateVnffgData, VnffgInfo
 from skerry.api.sol005.links import ExtManagedVirtualLinkData, ExtVirtualLinkData
-from skerry.api.sol005.nested import AffectedNs, NestedNsInstanceData, ParamsForNestedNs
-from skerry.api.sol005.pnfs import AddPnfData, AffectedPnf, ModifyPnfData, PnfInfo
+from skerry.api.sol005.nested import NestedNsInstanceData, ParamsForNestedNs
+from skerry.api.sol005.pnfs import AddPnfData, ModifyPnfData, PnfInfo
 from skerry.api.sol005.saps import SapData, SapInfo
 from skerry.api.sol005.wan import ModifyWanConnectionInfoData, WanConnectionData, WanConnectionInfo
 from skerry.api.wire import KeyValuePairs, Links, ResourceHandle, Wire
@@ -509,48 +517,6 @@ class NsInstance(Wire, frozen=True, kw_only=True):
     monitoring_parameter: list[NsMonitoringParameter] | None = None
     additional_affinity_or_anti_affinity_rule: list[AffinityOrAntiAffinityRule] | None = None
     wan_connection_info: list[WanConnectionInfo] | None = None
-
-
-class AffectedVnf(Wire, frozen=True, kw_only=True):
-    """AffectedVnf (6.5.3.2). The official V3.7.1 file asks for `changedExtConnectivity`, which is empty here."""
-
-    vnf_instance_id: str
-    vnfd_id: str
-    vnf_profile_id: str
-    vnf_name: str
-    change_type: str
-    change_result: Literal["COMPLETED", "ROLLED_BACK", "FAILED"]
-    changed_ext_connectivity: list[KeyValuePairs]
-    changed_info: KeyValuePairs | None = None
-
-
-class AffectedVirtualLink(Wire, frozen=True, kw_only=True):
-    """AffectedVirtualLink (6.5.3.4)."""
-
-    ns_virtual_link_instance_id: str
-    ns_virtual_link_desc_id: str
-    vl_profile_id: str
-    change_type: str
-    change_result: Literal["COMPLETED", "ROLLED_BACK", "FAILED"]
-
-
-class AffectedSap(Wire, frozen=True, kw_only=True):
-    """AffectedSap (6.5.3.7)."""
-
-    sap_instance_id: str
-    sapd_id: str
-    sap_name: str
-    change_type: str
-    change_result: Literal["COMPLETED", "ROLLED_BACK", "FAILED"]
-
-
-class AffectedVnffg(Wire, frozen=True, kw_only=True):
-    """AffectedVnffg (6.5.3.5)."""
-
-    vnffg_instance_id: str
-    vnffgd_id: str
-    change_type: str
-    change_result: Literal["COMPLETED", "ROLLED_BACK", "FAILED"]
 
 
 class ResourceChanges(Wire, frozen=True, kw_only=True):
