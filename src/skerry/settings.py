@@ -40,8 +40,8 @@ class Vim(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     zone: Annotated[str, Meta(description="Zone that placement rules may name.")] = ""
 
 
-class ForeignNfvo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The NFVO of somebody else that grants what this node's VNFs need."""
+class Counterpart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An orchestrator or manager of somebody else, and how this node says there who it is."""
 
     endpoint: Annotated[
         str, Meta(pattern="^https?://[^/]+", description="Root of its APIs: `https://host:port`, perhaps with a path.")
@@ -54,26 +54,21 @@ class ForeignNfvo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     ca: Annotated[Path | None, Meta(description="PEM file of an authority to trust there, beside the system's.")] = None
 
 
-class ForeignVnfm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ForeignNfvo(Counterpart, frozen=True, kw_only=True):
+    """The NFVO of somebody else that grants what this node's VNFs need."""
+
+
+class ForeignVnfm(Counterpart, frozen=True, kw_only=True):
     """The VNF manager of somebody else that has some of the VNFs that this node orchestrates."""
 
     id: Annotated[str, Meta(min_length=1, description="Its name in records and messages.")]
-    endpoint: Annotated[
-        str, Meta(pattern="^https?://[^/]+", description="Root of its APIs: `https://host:port`, perhaps with a path.")
-    ]
     vnfm_info: Annotated[
         tuple[str, ...],
         Meta(min_length=1, description="VNFs whose descriptor has one of these as `vnfm_info` are its own."),
     ]
-    client_id: Annotated[str, Meta(description="Identifier of this node there, for OAuth2 client credentials.")] = ""
-    secret_file: Annotated[Path | None, Meta(description="File with the secret that belongs to `client_id`.")] = None
-    token_endpoint: Annotated[
-        str, Meta(description="Where OAuth2 tokens are; default: `/oauth2/token` below `endpoint`.")
-    ] = ""
-    ca: Annotated[Path | None, Meta(description="PEM file of an authority to trust there, beside the system's.")] = None
 
 
-class ServiceNfvo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ServiceNfvo(Counterpart, frozen=True, kw_only=True):
     """The NFVO of somebody else that has infrastructures in a zone: edge applications may go there."""
 
     id: Annotated[str, Meta(min_length=1, description="Its name in records and messages.")]
@@ -89,13 +84,8 @@ class ServiceNfvo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         Literal["sol005", "osm"], Meta(description="What it speaks: SOL005 version 2, or the interface of OSM.")
     ] = "sol005"
     client_id: Annotated[str, Meta(description="Identifier (OSM: user) of this node there.")] = ""
-    secret_file: Annotated[Path | None, Meta(description="File with the secret that belongs to `client_id`.")] = None
-    token_endpoint: Annotated[
-        str, Meta(description="Where OAuth2 tokens are; default: `/oauth2/token` below `endpoint`.")
-    ] = ""
     project: Annotated[str, Meta(description="Project of the user at OSM.")] = "admin"
     vim_account: Annotated[str, Meta(description="Identifier of the VIM account to use at OSM.")] = ""
-    ca: Annotated[Path | None, Meta(description="PEM file of an authority to trust there, beside the system's.")] = None
 
 
 class LoginNode(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -64,8 +64,7 @@ from skerry.policy import performance
 from skerry.policy.alarms import AlarmBook
 from skerry.policy.performance import Performance
 from skerry.policy.sampling import Sampler
-from skerry.settings import ForeignNfvo as NamedNfvo
-from skerry.settings import ForeignVnfm, ServiceNfvo, Settings, is_loopback
+from skerry.settings import Counterpart, ServiceNfvo, Settings, is_loopback
 from skerry.store import aggregates, backups, upkeep
 from skerry.store.database import Database, Transaction
 from skerry.store.dataplane import Ledger
@@ -578,7 +577,7 @@ class Node:
         return DriverContext(node=self.settings.node, data_dir=folder, clock=self.clock)
 
 
-def _as_client_of(other: NamedNfvo | ForeignVnfm | ServiceNfvo) -> Authentication:
+def _as_client_of(other: Counterpart) -> Authentication:
     """How this node says who it is to an orchestrator or VNF manager of the settings."""
     if not other.client_id:
         return Authentication()
