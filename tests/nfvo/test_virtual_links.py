@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from skerry.api import body
-from skerry.api.sol005 import types as wire
 from skerry.errors import ConflictError, InvalidError
 from skerry.model.ns import NsInstance
-from skerry.model.operations import Operation
 from skerry.model.states import OperationState
 from skerry.notifications import affected
 from tests.nfvo.looking import check, machine_of, members, ns_scale
@@ -32,16 +27,9 @@ async def deployed(it: Lab) -> NsInstance:
     return await it.ns(SERVICE)
 
 
-async def updated(it: Lab, ns: NsInstance, kind: str, **data: Any) -> Operation:
-    """An update once it is over; the request is one that the API takes."""
-    request = {"updateType": kind, **data}
-    body.params(request, wire.UpdateNsRequest)
-    return await it.run("ns.update", ns.id, request)
-
-
 async def created(it: Lab, ns: NsInstance, *profiles: str) -> OperationState:
     data = [{"nsVirtualLinkProfileId": profile} for profile in profiles]
-    return (await updated(it, ns, "CREATE_NS_VIRTUAL_LINK", addNsVirtualLinkData=data)).state
+    return await it.updated(ns, "CREATE_NS_VIRTUAL_LINK", addNsVirtualLinkData=data)
 
 
 def links(it: Lab, ns: NsInstance) -> list[str]:
@@ -59,15 +47,15 @@ def test_a_vnf_moves_to_a_link_that_was_made_for_it() -> None:
         vnf = members(it, ns)["desk-0"]
         link = {"id": "x", "resourceId": spare.outputs["id"], "extCps": [{"cpdId": "eth"}]}
         entry = {"vnfInstanceId": vnf.id, "extVirtualLinks": [link]}
-        done = await updated(it, ns, "CHANGE_EXTERNAL_VNF_CONNECTIVITY", changeExtVnfConnectivityData=[entry])
+        done = await it.update(ns, "CHANGE_EXTERNAL_VNF_CONNECTIVITY", changeExtVnfConnectivityData=[entry])
         assert done.state is OperationState.COMPLETED, done.error
         (nic,) = machine_of(it, members(it, ns)["desk-0"]).nics
         assert (nic.network, nic.ip[:8]) == (spare.spec["name"], "10.85.0.")
         with pytest.raises(ConflictError, match="there are desk-0 on spare@sim"):
-            await updated(it, ns, "DELETE_NS_VIRTUAL_LINK", deleteNsVirtualLinkId=["spare@sim"])
+            await it.update(ns, "DELETE_NS_VIRTUAL_LINK", deleteNsVirtualLinkId=["spare@sim"])
         with pytest.raises(ConflictError, match="there are desk-0 on lan@sim"):
-            await updated(it, ns, "DELETE_NS_VIRTUAL_LINK", deleteNsVirtualLinkId=["lan@sim"])
-        done = await updated(it, ns, "DELETE_NS_VIRTUAL_LINK", deleteNsVirtualLinkId=["lan-2@sim"])
+            await it.update(ns, "DELETE_NS_VIRTUAL_LINK", deleteNsVirtualLinkId=["lan@sim"])
+        done = await it.update(ns, "DELETE_NS_VIRTUAL_LINK", deleteNsVirtualLinkId=["lan-2@sim"])
         (line,) = affected.of_ns(done, done.state, it.node.nfvo.instance(ns.id), {})["affectedVl"]
         assert line == {
             "nsVirtualLinkInstanceId": "lan-2@sim", "nsVirtualLinkDescId": "lan", "vlProfileId": "lan",
@@ -92,7 +80,7 @@ def test_a_link_that_cannot_be_made_or_deleted_leaves_all_as_it_was() -> None:
         assert links(it, ns) == ["network:lan@sim"]
         assert await created(it, ns, "spare") is OperationState.COMPLETED
         it.world.fail("delete_network", times=3)
-        done = await updated(it, ns, "DELETE_NS_VIRTUAL_LINK", deleteNsVirtualLinkId=["spare@sim"])
+        done = await it.update(ns, "DELETE_NS_VIRTUAL_LINK", deleteNsVirtualLinkId=["spare@sim"])
         assert done.state is OperationState.ROLLED_BACK
         assert links(it, ns) == ["network:lan@sim", "network:spare@sim"]
         check(it, ns.id)
@@ -109,9 +97,9 @@ def test_all_that_is_wrong_with_links_is_told_at_once() -> None:
         paths = [f"/addNsVirtualLinkData/{number}/nsVirtualLinkProfileId" for number in (0, 2)]
         assert [fault.path for fault in refusal.value.faults] == paths
         with pytest.raises(InvalidError, match="no virtual link 'spare@sim'; there are: lan@sim"):
-            await updated(it, ns, "DELETE_NS_VIRTUAL_LINK", deleteNsVirtualLinkId=["spare@sim"])
+            await it.update(ns, "DELETE_NS_VIRTUAL_LINK", deleteNsVirtualLinkId=["spare@sim"])
         with pytest.raises(InvalidError, match="needs addNsVirtualLinkData"):
-            await updated(it, ns, "CREATE_NS_VIRTUAL_LINK")
+            await it.update(ns, "CREATE_NS_VIRTUAL_LINK")
 
     lab(work)
 
@@ -122,7 +110,7 @@ def test_an_infrastructure_that_only_links_are_on_stays() -> None:
         ns = await deployed(it)
         await created(it, ns, "spare")
         (vnf,) = (member.vnf_instance_id for member in it.node.nfvo.instance(ns.id).members.values())
-        await updated(it, ns, "REMOVE_VNF", removeVnfInstanceId=[vnf])
+        await it.update(ns, "REMOVE_VNF", removeVnfInstanceId=[vnf])
         for vim in it.node.nfvo.vims():
             with pytest.raises(ConflictError, match="virtual links are on"):
                 await it.node.nfvo.delete_vim(vim.id)

@@ -486,11 +486,15 @@ class Lab:
         assert operation.state is OperationState.COMPLETED, f"{kind} {operation.state}: {operation.error}"
         return operation
 
-    async def updated(self, ns: NsInstance, kind: str, **data: Any) -> OperationState:
-        """The state of an NS update once it is over; the request is one that the API takes."""
+    async def update(self, ns: NsInstance, kind: str, **data: Any) -> Operation:
+        """An NS update once it is over; the request is one that the API takes."""
         request = {"updateType": kind, **data}
         accepted(request, UpdateNsRequest)
-        return (await self.run("ns.update", ns.id, request)).state
+        return await self.run("ns.update", ns.id, request)
+
+    async def updated(self, ns: NsInstance, kind: str, **data: Any) -> OperationState:
+        """Its state."""
+        return (await self.update(ns, kind, **data)).state
 
     # -- looking ------------------------------------------------------------------------------------------------------
 
